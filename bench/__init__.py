@@ -1,0 +1,1 @@
+"""Measure what boosting gains and what it saves."""

@@ -1,0 +1,1 @@
+"""From labels and images to one ONNX file: features, training, conversion, parity."""

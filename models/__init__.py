@@ -1,0 +1,1 @@
+"""Backbones, the boost head, and both together as one network."""

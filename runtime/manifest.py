@@ -1,0 +1,219 @@
+"""The description that travels inside ``model.onnx``.
+
+It stands as JSON in ``metadata_props["boost_edge.manifest"]``: enough to use the model, and to
+trace it to the weights, labels and settings it came from, with nothing beside it. Every class
+here is plain data; an unknown key or a ``format_version`` that this version does not know is an
+error, never ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from boost_edge.runtime.errors import ModelFileError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "METADATA_KEY",
+    "PRECISIONS",
+    "READOUTS",
+    "RESIZE_POLICIES",
+    "Attribute",
+    "AttributeQuality",
+    "ImageSpec",
+    "Manifest",
+    "Parity",
+    "Training",
+    "Weights",
+]
+
+FORMAT_VERSION = 1
+METADATA_KEY = "boost_edge.manifest"
+
+Readout = Literal["raw", "hidden", "attributes", "blend"]
+Precision = Literal["fp32", "fp16", "int8"]
+ResizePolicy = Literal["squash", "crop", "letterbox"]
+
+READOUTS: tuple[Readout, ...] = typing.get_args(Readout)
+PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
+RESIZE_POLICIES: tuple[ResizePolicy, ...] = typing.get_args(ResizePolicy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """One labelled attribute: its name and the values a head can predict, in output order."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec:
+    """How an image becomes the network's input.
+
+    ``size`` is the edge S of the square input in pixels. ``resize`` is ``squash`` (both edges to
+    S), ``crop`` (short edge to S, centre cut) or ``letterbox`` (long edge to S, padded).
+    """
+
+    size: int
+    resize: ResizePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Where the backbone's weights come from; ``sha256`` is of the source file, if any."""
+
+    name: str
+    source: str
+    sha256: str | None
+    licence: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What the head was trained on, and how.
+
+    ``labels_sha256`` is of the label file's bytes, ``images_sha256`` of the sorted content
+    hashes of all images used; ``images`` counts them by part (``train``, ``val``, ``test``).
+    ``settings`` are the recipe's resolved values.
+    """
+
+    run_sha256: str
+    labels_sha256: str
+    images_sha256: str
+    images: dict[str, int]
+    recipe: str
+    settings: dict[str, float | int | str | bool | None]
+    seed: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """How closely onnxruntime reproduces torch on ``images`` real images.
+
+    ``max_abs_difference`` is over all embedding values, ``min_cosine`` over images,
+    ``top10_overlap`` the mean share of ten nearest neighbours that agree, in [0, 1].
+    """
+
+    images: int
+    max_abs_difference: float
+    min_cosine: float
+    top10_overlap: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeQuality:
+    """One attribute on the held-out part.
+
+    ``images`` had the label; ``accuracy`` is top-1 in [0, 1], ``majority`` the accuracy of always
+    answering the commonest training value, ``calibration_error`` the expected calibration error
+    with 15 equal-width bins (Guo et al., 2017), ``temperature`` the divisor applied to the logits.
+    """
+
+    name: str
+    images: int
+    accuracy: float
+    majority: float
+    calibration_error: float
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything a reader needs to know about one model file.
+
+    ``taps`` are the pooled stages that make the features, in order; ``features`` is their total
+    width, ``dimensions`` the width D of the output ``embedding``. ``attributes`` is empty and
+    ``training`` is ``None`` where no head was trained (readout ``raw``).
+    """
+
+    format_version: int
+    created_with: str
+    backbone: str
+    taps: tuple[str, ...]
+    weights: Weights
+    image: ImageSpec
+    features: int
+    readout: Readout
+    dimensions: int
+    attributes: tuple[Attribute, ...]
+    training: Training | None
+    precision: Precision
+    parity: Parity | None
+    quality: tuple[AttributeQuality, ...]
+
+    def to_json(self) -> str:
+        """Return the manifest as JSON text with sorted keys, the same for equal manifests."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> Manifest:
+        """Read a manifest; ``source`` is the file to name in an error.
+
+        Raises
+        ------
+        ModelFileError
+            When the text is not a manifest of a known format version.
+        """
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise ModelFileError(f"{source}: its manifest is not JSON ({error})") from error
+        version = raw.get("format_version") if isinstance(raw, dict) else None
+        if version != FORMAT_VERSION:
+            raise ModelFileError(
+                f"{source}: manifest format {version!r} is not known to this version, which reads "
+                f"format {FORMAT_VERSION}: update boost-edge, or export the model again"
+            )
+        try:
+            manifest = _build(cls, raw, "manifest")
+        except (TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"{source}: its manifest is damaged ({error}): export the model again"
+            ) from error
+        assert isinstance(manifest, cls)  # noqa: S101 - narrows the type of what _build returns
+        return manifest
+
+
+def _build(annotation: Any, value: Any, where: str) -> Any:
+    """Turn decoded JSON into the annotated type, refusing anything that does not fit exactly."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        if not isinstance(value, dict):
+            raise TypeError(f"{where} is not an object")
+        hints = typing.get_type_hints(annotation)
+        if wrong := sorted(set(value) ^ set(hints)):
+            raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}")
+        return annotation(
+            **{name: _build(hint, value[name], f"{where}.{name}") for name, hint in hints.items()}
+        )
+    if origin is types.UnionType:
+        for option in arguments:
+            try:
+                return _build(option, value, where)
+            except (TypeError, ValueError):
+                continue
+        raise TypeError(f"{where} is {value!r}")
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{where} is {value!r}, not one of {', '.join(map(str, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"{where} is not a list")
+        return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise TypeError(f"{where} is not an object")
+        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not annotation and not (annotation is types.NoneType and value is None):
+        raise TypeError(f"{where} is {value!r}")
+    return value
