@@ -8,14 +8,13 @@ error, never ignored.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import types
 import typing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from boost_edge.runtime.errors import ModelFileError
+from boost_edge.runtime.records import record_from_json, record_to_json
 
 __all__ = [
     "FORMAT_VERSION",
@@ -83,7 +82,6 @@ class Training:
     ``settings`` are the recipe's resolved values.
     """
 
-    run_sha256: str
     labels_sha256: str
     images_sha256: str
     images: dict[str, int]
@@ -97,7 +95,7 @@ class Training:
 class Parity:
     """How closely onnxruntime reproduces torch on ``images`` real images.
 
-    ``max_abs_difference`` is over all embedding values, ``min_cosine`` over images,
+    ``max_abs_difference`` is over all values of both outputs, ``min_cosine`` over embeddings,
     ``top10_overlap`` the mean share of ten nearest neighbours that agree, in [0, 1].
     """
 
@@ -129,8 +127,10 @@ class Manifest:
     """Everything a reader needs to know about one model file.
 
     ``taps`` are the pooled stages that make the features, in order; ``features`` is their total
-    width, ``dimensions`` the width D of the output ``embedding``. ``attributes`` is empty and
-    ``training`` is ``None`` where no head was trained (readout ``raw``).
+    width, ``dimensions`` the width D of the output ``embedding``. ``run_sha256`` names the training
+    run it was exported from. ``attributes`` and ``quality``
+    are empty where no head was trained (readout ``raw``); ``training`` is ``None`` where there
+    was no label table at all.
     """
 
     format_version: int
@@ -144,13 +144,14 @@ class Manifest:
     dimensions: int
     attributes: tuple[Attribute, ...]
     training: Training | None
+    run_sha256: str | None
     precision: Precision
     parity: Parity | None
     quality: tuple[AttributeQuality, ...]
 
     def to_json(self) -> str:
         """Return the manifest as JSON text with sorted keys, the same for equal manifests."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        return record_to_json(self)
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> Manifest:
@@ -172,48 +173,8 @@ class Manifest:
                 f"format {FORMAT_VERSION}: update boost-edge, or export the model again"
             )
         try:
-            manifest = _build(cls, raw, "manifest")
-        except (TypeError, ValueError) as error:
+            return record_from_json(cls, raw, "manifest")
+        except ValueError as error:
             raise ModelFileError(
                 f"{source}: its manifest is damaged ({error}): export the model again"
             ) from error
-        assert isinstance(manifest, cls)  # noqa: S101 - narrows the type of what _build returns
-        return manifest
-
-
-def _build(annotation: Any, value: Any, where: str) -> Any:
-    """Turn decoded JSON into the annotated type, refusing anything that does not fit exactly."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
-        if not isinstance(value, dict):
-            raise TypeError(f"{where} is not an object")
-        hints = typing.get_type_hints(annotation)
-        if wrong := sorted(set(value) ^ set(hints)):
-            raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}")
-        return annotation(
-            **{name: _build(hint, value[name], f"{where}.{name}") for name, hint in hints.items()}
-        )
-    if origin is types.UnionType:
-        for option in arguments:
-            try:
-                return _build(option, value, where)
-            except (TypeError, ValueError):
-                continue
-        raise TypeError(f"{where} is {value!r}")
-    if origin is Literal:
-        if value not in arguments:
-            raise ValueError(f"{where} is {value!r}, not one of {', '.join(map(str, arguments))}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise TypeError(f"{where} is not a list")
-        return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise TypeError(f"{where} is not an object")
-        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not annotation and not (annotation is types.NoneType and value is None):
-        raise TypeError(f"{where} is {value!r}")
-    return value

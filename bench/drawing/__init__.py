@@ -1,0 +1,1 @@
+"""Draw garments: cloth, a small photo studio, and one function for each type."""

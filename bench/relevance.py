@@ -1,0 +1,224 @@
+"""What is relevant to what, and which images are asked: the paper's protocol, for any labels.
+
+Images are grouped by all their attributes; some groups are drawn, some images of each, and these
+are split into a training and a test part. An image is relevant to another only within a group, by
+the share of the words of its name that the other's name has too.
+
+Source: Mersha, "Boosting image retrieval with accurately labelled small data", and its code
+(leobitz/boosting_image_retrieval, ``proc_lib.py``), for seven attributes and product names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.errors import UsageError
+
+__all__ = [
+    "PAPER",
+    "Protocol",
+    "Sample",
+    "group_rows",
+    "name_words",
+    "relevance",
+    "relevance_matrix",
+    "sample_rows",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How many images are drawn, and how they are split.
+
+    ``groups`` groups are drawn among those with at least ``min_size`` images, ``per_group`` images
+    of each; ``test`` of them all are the test part, the others the training part.
+    """
+
+    groups: int = 100
+    per_group: int = 40
+    min_size: int = 40
+    test: int = 1000
+
+
+PAPER = Protocol()
+"""The paper's numbers: 3,000 training and 1,000 test images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The rows drawn, in the order to use them: ``train`` and ``test``, 1-D int64, disjoint."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def group_rows(codes: NDArray[np.int64], *, min_size: int = 1) -> list[NDArray[np.int64]]:
+    """Group the rows whose attributes all agree.
+
+    Parameters
+    ----------
+    codes
+        (N, A) the attributes' values as numbers, below 0 where unknown. A row with an unknown
+        value is in no group.
+    min_size
+        Smaller groups are left out.
+
+    Returns
+    -------
+    The groups in ascending order of their codes, each the rows in ascending order.
+
+    Raises
+    ------
+    UsageError
+        When ``codes`` is not two-dimensional, or has no column.
+    """
+    numbers = _group_numbers(codes)
+    order = np.argsort(numbers, kind="stable")
+    order = order[numbers[order] >= 0]
+    if not order.size:
+        return []
+    starts = np.flatnonzero(np.diff(numbers[order])) + 1
+    return [group for group in np.split(order, starts) if len(group) >= min_size]
+
+
+def sample_rows(
+    codes: NDArray[np.int64], keys: Sequence[str], *, seed: int, protocol: Protocol = PAPER
+) -> Sample:
+    """Draw the groups and images of one run of the protocol.
+
+    Everything is drawn in the order of sha256 digests of the seed with a group's codes or an
+    image's key. So the result does not depend on the order of the rows, the machine or the
+    version of a random generator: the same seed gives the same images in the same order.
+
+    Parameters
+    ----------
+    codes
+        (N, A) as in ``group_rows``.
+    keys
+        N distinct names of the images, such as their file names.
+    seed
+        Chooses another sample.
+    protocol
+        How many.
+
+    Raises
+    ------
+    UsageError
+        When there are too few groups, the keys are not N distinct ones, or the protocol asks for
+        a part that cannot be.
+    """
+    _check_protocol(protocol)
+    if len(keys) != len(codes) or len(set(keys)) != len(keys):
+        raise UsageError(f"{len(codes)} rows need as many distinct keys, not {len(set(keys))}")
+    groups = group_rows(codes, min_size=protocol.min_size)
+    if len(groups) < protocol.groups:
+        raise UsageError(
+            f"only {len(groups)} groups have {protocol.min_size} images with equal attributes, but "
+            f"{protocol.groups} are wanted: ask for fewer, or smaller ones"
+        )
+    names = [":".join(str(code) for code in codes[group[0]]) for group in groups]
+    drawn: list[int] = []
+    for place in _shuffled(names, f"{seed}:group")[: protocol.groups]:
+        group = groups[place]
+        members = _shuffled([keys[int(row)] for row in group], f"{seed}:member")
+        drawn.extend(int(group[member]) for member in members[: protocol.per_group])
+    order = _shuffled([keys[row] for row in drawn], f"{seed}:order")
+    rows = np.array([drawn[place] for place in order], np.int64)
+    split = len(rows) - protocol.test
+    return Sample(train=rows[:split], test=rows[split:])
+
+
+def name_words(name: str) -> list[str]:
+    """Split a name into words as the paper's code does.
+
+    Lower case, ``" & "`` joined to ``"-"``, cut at single spaces: two spaces in a row make an
+    empty word, which counts like any other, and a word said twice counts twice.
+    """
+    return name.lower().strip().replace(" & ", "-").split(" ")
+
+
+def relevance(
+    query_codes: Iterable[int], other_codes: Iterable[int], query_name: str, other_name: str
+) -> float:
+    """Return how relevant another image is to a query, in [0, 1]: the definition, one pair.
+
+    It is 0 unless all attributes are known and agree; then it is the share of the words of the
+    query's name that the other's name has. It is not symmetric.
+    """
+    for mine, theirs in zip(query_codes, other_codes, strict=True):
+        if mine < 0 or mine != theirs:
+            return 0.0
+    words, others = name_words(query_name), set(name_words(other_name))
+    return sum(word in others for word in words) / len(words)
+
+
+def relevance_matrix(codes: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.float32]:
+    """Return the relevance of every image to every query, as ``relevance`` defines it.
+
+    Parameters
+    ----------
+    codes
+        (N, A) as in ``group_rows``.
+    names
+        N names.
+
+    Returns
+    -------
+    (N, N) float32, the query's row by the other's column; the diagonal is 0, because a query is
+    not its own answer. Beyond this matrix only the names' words are held in memory.
+
+    Raises
+    ------
+    UsageError
+        When ``codes`` is not two-dimensional, or there are not N names.
+    """
+    if len(names) != len(codes):
+        raise UsageError(f"{len(codes)} rows need as many names, not {len(names)}")
+    words = [Counter(name_words(name)) for name in names]
+    holders: dict[tuple[int, str], list[int]] = {}
+    for row, group in enumerate(_group_numbers(codes).tolist()):
+        if group >= 0:
+            for word in words[row]:
+                holders.setdefault((group, word), []).append(row)
+    matrix = np.zeros((len(codes), len(codes)), np.float32)
+    for (_, word), rows in holders.items():
+        if len(rows) > 1:
+            counts = np.array([words[row][word] for row in rows], np.float32)
+            matrix[np.ix_(rows, rows)] += counts[:, None]
+    matrix /= np.array([counter.total() for counter in words], np.float32)[:, None]
+    np.fill_diagonal(matrix, 0)
+    return matrix
+
+
+def _group_numbers(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the group of every row, (N,), ascending with the groups' codes; -1 for none."""
+    if codes.ndim != 2 or codes.shape[1] == 0:
+        raise UsageError(f"codes of shape {codes.shape} given: (rows, attributes) needed")
+    numbers = np.full(len(codes), -1, np.int64)
+    known = np.flatnonzero((codes >= 0).all(axis=1))
+    if known.size:
+        # numpy 2.0 gave the inverse another shape than the versions before and after it.
+        numbers[known] = np.unique(codes[known], axis=0, return_inverse=True)[1].reshape(-1)
+    return numbers
+
+
+def _check_protocol(protocol: Protocol) -> None:
+    counts = (protocol.groups, protocol.per_group, protocol.test)
+    if min(counts) < 1 or protocol.min_size < protocol.per_group:
+        raise UsageError(f"{protocol}: counts must be at least 1, and min_size at least per_group")
+    if protocol.test >= protocol.groups * protocol.per_group:
+        raise UsageError(f"{protocol}: the test part would leave nothing to train on")
+
+
+def _shuffled(names: Sequence[str], salt: str) -> list[int]:
+    """Return the places of distinct names in the order of their salted digests."""
+    digests = [
+        hashlib.sha256(f"{salt}:{name}".encode("utf-8", "surrogatepass")).digest() for name in names
+    ]
+    return sorted(range(len(names)), key=digests.__getitem__)

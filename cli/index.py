@@ -1,0 +1,125 @@
+"""``boost-edge index``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.model import shipped_model
+from boost_edge.cli.options import gallery_option, json_option, threads_option
+from boost_edge.cli.progress import Bars
+from boost_edge.cli.render import warn
+from boost_edge.runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from boost_edge.runtime.gallery import IndexReport
+
+__all__ = ["command"]
+
+
+@click.command("index")
+@click.argument(
+    "paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PATH..."
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The ONNX file; default: the gallery's own, else the one that is shipped.",
+)
+@gallery_option
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Label table whose labels are stored beside the predicted ones.",
+)
+@threads_option
+@json_option
+def command(
+    paths: tuple[Path, ...],
+    model: Path | None,
+    gallery: Path,
+    labels: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> int:
+    """Add the images under each PATH (a folder or a file) to a gallery.
+
+    Images that are already there and unchanged are not encoded again. Files that cannot be read
+    are skipped, named, and the exit code is 3.
+
+    \b
+    Example:
+      boost-edge index photos/ --model model.onnx
+      boost-edge query img.jpg
+    """
+    from boost_edge.runtime.encoder import Encoder
+    from boost_edge.runtime.gallery import Gallery
+
+    if model is None and not gallery.exists():
+        model = shipped_model()
+    encoder = None if model is None else Encoder.open(model, threads=threads)
+    with Gallery.open(gallery, encoder, threads=threads) as opened, Bars() as bars:
+        report = opened.index(
+            paths,
+            labels=None if labels is None else _read_user_labels(labels, paths),
+            progress=lambda done, total: bars("index", done, total),
+        )
+        count = len(opened)
+    for skipped in report.skipped:
+        warn(f"skipped {skipped.path}: {skipped.detail}")
+    click.echo(_as_json(report, gallery, count) if as_json else _as_text(report, gallery, count))
+    return ExitCode.SKIPPED if report.skipped else ExitCode.FINE
+
+
+def _read_user_labels(table: Path, paths: tuple[Path, ...]) -> dict[str, dict[str, str]]:
+    """Return the known labels by resolved image path."""
+    from boost_edge.export.labels import read_labels
+
+    folders = [path for path in paths if path.is_dir()]
+    if len(folders) != 1:
+        raise UsageError(
+            f"--labels needs exactly one folder among the paths, not {len(folders)}: the names "
+            f"in {table} are relative to it"
+        )
+    read = read_labels(table, images=folders[0])
+    if read.missing:
+        warn(f"{len(read.missing)} rows of {table} have no image, the first is {read.missing[0]}")
+    return {
+        os.fspath(path.resolve()): {
+            attribute.name: attribute.values[code]
+            for attribute, code in zip(read.attributes, codes, strict=True)
+            if code >= 0
+        }
+        for path, codes in zip(read.paths, read.codes.tolist(), strict=True)
+    }
+
+
+def _as_text(report: IndexReport, gallery: Path, count: int) -> str:
+    parts = [
+        f"{number} {name}"
+        for name, number in (
+            ("added", report.added),
+            ("changed", report.changed),
+            ("renamed", report.renamed),
+            ("unchanged", report.unchanged),
+            ("duplicates", report.duplicates),
+            ("labelled", report.labelled),
+            ("skipped", len(report.skipped)),
+        )
+        if number or name == "added"
+    ]
+    return f"{gallery}: {', '.join(parts)}; {count} images in all ({report.seconds:.1f} s)"
+
+
+def _as_json(report: IndexReport, gallery: Path, count: int) -> str:
+    return json.dumps(
+        {"gallery": str(gallery), "images": count, **dataclasses.asdict(report)}, indent=2
+    )

@@ -1,0 +1,159 @@
+"""``boost-edge inspect``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.options import json_option
+from boost_edge.cli.render import megabytes, printable, quality_table, table
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.manifest import Manifest
+
+__all__ = ["command"]
+
+
+@click.command("inspect")
+@click.argument("target", type=click.Path(path_type=Path), metavar="FILE_OR_DIR")
+@json_option
+def command(target: Path, as_json: bool) -> int:
+    """Show what a model file, a training run or a gallery is, and where it comes from.
+
+    \b
+    Example:
+      boost-edge inspect model.onnx
+      boost-edge inspect .boost-edge
+    """
+    if not target.exists():
+        raise UsageError(f"{target}: no such file or folder")
+    if target.is_dir():
+        facts, text = _run(target) if (target / "train.json").exists() else _gallery(target)
+    else:
+        facts, text = _model(target)
+    click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else "\n".join(text))
+    return ExitCode.FINE
+
+
+def _model(path: Path) -> tuple[dict[str, Any], list[str]]:
+    from boost_edge.runtime.encoder import Encoder
+
+    with Encoder.open(path) as encoder:
+        manifest, sha256 = encoder.manifest, encoder.sha256
+    size = path.stat().st_size
+    facts = {
+        "kind": "model",
+        "path": str(path),
+        "sha256": sha256,
+        "bytes": size,
+        "manifest": json.loads(manifest.to_json()),
+    }
+    return facts, _model_text(path, sha256, size, manifest)
+
+
+def _model_text(path: Path, sha256: str, size: int, manifest: Manifest) -> list[str]:
+    weights = manifest.weights
+    rows = [
+        ["model", f"{path}, {megabytes(size)}, {manifest.precision}"],
+        ["sha256", sha256],
+        ["made with", manifest.created_with],
+        [
+            "backbone",
+            f"{manifest.backbone} {'+'.join(manifest.taps)}, {manifest.features} features",
+        ],
+        [
+            "weights",
+            f"{weights.name} ({weights.source}), {weights.licence or 'licence not stated'}",
+        ],
+        ["input", f"{manifest.image.size} x {manifest.image.size} px, {manifest.image.resize}"],
+        [
+            "embedding",
+            f"{manifest.readout}, {manifest.dimensions} dimensions, "
+            f"{manifest.dimensions * 4} bytes an image",
+        ],
+    ]
+    if manifest.training is not None:
+        training = manifest.training
+        counts = ", ".join(f"{count} {part}" for part, count in training.images.items())
+        rows.append(
+            ["training", f"recipe {training.recipe}, seed {training.seed}, {counts} images"]
+        )
+        rows.append(["labels", f"sha256 {training.labels_sha256}"])
+    if manifest.parity is not None:
+        parity = manifest.parity
+        rows.append(
+            ["parity", f"min cosine {parity.min_cosine:.7f} to torch on {parity.images} images"]
+        )
+    lines = _facts(rows)
+    if manifest.attributes:
+        lines += ["", *_attribute_table(manifest)]
+    if manifest.quality:
+        lines += ["", *quality_table(manifest.quality)]
+    return lines
+
+
+def _attribute_table(manifest: Manifest) -> list[str]:
+    return table(
+        ["attribute", "values", ""],
+        [
+            [each.name, str(len(each.values)), ", ".join(each.values)]
+            for each in manifest.attributes
+        ],
+        right=(1,),
+    )
+
+
+def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    from boost_edge.cli.extras import need_train_extra
+
+    with need_train_extra("inspecting a training run"):
+        from boost_edge.export.run import read_run
+        from boost_edge.runtime.records import record_to_json
+
+        record = read_run(folder)
+    counts = ", ".join(f"{count} {part}" for part, count in record.training.images.items())
+    rows = [
+        ["run", str(folder)],
+        ["made with", record.created_with],
+        ["backbone", f"{record.backbone} {'+'.join(record.taps)}, {record.features} features"],
+        ["weights", f"{record.weights.name} ({record.weights.source})"],
+        ["head", "none" if record.head_width is None else f"width {record.head_width}"],
+        ["readout", record.readout],
+        [
+            "training",
+            f"recipe {record.training.recipe}, {record.training.epochs} epochs, "
+            f"seed {record.training.seed}, {counts} images",
+        ],
+    ]
+    lines = _facts(rows)
+    if record.quality:
+        lines += ["", *quality_table(record.quality)]
+    facts = {"kind": "run", "path": str(folder), "record": json.loads(record_to_json(record))}
+    return facts, lines
+
+
+def _gallery(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    from boost_edge.runtime.gallery import gallery_stats
+
+    stats = gallery_stats(folder)
+    facts = {**dataclasses.asdict(stats), "path": str(stats.path)}
+    rows = [
+        ["gallery", str(stats.path)],
+        ["images", f"{stats.images:,}"],
+        ["size", megabytes(stats.bytes_on_disk)],
+        ["embedding", f"{stats.dimensions} dimensions"],
+        ["model", stats.model_path],
+        ["sha256", stats.model_sha256],
+        ["format", f"version {stats.format_version}, generation {stats.generation}"],
+    ]
+    return {"kind": "gallery", **facts}, _facts(rows)
+
+
+def _facts(rows: list[list[str]]) -> list[str]:
+    """Lay out names and values, without cutting a value."""
+    width = max(len(name) for name, _ in rows)
+    return [f"{name.ljust(width)}  {printable(value)}" for name, value in rows]

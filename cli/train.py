@@ -1,0 +1,208 @@
+"""``boost-edge train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.extras import need_train_extra
+from boost_edge.cli.options import images_option, json_option, names, readout_option, resize_option
+from boost_edge.cli.progress import Bars
+from boost_edge.cli.render import quality_table, warn
+from boost_edge.runtime.manifest import Readout, ResizePolicy
+
+if TYPE_CHECKING:
+    from boost_edge.export.train import TrainReport
+
+__all__ = ["command"]
+
+_SHOWN = 10
+
+
+@click.command("train")
+@click.argument("labels", type=click.Path(path_type=Path))
+@images_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="RUN",
+    help="Folder to write the run to.",
+)
+@click.option(
+    "--attributes",
+    callback=names,
+    metavar="A,B,C",
+    help="Label columns to learn; default: every categorical column.",
+)
+@click.option("--image-column", metavar="NAME", help="Column that names the image file.")
+@click.option(
+    "--backbone",
+    default="resnet18",
+    show_default=True,
+    metavar="NAME",
+    help="pca, resnet18|34|50|101, vit_b_16, mobilenet_v2, squeezenet1_1, vit_tiny_patch16_224.",
+)
+@click.option(
+    "--weights",
+    default="imagenet",
+    show_default=True,
+    metavar="imagenet|none|FILE",
+    help="Weights of the backbone: torchvision's, random, or a safetensors file.",
+)
+@click.option(
+    "--tap",
+    metavar="STAGE[+STAGE]",
+    help="Stages whose pooled outputs are the features; default: the last.",
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=8),
+    metavar="S",
+    help="Edge of the network's input in pixels; default: the backbone's own.",
+)
+@resize_option
+@click.option(
+    "--recipe",
+    type=click.Choice(["boost", "paper"]),
+    default="boost",
+    show_default=True,
+    help="How the head is trained.",
+)
+@readout_option
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Fit on at most N labelled images; the held-out part comes on top.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Decides split, initial weights and order.",
+)
+@click.option("--strict", is_flag=True, help="Refuse to start when an image is missing.")
+@json_option
+def command(
+    labels: Path,
+    images: Path,
+    out: Path,
+    attributes: tuple[str, ...] | None,
+    image_column: str | None,
+    backbone: str,
+    weights: str,
+    tap: str | None,
+    image_size: int | None,
+    resize: ResizePolicy,
+    recipe: str,
+    readout: Readout | None,
+    limit: int | None,
+    seed: int,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Train a boost head on the label table LABELS (CSV, JSONL or Parquet).
+
+    The table has one row per image: its file name in the column file_name (or id, as in the
+    Kaggle fashion set, or --image-column) and its labels. Blank cells are unknown and left out.
+    An interrupted training goes on when the same command is run again.
+
+    \b
+    Example:
+      boost-edge train labels.csv --images photos/ --out runs/shop
+    """
+    with need_train_extra("training"):
+        from boost_edge.export.recipes import RECIPES
+        from boost_edge.export.train import TrainSettings, train
+        from boost_edge.models.backbones import parse_taps
+
+    chosen = {} if readout is None else {"readout": readout}
+    settings = TrainSettings(
+        attributes=attributes,
+        image_column=image_column,
+        backbone=backbone,
+        weights=weights,
+        taps=None if tap is None else parse_taps(tap, backbone),
+        image_size=image_size,
+        resize=resize,
+        recipe=RECIPES[recipe],
+        limit=limit,
+        seed=seed,
+        strict=strict,
+        **chosen,
+    )
+    with Bars() as bars:
+        report = train(labels, images=images, out=out, settings=settings, progress=bars)
+    _warn_of_gaps(report)
+    click.echo(_as_json(report) if as_json else _as_text(report))
+    return ExitCode.SKIPPED if report.missing or report.skipped else ExitCode.FINE
+
+
+def _warn_of_gaps(report: TrainReport) -> None:
+    """Name what was left out; the JSON has the whole list."""
+    if report.missing:
+        shown = ", ".join(report.missing[:_SHOWN])
+        rest = len(report.missing) - _SHOWN
+        warn(
+            f"{len(report.missing)} images of the table are missing: {shown}"
+            + (f" and {rest} more (--json lists all)" if rest > 0 else "")
+        )
+    for error in report.skipped:
+        warn(f"skipped {error}")
+
+
+def _as_text(report: TrainReport) -> str:
+    record = report.record
+    counts = ", ".join(f"{count} {part}" for part, count in record.training.images.items())
+    lines = [
+        f"{record.backbone} {'+'.join(record.taps)}, {record.features} features; "
+        f"weights {record.weights.name}",
+        f"images: {counts}",
+    ]
+    if record.losses is not None:
+        lines.append(
+            f"head: width {record.head_width}, recipe {record.training.recipe}, "
+            f"epoch {record.losses.best_epoch + 1} of {record.training.epochs} kept"
+        )
+    if record.quality:
+        lines += ["", *quality_table(record.quality), ""]
+    lines.append(f"next: boost-edge export {report.folder} --out model.onnx")
+    return "\n".join(lines)
+
+
+def _as_json(report: TrainReport) -> str:
+    record = report.record
+    return json.dumps(
+        {
+            "run": str(report.folder),
+            "backbone": record.backbone,
+            "taps": record.taps,
+            "features": record.features,
+            "readout": record.readout,
+            "images": record.training.images,
+            "epochs": record.training.epochs,
+            "quality": {
+                each.name: {
+                    "images": each.images,
+                    "accuracy": each.accuracy,
+                    "majority": each.majority,
+                    "calibration_error": each.calibration_error,
+                }
+                for each in record.quality
+            },
+            "missing": report.missing,
+            "skipped": [
+                {"path": error.path, "reason": error.reason, "detail": error.detail}
+                for error in report.skipped
+            ],
+        },
+        indent=2,
+        ensure_ascii=False,
+    )

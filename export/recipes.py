@@ -1,0 +1,106 @@
+"""How a head is trained: the paper's recipe, and ours.
+
+A recipe is plain data; ``RECIPES`` is the whole list. To try another setting from Python, use
+``dataclasses.replace(RECIPES["boost"], width=1024)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = ["RECIPES", "Recipe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The settings of one training of the head.
+
+    Parameters
+    ----------
+    width
+        Width W of the hidden layer; ``None`` means the width F of the features.
+    standardise
+        Shift and scale each feature to mean 0, standard deviation 1 over the training part.
+    dropout
+        Probability of dropping a hidden unit while training.
+    learning_rate, weight_decay, batch_size
+        Of Adam, or of AdamW where ``decoupled_decay`` is set (Loshchilov & Hutter, 2019).
+    schedule
+        ``constant``, or ``cosine`` from the learning rate down to zero over ``epochs``.
+    epochs
+        At most this many passes over the training part.
+    stop_loss
+        Stop when an epoch's mean training loss falls below this; ``None``: never.
+    validation
+        Keep a validation part out of training, return the epoch with the lowest validation
+        loss, stop ``patience`` epochs after it, and calibrate on it. Without it the head is
+        trained on all fitted rows, its last epoch is returned and nothing is calibrated.
+    label_smoothing
+        Share of the target spread evenly over all values, in [0, 1).
+    blend
+        Weight b of the attributes in the readout ``blend``, in [0, 1].
+    """
+
+    name: str
+    width: int | None
+    standardise: bool
+    dropout: float
+    learning_rate: float
+    weight_decay: float
+    decoupled_decay: bool
+    batch_size: int
+    schedule: Literal["constant", "cosine"]
+    epochs: int
+    stop_loss: float | None
+    validation: bool
+    patience: int
+    label_smoothing: float
+    blend: float
+
+    def settings(self) -> dict[str, float | int | str | bool | None]:
+        """Return the values by name, for the manifest."""
+        return dataclasses.asdict(self)
+
+
+_PAPER = Recipe(
+    # Mersha, "Boosting image retrieval with accurately labelled small data", and its code.
+    name="paper",
+    width=None,
+    standardise=False,
+    dropout=0.0,
+    learning_rate=1e-3,
+    weight_decay=1e-5,
+    decoupled_decay=False,
+    batch_size=32,
+    schedule="constant",
+    epochs=200,
+    stop_loss=0.002,
+    validation=False,
+    patience=0,
+    label_smoothing=0.0,
+    blend=0.5,
+)
+
+_BOOST = Recipe(
+    name="boost",
+    width=2048,
+    standardise=True,
+    dropout=0.5,
+    learning_rate=1e-3,
+    weight_decay=1e-2,
+    decoupled_decay=True,
+    batch_size=32,
+    schedule="cosine",
+    epochs=40,
+    stop_loss=None,
+    validation=True,
+    patience=10,
+    label_smoothing=0.0,
+    blend=0.8,
+)
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType({"paper": _PAPER, "boost": _BOOST})

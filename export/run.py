@@ -1,0 +1,192 @@
+"""The folder that ``train`` writes and ``export`` reads: a training run.
+
+::
+
+    run/
+      train.json              what was trained, on what, how well; written last
+      backbone.safetensors    the backbone up to its last tap
+      head.safetensors        the boost head (absent for the readout raw)
+      samples/                copies of a few held-out images, for parity and calibration
+
+A run is complete alone: exporting it needs neither the labels, nor the images, nor the weights
+file it was trained from. ``checkpoint.safetensors`` is there while a training is unfinished.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from boost_edge.export.artefacts import file_digest, read_tensors, writing
+from boost_edge.runtime.errors import RunError
+from boost_edge.runtime.manifest import (
+    Attribute,
+    AttributeQuality,
+    ImageSpec,
+    Readout,
+    Training,
+    Weights,
+)
+from boost_edge.runtime.records import record_from_json, record_to_json
+
+if TYPE_CHECKING:
+    from boost_edge.models.backbones import Backbone
+    from boost_edge.models.head import BoostHead
+
+__all__ = [
+    "BACKBONE_FILE",
+    "CHECKPOINT_FILE",
+    "HEAD_FILE",
+    "RUN_FORMAT_VERSION",
+    "SAMPLES_FOLDER",
+    "Losses",
+    "RunRecord",
+    "is_complete",
+    "load_backbone",
+    "load_head",
+    "read_run",
+    "run_digest",
+    "sample_paths",
+    "write_run",
+]
+
+RUN_FORMAT_VERSION = 1
+RECORD_FILE = "train.json"
+BACKBONE_FILE = "backbone.safetensors"
+HEAD_FILE = "head.safetensors"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+SAMPLES_FOLDER = "samples"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """Mean loss of every epoch, in nats per attribute; ``val`` is empty without such a part."""
+
+    train: tuple[float, ...]
+    val: tuple[float, ...]
+    best_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What ``train.json`` says.
+
+    ``parts`` lists, by part, the names of the images as the label table writes them.
+    ``head_width`` is ``None`` and ``head_sha256`` empty where no head was trained.
+    """
+
+    format_version: int
+    created_with: str
+    backbone: str
+    taps: tuple[str, ...]
+    features: int
+    weights: Weights
+    image: ImageSpec
+    backbone_sha256: str
+    attributes: tuple[Attribute, ...]
+    head_width: int | None
+    head_sha256: str
+    readout: Readout
+    blend: float
+    training: Training
+    losses: Losses | None
+    quality: tuple[AttributeQuality, ...]
+    parts: dict[str, tuple[str, ...]]
+
+
+def write_run(folder: Path, record: RunRecord) -> None:
+    """Complete a run: write its record, the last of its files, atomically."""
+    with writing(folder / RECORD_FILE) as temporary:
+        text = json.dumps(json.loads(record_to_json(record)), indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether the folder holds a finished run."""
+    return (folder / RECORD_FILE).is_file()
+
+
+def run_digest(folder: Path) -> str:
+    """Return the identity of a run: the sha256 of its record, which names all its parts."""
+    return file_digest(folder / RECORD_FILE)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read a run's record and check its files against it.
+
+    Raises
+    ------
+    RunError
+        When the folder is no finished run, or a file is absent, damaged or of another run.
+    """
+    path = folder / RECORD_FILE
+    if not path.is_file():
+        unfinished = (folder / CHECKPOINT_FILE).is_file()
+        raise RunError(
+            f"{folder}: the training is not finished: run the same train command again"
+            if unfinished
+            else f"{folder}: not a training run (no {RECORD_FILE}): make one with boost-edge train"
+        )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error}): train again") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != RUN_FORMAT_VERSION:
+        raise RunError(
+            f"{path}: run format {version!r} is not known to this version, which reads format "
+            f"{RUN_FORMAT_VERSION}: train again"
+        )
+    try:
+        record = record_from_json(RunRecord, raw, "run")
+    except ValueError as error:
+        raise RunError(f"{path}: damaged ({error}): train again") from error
+    _check_file(folder / BACKBONE_FILE, record.backbone_sha256)
+    if record.head_sha256:
+        _check_file(folder / HEAD_FILE, record.head_sha256)
+    return record
+
+
+def load_backbone(folder: Path, record: RunRecord, *, image_size: int | None = None) -> Backbone:
+    """Rebuild the backbone of a run, at its own or another image size in pixels."""
+    from boost_edge.models.restore import restore_backbone
+
+    tensors, _ = read_tensors(folder / BACKBONE_FILE)
+    return restore_backbone(
+        record.backbone,
+        taps=record.taps,
+        image_size=image_size or record.image.size,
+        weights=record.weights,
+        state=tensors,
+    )
+
+
+def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
+    """Rebuild the head of a run; ``None`` where none was trained."""
+    from boost_edge.models.head import BoostHead
+
+    if record.head_width is None:
+        return None
+    tensors, _ = read_tensors(folder / HEAD_FILE)
+    classes = [len(attribute.values) for attribute in record.attributes]
+    standardise = bool(record.training.settings["standardise"])
+    head = BoostHead(record.features, record.head_width, classes, standardise=standardise)
+    try:
+        head.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RunError(f"{folder / HEAD_FILE}: does not fit its record: train again") from error
+    return head.eval()
+
+
+def sample_paths(folder: Path) -> list[Path]:
+    """Return the sample images of a run, in a fixed order."""
+    return sorted((folder / SAMPLES_FOLDER).iterdir())
+
+
+def _check_file(path: Path, digest: str) -> None:
+    if not path.is_file():
+        raise RunError(f"{path}: missing: train again")
+    if file_digest(path) != digest:
+        raise RunError(f"{path}: is not the file that this run wrote: train again")

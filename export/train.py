@@ -1,0 +1,306 @@
+"""``train``: labels and images in, a run folder out.
+
+::
+
+    label table --split--> rows --decode--> images --backbone--> features --fit--> head
+                                                                  |--calibrate--> temperatures
+                                                                  `--test part--> quality
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import boost_edge
+from boost_edge.export.artefacts import file_digest, write_tensors
+from boost_edge.export.calibrate import calibrate_head, measure_quality
+from boost_edge.export.features import extract_features
+from boost_edge.export.fit import Fitted, Rows, fit_head
+from boost_edge.export.labels import LabelTable, read_labels
+from boost_edge.export.parts import Encoded, Part, images_digest, make_parts
+from boost_edge.export.recipes import RECIPES, Recipe
+from boost_edge.export.run import (
+    BACKBONE_FILE,
+    CHECKPOINT_FILE,
+    HEAD_FILE,
+    RUN_FORMAT_VERSION,
+    SAMPLES_FOLDER,
+    Losses,
+    RunRecord,
+    is_complete,
+    write_run,
+)
+from boost_edge.export.splits import Split, split_rows
+from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
+from boost_edge.models.pca import fit_pca
+from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
+from boost_edge.runtime.images import load_image
+from boost_edge.runtime.manifest import (
+    Attribute,
+    AttributeQuality,
+    ImageSpec,
+    Readout,
+    ResizePolicy,
+    Training,
+)
+
+__all__ = ["TrainReport", "TrainSettings", "train"]
+
+_SAMPLES = 64
+# More images than this change the leading components no more.
+_MOST_PCA_IMAGES = 10_000
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """How to train; every field has the command line's default.
+
+    Parameters
+    ----------
+    attributes, image_column
+        See `boost_edge.export.labels.read_labels`.
+    backbone, weights, taps, image_size
+        See `boost_edge.models.backbones.build_backbone`.
+    resize
+        How an image becomes a square; see `boost_edge.runtime.manifest.ImageSpec`.
+    readout
+        What the embedding will be; ``raw`` trains no head.
+    limit
+        Fit on at most this many labelled images (the test part comes on top).
+    seed
+        Decides the split, the initial weights and the order of the images.
+    strict
+        Refuse to start when an image of the table is missing.
+    """
+
+    attributes: tuple[str, ...] | None = None
+    image_column: str | None = None
+    backbone: str = "resnet18"
+    weights: str = "imagenet"
+    taps: tuple[str, ...] | None = None
+    image_size: int | None = None
+    resize: ResizePolicy = "squash"
+    recipe: Recipe = RECIPES["boost"]
+    readout: Readout = "blend"
+    limit: int | None = None
+    seed: int = 0
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainReport:
+    """What a training did: the run, and the rows it had to leave out.
+
+    ``missing`` are the rows (as the label table names them) whose image is absent, ``skipped``
+    the images that could not be read.
+    """
+
+    folder: Path
+    record: RunRecord
+    missing: tuple[str, ...]
+    skipped: tuple[ImageError, ...]
+
+
+def train(
+    labels: Path,
+    *,
+    images: Path,
+    out: Path,
+    settings: TrainSettings,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train a boost head on a frozen backbone and write the run to the folder ``out``.
+
+    Calling it again with the same arguments after an interruption goes on where it stopped.
+    ``cache`` is the folder of the feature cache (default: the user's cache folder);
+    ``progress`` is called with (stage, done, total).
+
+    Raises
+    ------
+    UsageError
+        When ``out`` already holds a finished run, or an argument makes no sense.
+    LabelTableError
+        When the table cannot be used, or (``strict``) an image is missing.
+    WeightsError
+        When the backbone's weights cannot be had.
+    RunError
+        When ``out`` holds an unfinished run with other data or settings.
+    """
+    report = progress or (lambda *_: None)
+    if is_complete(out):
+        raise UsageError(
+            f"{out}: already holds a finished run: choose another --out, or delete it first"
+        )
+    table = read_labels(
+        labels,
+        images=images,
+        attributes=settings.attributes,
+        image_column=settings.image_column,
+    )
+    if settings.strict and table.missing:
+        raise LabelTableError(
+            f"{labels}: {len(table.missing)} images are missing in {images}, the first is "
+            f"{table.missing[0]}: mend the table, or train without --strict"
+        )
+    split = split_rows(table, seed=settings.seed, limit=settings.limit)
+    backbone = _make_backbone(table, split, settings)
+    encoded, skipped = _encode(table, split, backbone, settings.resize, cache, report)
+    schema, parts = make_parts(table, split, encoded)
+    fitted: Fitted | None = None
+    quality: tuple[AttributeQuality, ...] = ()
+    if settings.readout != "raw":
+        fitted = _fit(out, schema, parts, settings, report)
+        quality = measure_quality(fitted.head, schema, parts["train"].rows, parts["test"].rows)
+    _store(out, backbone, fitted, parts)
+    record = _describe(out, table, backbone, schema, parts, fitted, quality, settings)
+    write_run(out, record)
+    (out / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return TrainReport(folder=out, record=record, missing=table.missing, skipped=skipped)
+
+
+def _make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> Backbone:
+    """Build the backbone; for PCA, fit it on the training images."""
+    if settings.backbone != "pca":
+        return build_backbone(
+            settings.backbone,
+            weights=settings.weights,
+            taps=settings.taps,
+            image_size=settings.image_size,
+        )
+    size = settings.image_size or BACKBONES["pca"].image_size
+    spec = ImageSpec(size=size, resize=settings.resize)
+    images: list[NDArray[np.uint8]] = []
+    for row in split.train[:_MOST_PCA_IMAGES].tolist():
+        try:
+            images.append(load_image(table.paths[row], spec))
+        except ImageError:
+            # The same image is met again, and reported, when the features are extracted.
+            continue
+    if len(images) < 2:
+        raise LabelTableError(f"{table.path}: too few readable images to fit the backbone pca")
+    return fit_pca(np.stack(images), taps=settings.taps)
+
+
+def _encode(
+    table: LabelTable,
+    split: Split,
+    backbone: Backbone,
+    resize: ResizePolicy,
+    cache: Path | None,
+    report: Progress,
+) -> tuple[dict[int, Encoded], tuple[ImageError, ...]]:
+    """Return the readable images by row of the table, and what could not be read."""
+    rows = np.concatenate([split.train, split.val, split.test]).tolist()
+    features = extract_features(
+        backbone,
+        [table.paths[row] for row in rows],
+        resize=resize,
+        cache=cache,
+        progress=lambda done, total: report("features", done, total),
+    )
+    unread = {index for index, _ in features.skipped}
+    encoded = {
+        row: Encoded(digest=features.digests[index], features=features.matrix[index])
+        for index, row in enumerate(rows)
+        if index not in unread
+    }
+    return encoded, tuple(error for _, error in features.skipped)
+
+
+def _fit(
+    out: Path,
+    schema: tuple[Attribute, ...],
+    parts: dict[str, Part],
+    settings: TrainSettings,
+    report: Progress,
+) -> Fitted:
+    recipe = settings.recipe
+    train_rows, val_rows = parts["train"].rows, parts["val"].rows
+    validate = recipe.validation and len(val_rows.features) > 0
+    if not validate:
+        train_rows = Rows(
+            features=np.concatenate([train_rows.features, val_rows.features]),
+            codes=np.concatenate([train_rows.codes, val_rows.codes]),
+        )
+    fitted = fit_head(
+        train_rows,
+        val_rows if validate else None,
+        [len(attribute.values) for attribute in schema],
+        recipe,
+        seed=settings.seed,
+        checkpoint=out / CHECKPOINT_FILE,
+        progress=lambda done, total: report("training", done, total),
+    )
+    if validate:
+        calibrate_head(fitted.head, val_rows)
+    return fitted
+
+
+def _store(out: Path, backbone: Backbone, fitted: Fitted | None, parts: dict[str, Part]) -> None:
+    """Write the tensors, and copies of held-out images for parity and calibration."""
+    write_tensors(out / BACKBONE_FILE, backbone.state_dict(), {})
+    if fitted is not None:
+        write_tensors(out / HEAD_FILE, fitted.head.state_dict(), {})
+    samples = out / SAMPLES_FOLDER
+    shutil.rmtree(samples, ignore_errors=True)
+    samples.mkdir(parents=True)
+    paths = [path for name in ("test", "val", "train") for path in parts[name].paths]
+    for index, path in enumerate(paths[:_SAMPLES]):
+        shutil.copyfile(path, samples / f"{index:03d}{path.suffix.lower()}")
+
+
+def _describe(
+    out: Path,
+    table: LabelTable,
+    backbone: Backbone,
+    schema: tuple[Attribute, ...],
+    parts: dict[str, Part],
+    fitted: Fitted | None,
+    quality: tuple[AttributeQuality, ...],
+    settings: TrainSettings,
+) -> RunRecord:
+    recipe = settings.recipe
+    return RunRecord(
+        format_version=RUN_FORMAT_VERSION,
+        created_with=f"boost-edge {boost_edge.__version__}",
+        backbone=settings.backbone,
+        taps=backbone.taps,
+        features=backbone.width,
+        weights=backbone.weights,
+        image=ImageSpec(size=backbone.image_size, resize=settings.resize),
+        backbone_sha256=file_digest(out / BACKBONE_FILE),
+        attributes=schema if fitted else (),
+        head_width=fitted.head.width if fitted else None,
+        head_sha256=file_digest(out / HEAD_FILE) if fitted else "",
+        readout=settings.readout,
+        blend=recipe.blend,
+        training=Training(
+            labels_sha256=table.sha256,
+            images_sha256=images_digest(parts),
+            images={name: len(part) for name, part in parts.items()},
+            recipe=recipe.name if fitted else "none",
+            settings=recipe.settings() if fitted else {},
+            seed=settings.seed,
+            epochs=len(fitted.history) if fitted else 0,
+        ),
+        losses=_losses(fitted) if fitted else None,
+        quality=quality,
+        parts={name: part.names for name, part in parts.items()},
+    )
+
+
+def _losses(fitted: Fitted) -> Losses:
+    return Losses(
+        train=tuple(epoch.train_loss for epoch in fitted.history),
+        val=tuple(epoch.val_loss for epoch in fitted.history if epoch.val_loss is not None),
+        best_epoch=fitted.best_epoch,
+    )

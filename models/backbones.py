@@ -1,0 +1,260 @@
+"""Backbones: frozen networks that turn a batch of images into pooled features.
+
+A backbone ends at its last tap: layers beyond it do not exist in the module. It takes the image
+as it is stored (uint8, RGB, height by width by colour), because that is also the input of the
+exported model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Generator, Mapping, Sequence
+from os import PathLike
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from boost_edge.models.architectures import BACKBONES, BackboneSpec, Stage
+from boost_edge.models.weights import load_weights
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.manifest import Weights
+
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "BackboneSpec",
+    "Normalise",
+    "Stage",
+    "build_backbone",
+    "parse_taps",
+]
+
+
+class Normalise(nn.Module):
+    """Stored image to network input: colour first, centred and scaled per channel.
+
+    ``offset`` and ``scale`` are ``(3, 1, 1)`` float32 buffers with
+    ``(x - offset) * scale == (x / 255 - mean) / std``; ``None`` once folded into a later layer.
+    """
+
+    offset: Tensor | None
+    scale: Tensor | None
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        shape = (3, 1, 1)
+        self.register_buffer("offset", 255.0 * torch.tensor(mean).reshape(shape))
+        self.register_buffer("scale", 1.0 / (255.0 * torch.tensor(std).reshape(shape)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map ``(N, S, S, 3)`` uint8 to ``(N, 3, S, S)`` float32."""
+        pixels = image.permute(0, 3, 1, 2).to(torch.float32)
+        if self.offset is not None:
+            pixels = pixels - self.offset
+        if self.scale is not None:
+            pixels = pixels * self.scale
+        return pixels
+
+
+class Backbone(nn.Module):
+    """A frozen network up to its last tap; built by ``build_backbone`` or ``fit_pca``.
+
+    Attributes
+    ----------
+    spec : BackboneSpec
+        What was built; ``spec.name`` is the backbone's name.
+    taps : tuple of str
+        The stages whose pooled outputs make the features, in the order of the stages.
+    width : int
+        Number of features F.
+    image_size : int
+        Edge S of the input image in pixels.
+    weights : Weights
+        Where the weights come from.
+    """
+
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        stages: Mapping[str, nn.Module],
+        *,
+        taps: tuple[str, ...],
+        width: int,
+        image_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        weights: Weights,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.taps = taps
+        self.width = width
+        self.image_size = image_size
+        self.weights = weights
+        self.normalise = Normalise(mean, std)
+        self.stages = nn.ModuleList(stages.values())
+        self._tapped = tuple(name in taps for name in stages)
+        self.requires_grad_(requires_grad=False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode as any module does, but keep the frozen stages in evaluation mode."""
+        super().train(mode)
+        self.stages.eval()
+        return self
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images ``(N, S, S, 3)`` uint8 RGB to pooled features ``(N, F)`` float32."""
+        values = self.normalise(image)
+        features: list[Tensor] = []
+        for stage, tapped in zip(self.stages, self._tapped, strict=True):
+            values = stage(values)
+            if tapped:
+                features.append(self._pooled(values))
+        return torch.cat(features, dim=1)
+
+    def _pooled(self, values: Tensor) -> Tensor:
+        match self.spec.pool:
+            case "average":
+                return values.mean(dim=(2, 3))
+            case "class_token":
+                return values[:, 0]
+            case "none":
+                return values
+
+    def digest(self) -> str:
+        """Return a sha256 in hex over all that decides the features: for cache keys."""
+        digest = hashlib.sha256(repr((self.spec.name, self.taps, self.image_size)).encode("utf-8"))
+        for name, tensor in self.state_dict().items():
+            array = tensor.detach().cpu().contiguous().numpy()
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def parse_taps(text: str, backbone: str) -> tuple[str, ...]:
+    """Read tap names joined by ``+``, such as ``layer3+layer4``, in the order of the stages.
+
+    Raises
+    ------
+    UsageError
+        When the backbone or a tap is unknown, or a tap stands twice.
+    """
+    return _ordered_taps(_spec(backbone), tuple(part.strip() for part in text.split("+")))
+
+
+def build_backbone(
+    name: str,
+    *,
+    weights: str | PathLike[str] = "imagenet",
+    taps: Sequence[str] | None = None,
+    image_size: int | None = None,
+) -> Backbone:
+    """Build a frozen backbone that ends at its last tap.
+
+    Parameters
+    ----------
+    name
+        A key of ``BACKBONES`` other than ``pca``, which is fitted (``fit_pca``).
+    weights
+        ``imagenet`` (torchvision's IMAGENET1K_V1), ``none`` (random, the same every time) or a
+        ``.safetensors``, ``.pth`` or ``.pt`` file; see ``boost_edge.models.weights``.
+    taps
+        Names of stages to pool; ``None`` is the last stage alone.
+    image_size
+        Edge S in pixels; ``None`` is the backbone's own. A vision transformer's positions are
+        interpolated (torchvision's ``interpolate_embeddings``) where S is not that of its weights.
+
+    Raises
+    ------
+    UsageError
+        When the name, a tap or the image size is not possible.
+    WeightsError
+        When the weights cannot be had, or do not fit.
+    """
+    spec = _spec(name)
+    if spec.network is None or spec.split is None:
+        raise UsageError(f"{name} has no weights to load: it is fitted to the training images")
+    chosen = _ordered_taps(spec, taps)
+    size = _checked_size(spec, image_size)
+    with _seeded():
+        network = spec.network(size)
+        if weights == "none":
+            _settle_batch_norms(network)
+    count = spec.taps.index(chosen[-1]) + 1
+    stages = dict(list(spec.split(network).items())[:count])
+    loaded = load_weights(network, stages, spec, weights)
+    return Backbone(
+        spec,
+        stages,
+        taps=chosen,
+        width=sum(stage.width for stage in spec.stages if stage.name in chosen),
+        image_size=size,
+        mean=loaded.mean,
+        std=loaded.std,
+        weights=loaded.weights,
+    )
+
+
+@contextlib.contextmanager
+def _seeded() -> Generator[None, None, None]:
+    """Draw the same random numbers on every machine, and leave the caller's sequence alone."""
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(0)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+def _settle_batch_norms(network: nn.Module) -> None:
+    """Set running statistics from a batch of noise.
+
+    Without them a deep random network scales its features up or down by orders of magnitude, and
+    what is computed from them drowns in rounding.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.momentum = None  # the plain average of the batches seen, here of one
+    network.train()
+    with torch.no_grad():
+        network(torch.randn(8, 3, 64, 64))
+    network.eval()
+
+
+def _spec(name: str) -> BackboneSpec:
+    if name not in BACKBONES:
+        raise UsageError(f"backbone {name!r} is not one of {', '.join(BACKBONES)}")
+    return BACKBONES[name]
+
+
+def _checked_size(spec: BackboneSpec, image_size: int | None) -> int:
+    size = spec.image_size if image_size is None else image_size
+    if size < spec.smallest or size % spec.step:
+        multiple = f" and a multiple of {spec.step}" if spec.step > 1 else ""
+        raise UsageError(
+            f"image size {size} does not suit {spec.name}: it must be at least {spec.smallest}"
+            f"{multiple} pixels"
+        )
+    return size
+
+
+def _ordered_taps(spec: BackboneSpec, taps: Sequence[str] | None) -> tuple[str, ...]:
+    if taps is None:
+        return spec.taps[-1:]
+    if spec.name == "pca":
+        if len(taps) != 1 or not re.fullmatch(r"pca[1-9][0-9]*", taps[0]):
+            raise UsageError(f"pca takes one tap such as {spec.taps[0]}, not {'+'.join(taps)!r}")
+        return tuple(taps)
+    if unknown := [tap for tap in taps if tap not in spec.taps]:
+        raise UsageError(
+            f"{spec.name} has no tap {unknown[0]!r}: its taps are {', '.join(spec.taps)}"
+        )
+    if not taps or len(set(taps)) < len(taps):
+        raise UsageError(f"name each tap of {spec.name} once, not {'+'.join(taps) or 'none'}")
+    return tuple(name for name in spec.taps if name in taps)

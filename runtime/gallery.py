@@ -1,0 +1,291 @@
+"""A gallery: a folder of indexed images that can be searched by example."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction, check_array
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
+from boost_edge.runtime.hits import Hit, QueryResult, make_hits
+from boost_edge.runtime.images import decode_image, read_bytes, resize_image
+from boost_edge.runtime.index_report import IndexReport, Skipped
+from boost_edge.runtime.indexing import index_images
+from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
+from boost_edge.runtime.store import Store
+from boost_edge.runtime.writer_lock import writer_lock
+
+__all__ = [
+    "Gallery",
+    "GalleryStats",
+    "Hit",
+    "IndexReport",
+    "QueryResult",
+    "Skipped",
+    "gallery_stats",
+]
+
+
+class Gallery:
+    """An open gallery; a context manager. Use `Gallery.open`.
+
+    Any number of processes may search while one indexes. Calls from several threads are safe.
+    """
+
+    def __init__(
+        self, folder: Path, store: Store, encoder: Encoder, *, owns: bool, exact_limit: int
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._encoder = encoder
+        self._owns_encoder = owns
+        self._searcher = Searcher(
+            folder / GRAPH_NAME, exact_limit=exact_limit, threads=encoder.threads
+        )
+        # One database connection: threads take turns.
+        self._turn = threading.RLock()
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        encoder: Encoder | None = None,
+        *,
+        create: bool = True,
+        threads: int | None = None,
+        exact_limit: int = EXACT_LIMIT,
+    ) -> Gallery:
+        """Open a gallery, or make a new one.
+
+        Parameters
+        ----------
+        path
+            The gallery's folder.
+        encoder
+            The model to use; it must be the one that the gallery was made with, and stays open
+            when the gallery closes. Without it the gallery opens the model where it last was.
+        create
+            Whether to make a gallery where there is none, which needs an encoder.
+        threads
+            Threads for a model that the gallery opens itself; see ``Encoder.open``.
+        exact_limit
+            Up to so many images search is exact; above it goes through an HNSW graph.
+
+        Raises
+        ------
+        UsageError
+            When there is no gallery and none may be made, or the path is something else.
+        GalleryCorruptError
+            When the gallery is damaged, or belongs to another model.
+        GalleryError
+            When the gallery's model is gone, or the folder cannot be written to.
+        """
+        store, bound = bind(Path(path), encoder, create=create, threads=threads)
+        return cls(
+            Path(path).absolute(), store, bound, owns=encoder is None, exact_limit=exact_limit
+        )
+
+    @property
+    def path(self) -> Path:
+        """The gallery's folder, absolute."""
+        return self._folder
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that the gallery indexes and searches with."""
+        return self._encoder
+
+    @property
+    def model_sha256(self) -> str:
+        """The sha256 of the model that the gallery belongs to, in hexadecimal."""
+        return self._store.binding.model_sha256
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        with self._turn:
+            return self._store.count()
+
+    def index(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        *,
+        labels: Mapping[str, Mapping[str, str]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> IndexReport:
+        """Bring the gallery up to date with the images under some paths.
+
+        Files whose size and time of change are as before are not read, files whose bytes are as
+        before are not encoded, and equal files are encoded once. What is interrupted keeps what it
+        did; indexing again continues. Images under other paths stay as they are.
+
+        Parameters
+        ----------
+        paths
+            Images, and folders that are searched for images.
+        labels
+            What the user says about images: path -> attribute -> value. They replace the labels
+            that those images had; other images keep theirs.
+        progress
+            Called in this thread with the number of images done and of all.
+
+        Returns
+        -------
+        IndexReport
+            What was added, changed, renamed and left, and what was skipped and why.
+
+        Raises
+        ------
+        UsageError
+            When a path does not exist, or the gallery is closed.
+        GalleryLockedError
+            When another process is indexing into this gallery.
+        GalleryError
+            When the disk is full or fails.
+        """
+        if isinstance(paths, str | bytes | os.PathLike):
+            raise UsageError("paths must be a list: to index one path, give [path]")
+        self._check_open()
+        # On a connection of its own, so that searches go on meanwhile.
+        with writer_lock(self._folder), closing(Store.open(self._folder)) as store:
+            store.remember_model(os.fspath(self._encoder.path))
+            report = index_images(store, self._encoder, paths, labels=labels, progress=progress)
+            with store.snapshot():
+                self._searcher.prepare(store)
+        return report
+
+    def query(
+        self, image: ImageLike, *, k: int = 10, min_score: float | None = None
+    ) -> QueryResult:
+        """Find the ``k`` images most like one image.
+
+        Parameters
+        ----------
+        image
+            A path, or a ``(H, W, 3) uint8`` RGB array; it need not be in the gallery.
+        k
+            How many hits to return at most, at least 1.
+        min_score
+            Hits below this cosine are left out.
+
+        Raises
+        ------
+        ImageError
+            When the image cannot be read.
+        UsageError
+            When an argument makes no sense, or the gallery is closed.
+        GalleryCorruptError
+            When the gallery turns out to be damaged.
+        """
+        self._check_open()
+        _check_k(k)
+        started = time.perf_counter()
+        if isinstance(image, str | os.PathLike):
+            name = os.fspath(image)
+            pixels = decode_image(read_bytes(image), source=name)
+        else:
+            name = "<array>"
+            pixels = check_array(image)
+        pixels = resize_image(pixels, self._encoder.manifest.image)
+        decoded = time.perf_counter()
+        encoding = self._encoder.run(pixels[None])
+        predicted: dict[str, Prediction] = {}
+        if encoding.attributes is not None:
+            predicted = self._encoder.describe(encoding.attributes[0])
+        encoded = time.perf_counter()
+        hits = self._find(encoding.embeddings[0], k, min_score, predicted)
+        searched = time.perf_counter()
+        return QueryResult(
+            query=name,
+            model=self.model_sha256,
+            took_ms={
+                "decode": (decoded - started) * 1e3,
+                "encode": (encoded - decoded) * 1e3,
+                "search": (searched - encoded) * 1e3,
+            },
+            attributes=predicted,
+            hits=hits,
+        )
+
+    def search(
+        self, vector: NDArray[np.float32], *, k: int = 10, min_score: float | None = None
+    ) -> tuple[Hit, ...]:
+        """Find the ``k`` images whose embeddings are nearest to a vector ``(D,) float32``.
+
+        The vector need not have norm 1. No attribute is known of it, so no hit ``agrees``.
+
+        Raises
+        ------
+        UsageError
+            When the vector has another shape or is not finite, ``k`` is less than 1, or the
+            gallery is closed.
+        """
+        self._check_open()
+        _check_k(k)
+        query = np.asarray(vector, np.float32)
+        dimensions = self._store.binding.dimensions
+        if query.shape != (dimensions,) or not np.isfinite(query).all():
+            raise UsageError(f"a query vector must be ({dimensions},) and finite")
+        return self._find(query, k, min_score, {})
+
+    def stats(self) -> GalleryStats:
+        """Return what there is to know about the gallery at a glance."""
+        with self._turn:
+            return GalleryStats.of(self._folder, self._store)
+
+    def close(self) -> None:
+        """Close the gallery, and its model if it opened that itself."""
+        with self._turn:
+            self._closed = True
+            self._searcher.close()
+            self._store.close()
+        if self._owns_encoder:
+            self._encoder.close()
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Gallery.open({os.fspath(self._folder)!r})"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError(f"{self._folder}: the gallery is closed: open it again")
+
+    def _find(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        min_score: float | None,
+        predicted: Mapping[str, Prediction],
+    ) -> tuple[Hit, ...]:
+        length = np.float32(np.linalg.norm(vector))
+        query = vector / length if length > 0 else vector
+        with self._turn, self._store.snapshot():
+            ids, scores = self._searcher.find(self._store, query, k)
+            rows = self._store.images(ids.tolist())
+        if min_score is not None:
+            ids, scores = ids[scores >= min_score], scores[scores >= min_score]
+        return make_hits((ids, scores), rows, predicted)
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise UsageError(f"k is {k}, but must be at least 1")

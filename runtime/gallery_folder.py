@@ -1,0 +1,164 @@
+"""The folder of a gallery: make it, open it, and see that it and the model belong together."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.errors import GalleryCorruptError, GalleryError, UsageError
+from boost_edge.runtime.replace import TEMPORARY_SUFFIX
+from boost_edge.runtime.schema import FORMAT_VERSION
+from boost_edge.runtime.search import GRAPH_NAME
+from boost_edge.runtime.store import STORE_NAME, Store
+from boost_edge.runtime.writer_lock import LOCK_NAME, writer_lock
+
+__all__ = ["GalleryStats", "bind", "gallery_stats"]
+
+# As many characters of a sha256 as tell two models apart by eye.
+_PREFIX = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryStats:
+    """A gallery at a glance.
+
+    ``dimensions`` is the width D of its embeddings, ``model_path`` where its model was last,
+    ``generation`` the number of commits that changed an embedding, ``bytes_on_disk`` the size of
+    all of its files.
+    """
+
+    path: Path
+    format_version: int
+    images: int
+    dimensions: int
+    model_sha256: str
+    model_path: str
+    generation: int
+    bytes_on_disk: int
+
+    @classmethod
+    def of(cls, folder: Path, store: Store) -> GalleryStats:
+        """Return the figures of an open store."""
+        with store.snapshot():
+            images, generation = store.count(), store.generation()
+        return cls(
+            path=folder.absolute(),
+            format_version=FORMAT_VERSION,
+            images=images,
+            dimensions=store.binding.dimensions,
+            model_sha256=store.binding.model_sha256,
+            model_path=store.binding.model_path,
+            generation=generation,
+            bytes_on_disk=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+        )
+
+
+def gallery_stats(path: str | os.PathLike[str]) -> GalleryStats:
+    """Return what there is to know about a gallery at a glance, without its model.
+
+    Raises
+    ------
+    UsageError
+        When there is no gallery.
+    GalleryCorruptError
+        When it is damaged, or of a format that this version cannot read.
+    """
+    folder = Path(path)
+    if not _has_store(folder):
+        raise _no_gallery(folder)
+    store = Store.open(folder)
+    try:
+        return GalleryStats.of(folder, store)
+    finally:
+        store.close()
+
+
+def bind(
+    folder: Path, encoder: Encoder | None, *, create: bool, threads: int | None
+) -> tuple[Store, Encoder]:
+    """Open or make the store in a folder, with the one model that it belongs to.
+
+    See ``Gallery.open``. Without ``encoder``, the one returned is the caller's to close.
+    """
+    if not _has_store(folder):
+        if encoder is None or not create:
+            raise _no_gallery(folder)
+        _create(folder, encoder)
+    store = Store.open(folder)
+    try:
+        return store, _check_model(folder, store, encoder, threads=threads)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _has_store(folder: Path) -> bool:
+    """Return whether there is a store; raise where the path is something else than a gallery."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError as error:
+        raise UsageError(f"{folder}: is a file, but a gallery is a folder") from error
+    except (OSError, ValueError) as error:
+        raise GalleryError(f"{folder}: cannot be read: {error}") from error
+    if STORE_NAME in names:
+        return True
+    if GRAPH_NAME in names:
+        raise GalleryCorruptError(
+            f"{folder}: its {STORE_NAME} is gone: restore it from a backup, "
+            "or index the images again into a new folder"
+        )
+    # A process that was killed before it made a gallery leaves these.
+    if any(name != LOCK_NAME and TEMPORARY_SUFFIX not in name for name in names):
+        raise UsageError(
+            f"{folder}: is not a gallery (it has no {STORE_NAME}) and not empty: "
+            "give a gallery, or a new folder"
+        )
+    return False
+
+
+def _no_gallery(folder: Path) -> UsageError:
+    return UsageError(f"{folder}: there is no gallery here: make one by indexing images")
+
+
+def _create(folder: Path, encoder: Encoder) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GalleryError(f"{folder}: cannot be made: {error.strerror}") from error
+    with writer_lock(folder):
+        # Another process may have been quicker.
+        if not _has_store(folder):
+            Store.create(
+                folder,
+                model_sha256=encoder.sha256,
+                model_path=os.fspath(encoder.path),
+                dimensions=encoder.dimensions,
+            )
+
+
+def _check_model(
+    folder: Path, store: Store, encoder: Encoder | None, *, threads: int | None
+) -> Encoder:
+    """Return the encoder, or the gallery's own, if it is the gallery's model."""
+    binding = store.binding
+    opened = encoder
+    if opened is None:
+        if not Path(binding.model_path).exists():
+            raise GalleryError(
+                f"{folder}: its model {binding.model_sha256[:_PREFIX]} is no longer at "
+                f"{binding.model_path}: say where the model file is"
+            )
+        opened = Encoder.open(binding.model_path, threads=threads)
+    if (opened.sha256, opened.dimensions) != (binding.model_sha256, binding.dimensions):
+        if encoder is None:
+            opened.close()
+        raise GalleryCorruptError(
+            f"{folder}: was made with the model {binding.model_sha256[:_PREFIX]}, but "
+            f"{opened.path} is the model {opened.sha256[:_PREFIX]}: use the first one, "
+            "or index the images again into a new folder"
+        )
+    return opened

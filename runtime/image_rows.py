@@ -1,0 +1,81 @@
+"""The rows of a gallery: what is known about one image, and how it is written to a table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.encoder import Prediction
+
+__all__ = ["Changes", "ImageRow", "row_from_values", "row_to_values"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRow:
+    """One image without its embedding; ``id`` is None until it is stored, and never changes.
+
+    ``digest`` is the sha256 of the file's bytes, ``size`` is in bytes, ``mtime_ns`` in nanoseconds
+    since 1970, ``width`` and ``height`` in pixels as shown (upright), ``predicted`` is what the
+    model says, ``labels`` what the user says.
+    """
+
+    id: int | None
+    path: str
+    digest: str
+    size: int
+    mtime_ns: int
+    width: int
+    height: int
+    predicted: dict[str, Prediction]
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What one transaction writes.
+
+    ``encoded`` are rows with a new embedding ``(D,) float32``; ``kept`` are stored rows whose
+    bytes are the same, but whose path, time of change or labels are new.
+    """
+
+    encoded: list[tuple[ImageRow, NDArray[np.float32]]] = field(
+        default_factory=list[tuple[ImageRow, NDArray[np.float32]]]
+    )
+    kept: list[ImageRow] = field(default_factory=list[ImageRow])
+
+    def __len__(self) -> int:
+        return len(self.encoded) + len(self.kept)
+
+
+def row_to_values(row: ImageRow) -> tuple[object, ...]:
+    """Return a row as ``schema.UPSERT`` takes it, without generation and vector."""
+    predicted = json.dumps({name: asdict(value) for name, value in row.predicted.items()})
+    stamp = (row.digest, row.size, row.mtime_ns, row.width, row.height)
+    return (os.fsencode(row.path), *stamp, predicted, json.dumps(row.labels))
+
+
+def row_from_values(values: Sequence[Any]) -> ImageRow:
+    """Return a row that ``schema.SELECT`` gave; ValueError where it is damaged."""
+    identity, path, digest, size, mtime_ns, width, height, predicted, labels = values
+    try:
+        return ImageRow(
+            id=identity,
+            path=os.fsdecode(path),
+            digest=digest,
+            size=size,
+            mtime_ns=mtime_ns,
+            width=width,
+            height=height,
+            predicted={
+                name: Prediction(**prediction) for name, prediction in json.loads(predicted).items()
+            },
+            labels=json.loads(labels),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"the row of image {identity}: {error}") from error

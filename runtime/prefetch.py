@@ -1,0 +1,64 @@
+"""Work ahead in a few threads, in order, holding only so much at a time."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["available_threads", "batched", "decoders", "prefetch"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Decoding is much cheaper than encoding: a few threads keep any encoder busy.
+_MOST_DECODERS = 4
+
+
+def prefetch(
+    items: Iterable[T], function: Callable[[T], R], *, workers: int, ahead: int
+) -> Iterator[R]:
+    """Yield ``function(item)`` for each item, in order, computed by threads ahead of the reader.
+
+    Close the iterator (`contextlib.closing`) where its reader may stop early: work that has begun
+    is waited for, the rest is dropped.
+
+    Parameters
+    ----------
+    items
+        Read in the caller's thread, never further than ``ahead`` items beyond what was yielded.
+    function
+        Called in one of ``workers`` threads; what it raises is raised here, at its item's turn.
+    """
+    source = iter(items)
+    pending: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="boost-edge-decode")
+    try:
+        for item in source:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of ``size`` items, the last one shorter."""
+    source = iter(items)
+    while batch := list(itertools.islice(source, size)):
+        yield batch
+
+
+def available_threads() -> int:
+    """Return the number of processors that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def decoders() -> int:
+    """Return the number of threads that read and decode images ahead of an encoder."""
+    return min(_MOST_DECODERS, available_threads())

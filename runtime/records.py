@@ -1,0 +1,71 @@
+"""Plain data classes to JSON and back, strictly: nothing missing, nothing unknown."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any, Literal, TypeVar
+
+__all__ = ["record_from_json", "record_to_json"]
+
+T = TypeVar("T")
+
+
+def record_to_json(record: Any) -> str:
+    """Return a data class as JSON text with sorted keys, the same for equal records."""
+    return json.dumps(dataclasses.asdict(record), sort_keys=True, ensure_ascii=False)
+
+
+def record_from_json(kind: type[T], raw: Any, where: str) -> T:
+    """Build a data class from decoded JSON; ``where`` names it in errors.
+
+    Raises
+    ------
+    ValueError
+        When a key is missing or unknown, or a value is not of the annotated type.
+    """
+    try:
+        record: T = _build(kind, raw, where)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    return record
+
+
+def _build(annotation: Any, value: Any, where: str) -> Any:
+    """Turn decoded JSON into the annotated type, refusing anything that does not fit exactly."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        if not isinstance(value, dict):
+            raise TypeError(f"{where} is not an object")
+        hints = typing.get_type_hints(annotation)
+        if wrong := sorted(set(value) ^ set(hints)):
+            raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}")
+        return annotation(
+            **{name: _build(hint, value[name], f"{where}.{name}") for name, hint in hints.items()}
+        )
+    if origin is types.UnionType:
+        for option in arguments:
+            try:
+                return _build(option, value, where)
+            except (TypeError, ValueError):
+                continue
+        raise TypeError(f"{where} is {value!r}")
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{where} is {value!r}, not one of {', '.join(map(str, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise TypeError(f"{where} is not a list")
+        return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise TypeError(f"{where} is not an object")
+        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if annotation is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not annotation and not (annotation is types.NoneType and value is None):
+        raise TypeError(f"{where} is {value!r}")
+    return value

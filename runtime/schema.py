@@ -1,0 +1,54 @@
+"""The tables of ``gallery.sqlite``, and the statements that name all of their columns."""
+
+from __future__ import annotations
+
+__all__ = ["CREATE", "FORMAT_VERSION", "KEEP", "PAGE_BYTES", "SELECT", "UPSERT"]
+
+FORMAT_VERSION = 1
+
+# Several rows with their vectors fit a page of this size, so less of the file is slack.
+PAGE_BYTES = 16384
+
+# ``live`` rows are the ones that are searched. The vector is last, so that reading the columns
+# before it does not read it.
+CREATE = """
+BEGIN;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    path BLOB NOT NULL UNIQUE,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    predicted TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'live',
+    generation INTEGER NOT NULL,
+    vector BLOB NOT NULL
+);
+CREATE INDEX images_by_digest ON images (digest);
+CREATE INDEX images_by_generation ON images (state, generation);
+COMMIT;
+"""
+
+# The columns of an ImageRow, in the order of ``image_rows``.
+SELECT = """
+SELECT id, path, digest, size, mtime_ns, width, height, predicted, labels FROM images
+"""
+
+# A row is known by its path, whose id stays as it is. Writing twice is the same as once.
+UPSERT = """
+INSERT INTO images
+    (path, digest, size, mtime_ns, width, height, predicted, labels, generation, vector)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (path) DO UPDATE SET
+    digest = excluded.digest, size = excluded.size, mtime_ns = excluded.mtime_ns,
+    width = excluded.width, height = excluded.height, predicted = excluded.predicted,
+    labels = excluded.labels, state = 'live', generation = excluded.generation,
+    vector = excluded.vector
+"""
+
+# For a row whose bytes are the same: where it is, when it changed, what the user says.
+KEEP = "UPDATE images SET path = ?, size = ?, mtime_ns = ?, labels = ? WHERE id = ?"

@@ -1,0 +1,279 @@
+"""``gallery.sqlite``: the truth about a gallery's images.
+
+One row for each image: where it is, what its bytes hash to, what the model says about it, what
+the user says about it, and its embedding. ``vectors.usearch`` beside it can always be rebuilt.
+
+Paths are stored as the bytes of the file system (``os.fsencode``), because a file name need not be
+valid UTF-8; in Python they are ``str`` with surrogate escapes, which ``json`` can write.
+
+``generation`` counts the commits that changed an embedding; each row carries the generation that
+last changed it. So a cache built at generation g is right for every row that is not newer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.database import connect, damaged, translating
+from boost_edge.runtime.errors import GalleryCorruptError, GalleryError
+from boost_edge.runtime.image_rows import (
+    Changes,
+    ImageRow,
+    row_from_values,
+    row_to_values,
+)
+from boost_edge.runtime.replace import replacing
+from boost_edge.runtime.schema import CREATE, FORMAT_VERSION, KEEP, PAGE_BYTES, SELECT, UPSERT
+
+__all__ = ["STORE_NAME", "Binding", "Store", "Vectors"]
+
+STORE_NAME = "gallery.sqlite"
+
+_CHUNK_ROWS = 4096
+# No generation is newer: SQLite's largest integer.
+_EVERY = 2**63 - 1
+_LIVE_IDS = "WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'"
+
+Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """The model that a gallery belongs to: its identity, where it was last, and its width D.
+
+    ``gallery`` is a random name given at creation, which the cache carries too.
+    """
+
+    gallery: str
+    model_sha256: str
+    model_path: str
+    dimensions: int
+
+
+class Store:
+    """An open ``gallery.sqlite``; the caller sees to one writer and one thread at a time."""
+
+    def __init__(self, folder: Path, database: sqlite3.Connection, binding: Binding) -> None:
+        self._path = folder / STORE_NAME
+        self._database = database
+        self.binding = binding
+
+    @staticmethod
+    def create(folder: Path, *, model_sha256: str, model_path: str, dimensions: int) -> None:
+        """Make an empty store in ``folder``; it appears whole or not at all.
+
+        Raises
+        ------
+        GalleryError
+            When it cannot be written.
+        """
+        path = folder / STORE_NAME
+        meta = {
+            "format_version": FORMAT_VERSION,
+            "gallery": uuid.uuid4().hex,
+            "model_sha256": model_sha256,
+            "model_path": os.fsencode(model_path),
+            "dimensions": dimensions,
+            "generation": 0,
+        }
+        try:
+            with (
+                replacing(path) as temporary,
+                translating(path),
+                closing(connect(temporary, mode="rwc")) as database,
+            ):
+                database.execute(f"PRAGMA page_size = {PAGE_BYTES:d}")
+                database.executescript(CREATE)
+                database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+                database.execute("PRAGMA journal_mode = WAL")
+        except OSError as error:
+            raise GalleryError(f"{path}: cannot be written: {error.strerror}") from error
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Open the store in ``folder``.
+
+        Raises
+        ------
+        GalleryCorruptError
+            When it is damaged, not a gallery's, or of a format that this version cannot read.
+        """
+        path = folder / STORE_NAME
+        with translating(path):
+            database = connect(path, mode="rw")
+            try:
+                # What is committed must survive a power cut, not only a crash.
+                database.execute("PRAGMA synchronous = FULL")
+                meta = dict(database.execute("SELECT key, value FROM meta").fetchall())
+                return cls(folder, database, _read_binding(path, meta))
+            except BaseException:
+                database.close()
+                raise
+
+    def close(self) -> None:
+        """Close the database."""
+        with translating(self._path):
+            self._database.close()
+
+    @contextmanager
+    def snapshot(self) -> Generator[None, None, None]:
+        """See one state of the gallery throughout, whatever another process commits meanwhile."""
+        with translating(self._path):
+            if self._database.in_transaction:
+                yield
+                return
+            self._database.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._database.execute("ROLLBACK")
+
+    def generation(self) -> int:
+        """Return the number of commits that changed an embedding."""
+        [[generation]] = self._query("SELECT value FROM meta WHERE key = 'generation'")
+        return int(generation)
+
+    def count(self, *, after: int = 0) -> int:
+        """Return the number of live images whose embedding is newer than generation ``after``."""
+        sql = "SELECT count(*) FROM images WHERE state = 'live' AND generation > ?"
+        [[count]] = self._query(sql, (after,))
+        return int(count)
+
+    def find(self, path: str) -> ImageRow | None:
+        """Return the image at a path, if there is one."""
+        rows = self._query(SELECT + "WHERE path = ?", (os.fsencode(path),))
+        return self._row(rows[0]) if rows else None
+
+    def with_digest(self, digest: str, *, limit: int = -1) -> list[ImageRow]:
+        """Return the images whose files hold exactly these bytes, oldest first; -1: no limit."""
+        sql = SELECT + "WHERE digest = ? ORDER BY id LIMIT ?"
+        return [self._row(row) for row in self._query(sql, (digest, limit))]
+
+    def images(self, ids: Iterable[int]) -> dict[int, ImageRow]:
+        """Return the live images with these ids; those that are gone are left out."""
+        rows = self._query(SELECT + _LIVE_IDS, (_json_ids(ids),))
+        return {row[0]: self._row(row) for row in rows}
+
+    def vectors(self, *, after: int = 0) -> Vectors:
+        """Return ids ``(n,) int64`` and embeddings ``(n, D) float32`` newer than ``after``."""
+        with self.snapshot():
+            count = self.count(after=after)
+            ids = np.empty(count, np.int64)
+            matrix = np.empty((count, self.binding.dimensions), np.float32)
+            start = 0
+            for some_ids, some in self.vector_chunks(after=after):
+                ids[start : start + len(some)] = some_ids
+                matrix[start : start + len(some)] = some
+                start += len(some)
+        return ids, matrix
+
+    def vector_chunks(self, *, after: int = 0, upto: int = _EVERY) -> Iterator[Vectors]:
+        """Yield ids and embeddings newer than ``after`` and not newer than ``upto``, in pieces.
+
+        To be read within one `snapshot`.
+        """
+        sql = "SELECT id, vector FROM images WHERE state = 'live' AND generation BETWEEN ? AND ?"
+        if not after:
+            # The unary plus keeps SQLite from the index where most rows are wanted anyway.
+            sql = sql.replace("state", "+state").replace("generation", "+generation")
+        values = (after + 1, upto)
+        with translating(self._path), closing(self._database.execute(sql, values)) as cursor:
+            while rows := cursor.fetchmany(_CHUNK_ROWS):
+                yield self._unpack(rows)
+
+    def vectors_of(self, ids: Sequence[int], *, upto: int = _EVERY) -> Vectors:
+        """Return the embeddings of those live images among ``ids`` not newer than ``upto``."""
+        sql = (
+            "SELECT id, vector FROM images WHERE id IN (SELECT value FROM json_each(?)) "
+            "AND state = 'live' AND +generation <= ?"
+        )
+        return self._unpack(self._query(sql, (_json_ids(ids), upto)))
+
+    def commit(self, changes: Changes) -> None:
+        """Write changes in one transaction, all or nothing."""
+        with translating(self._path):
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                self._write(changes)
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+
+    def remember_model(self, path: str) -> None:
+        """Note where the model is now."""
+        sql = "UPDATE meta SET value = ? WHERE key = 'model_path' AND value <> ?"
+        with translating(self._path):
+            self._database.execute(sql, (os.fsencode(path), os.fsencode(path)))
+
+    def _write(self, changes: Changes) -> None:
+        if changes.encoded:
+            self._database.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+        generation = self.generation()
+        self._database.executemany(
+            UPSERT,
+            (
+                (*row_to_values(row), generation, vector.astype("<f4", copy=False).tobytes())
+                for row, vector in changes.encoded
+            ),
+        )
+        self._database.executemany(
+            KEEP,
+            (
+                (os.fsencode(row.path), row.size, row.mtime_ns, json.dumps(row.labels), row.id)
+                for row in changes.kept
+            ),
+        )
+
+    def _query(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
+        with translating(self._path):
+            return self._database.execute(sql, values).fetchall()
+
+    def _row(self, row: Sequence[Any]) -> ImageRow:
+        try:
+            return row_from_values(row)
+        except ValueError as error:
+            raise damaged(self._path, str(error)) from error
+
+    def _unpack(self, rows: Sequence[Any]) -> Vectors:
+        width = self.binding.dimensions
+        data = b"".join(row[1] for row in rows)
+        if any(len(row[1]) != 4 * width for row in rows):
+            raise damaged(self._path, "an embedding has the wrong length")
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        return ids, np.frombuffer(data, "<f4").reshape(len(rows), width)
+
+
+def _read_binding(path: Path, meta: dict[str, Any]) -> Binding:
+    version = meta.get("format_version")
+    if not isinstance(version, int):
+        raise damaged(path, f"format {version!r}")
+    if version != FORMAT_VERSION:
+        raise GalleryCorruptError(
+            f"{path}: gallery format {version} is not known to this version, which reads "
+            f"format {FORMAT_VERSION}: update boost-edge, or index again into a new folder"
+        )
+    try:
+        return Binding(
+            gallery=str(meta["gallery"]),
+            model_sha256=str(meta["model_sha256"]),
+            model_path=os.fsdecode(meta["model_path"]),
+            dimensions=int(meta["dimensions"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, f"meta: {error}") from error
+
+
+def _json_ids(ids: Iterable[int]) -> str:
+    return json.dumps([int(each) for each in ids])

@@ -1,0 +1,188 @@
+"""The exported file: complete, checked, and equal to torch for every backbone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from boost_edge.export.artefacts import write_tensors
+from boost_edge.export.convert import export_model
+from boost_edge.export.parity import MIN_COSINE, top_overlap
+from boost_edge.export.run import (
+    BACKBONE_FILE,
+    HEAD_FILE,
+    load_backbone,
+    load_head,
+    read_run,
+    sample_paths,
+)
+from boost_edge.export.train import TrainSettings, train
+from boost_edge.models.backbones import BACKBONES
+from boost_edge.models.fused import FusedEncoder
+from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.errors import ParityError, RunError, UsageError
+from boost_edge.runtime.images import load_image
+from boost_edge.runtime.manifest import READOUTS, Manifest, Readout
+
+# Small, so that all nine are quick; the operators are those of the full size.
+SIZES = {"pca": 16, "vit_b_16": 32, "vit_tiny_patch16_224": 32}
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_matches_torch(
+    backbone: str, catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """All backbones train, export with random weights, and match torch in the runtime."""
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=tmp_path / "run",
+        settings=dataclasses.replace(
+            quick, backbone=backbone, weights="none", image_size=SIZES.get(backbone, 64)
+        ),
+        cache=tmp_path / "cache",
+    )
+    manifest = export_model(tmp_path / "run", tmp_path / "model.onnx")
+    assert manifest.parity is not None
+    assert manifest.parity.min_cosine >= MIN_COSINE
+    with Encoder.open(tmp_path / "model.onnx") as encoder:
+        assert encoder.manifest == manifest
+        first, second = sample_paths(tmp_path / "run")[:2]
+        # The batch is dynamic, and does not change what comes out.
+        together = encoder.encode([first, second])
+        apart = np.concatenate([encoder.encode([first]), encoder.encode([second])])
+        np.testing.assert_allclose(together, apart, atol=1e-5)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_every_readout_is_torch_s(readout: Readout, run_folder: Path, tmp_path: Path) -> None:
+    """One run exports with each readout, and the runtime's outputs are torch's."""
+    manifest = export_model(run_folder, tmp_path / "model.onnx", readout=readout)
+    record = read_run(run_folder)
+    head = None if readout == "raw" else load_head(run_folder, record)
+    network = FusedEncoder(load_backbone(run_folder, record), head, readout, blend=record.blend)
+    paths = sample_paths(run_folder)
+    pixels = np.stack([load_image(path, manifest.image) for path in paths])
+    with torch.inference_mode():
+        expected = [output.numpy() for output in network(torch.from_numpy(pixels))]
+    with Encoder.open(tmp_path / "model.onnx") as encoder:
+        actual = encoder.predict(paths)
+    assert manifest.readout == readout
+    assert actual.embeddings.shape == (len(paths), manifest.dimensions)
+    np.testing.assert_allclose(actual.embeddings, expected[0], atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(actual.embeddings, axis=1), 1.0, atol=1e-5)
+    if readout == "raw":
+        assert actual.attributes is None
+        assert manifest.attributes == ()
+    else:
+        assert actual.attributes is not None
+        np.testing.assert_allclose(actual.attributes, expected[1], atol=1e-4)
+
+
+def test_file_is_complete_alone(run_folder: Path, tmp_path: Path) -> None:
+    """One file, valid, with a manifest, a dynamic batch, and nothing of the training left."""
+    folder = tmp_path / "out"
+    export_model(run_folder, folder / "model.onnx")
+    assert [path.name for path in folder.iterdir()] == ["model.onnx"]
+    model = onnx.load(folder / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    (entry,) = model.graph.input
+    assert entry.name == "image"
+    shape = entry.type.tensor_type.shape.dim
+    assert shape[0].dim_param
+    assert [each.dim_value for each in shape[1:]] == [16, 16, 3]
+    assert entry.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert [output.name for output in model.graph.output] == ["embedding", "attributes"]
+    kinds = {node.op_type for node in model.graph.node}
+    assert not kinds & {"Dropout", "BatchNormalization", "Identity"}
+    assert str(Path(__file__).parent).encode() not in (folder / "model.onnx").read_bytes()
+    (entry,) = model.metadata_props
+    manifest = Manifest.from_json(entry.value, source="model.onnx")
+    assert json.loads(entry.value) == json.loads(manifest.to_json())
+
+
+def test_no_file_when_parity_fails(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that does not compute what was trained leaves no file, and an old one untouched."""
+    from boost_edge.export import convert
+
+    def wrong(network: FusedEncoder) -> FusedEncoder:
+        with torch.no_grad():
+            assert network.head is not None
+            network.head.hidden.bias.normal_(0.0, 5.0)
+        return network
+
+    genuine = convert.fold
+    monkeypatch.setattr(convert, "fold", lambda network: wrong(genuine(network)))
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"an older model")
+    with pytest.raises(ParityError, match=r"model\.onnx: not written"):
+        export_model(run_folder, out)
+    assert out.read_bytes() == b"an older model"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_run_without_head_has_one_readout(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """A raw run exports raw, and says what is missing for anything else."""
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=tmp_path / "raw",
+        settings=dataclasses.replace(quick, readout="raw"),
+        cache=tmp_path / "cache",
+    )
+    assert export_model(tmp_path / "raw", tmp_path / "model.onnx").readout == "raw"
+    with pytest.raises(UsageError, match="has no head"):
+        export_model(tmp_path / "raw", tmp_path / "model.onnx", readout="hidden")
+
+
+def test_size_that_does_not_suit_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    """A backbone tied to its size says so."""
+    with pytest.raises(UsageError, match="fitted at 16 px"):
+        export_model(run_folder, tmp_path / "model.onnx", image_size=32)
+
+
+def test_tensors_of_another_run_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    """A head that is not the run's own is noticed before anything is converted."""
+    shutil.copytree(run_folder, tmp_path / "run")
+    write_tensors(tmp_path / "run" / HEAD_FILE, {"weight": torch.zeros(3)}, {})
+    with pytest.raises(RunError, match="not the file that this run wrote"):
+        export_model(tmp_path / "run", tmp_path / "model.onnx")
+    (tmp_path / "run" / BACKBONE_FILE).unlink()
+    with pytest.raises(RunError, match="missing"):
+        export_model(tmp_path / "run", tmp_path / "model.onnx")
+
+
+def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return rows of norm 1."""
+    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_overlap_counts_neighbours() -> None:
+    """The overlap is 1 for equal embeddings, what a loop counts otherwise, and kind to ties."""
+    generator = np.random.default_rng(0)
+    expected = unit(generator.normal(size=(40, 5)))
+    actual = unit(expected + generator.normal(scale=0.2, size=(40, 5)))
+    shared = 0
+    for row in range(40):
+        others = [other for other in range(40) if other != row]
+        best = [
+            set(sorted(others, key=lambda other: -float(each[row] @ each[other]))[:10])
+            for each in (expected, actual)
+        ]
+        shared += len(best[0] & best[1])
+    assert top_overlap(expected, expected, k=10) == 1.0
+    assert top_overlap(expected, actual, k=10) == pytest.approx(shared / 400)
+    same = np.repeat(expected[:1], 40, axis=0)
+    assert top_overlap(same, same[::-1].copy(), k=10) == 1.0

@@ -1,0 +1,195 @@
+"""Fitting the head: it learns, it repeats itself, and it survives interruptions."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from boost_edge.export import fit
+from boost_edge.export.fit import Rows, fit_head, predict_logits
+from boost_edge.export.recipes import RECIPES, Recipe
+from boost_edge.runtime.errors import RunError
+
+QUICK = dataclasses.replace(RECIPES["boost"], width=16, epochs=6, dropout=0.2)
+
+
+def rows(seed: int, count: int = 120) -> Rows:
+    """Return features whose signs decide two attributes; some labels are unknown."""
+    generator = np.random.default_rng(seed)
+    features = generator.normal(size=(count, 8)).astype(np.float32)
+    codes = np.stack(
+        [
+            (features[:, 0] > 0).astype(np.int64),
+            (features[:, 1] > 0).astype(np.int64) + (features[:, 2] > 0),
+        ],
+        axis=1,
+    )
+    codes[::7, 0] = -1
+    return Rows(features=features, codes=codes)
+
+
+def same(first: fit.Fitted, second: fit.Fitted) -> bool:
+    """Tell whether two trainings ended with the same weights, losses and epoch."""
+    one, other = first.head.state_dict(), second.head.state_dict()
+    return (
+        first.history == second.history
+        and first.best_epoch == second.best_epoch
+        and all(torch.equal(one[name], other[name]) for name in one)
+    )
+
+
+@pytest.mark.parametrize("name", ["boost", "paper"])
+def test_head_learns(name: str) -> None:
+    """Both recipes learn a rule that the features decide."""
+    recipe = dataclasses.replace(RECIPES[name], width=64, epochs=30)
+    val = rows(2) if recipe.validation else None
+    fitted = fit_head(rows(1, 600), val, [2, 3], recipe, seed=0)
+    unseen = rows(3, 300)
+    for column, logits in enumerate(predict_logits(fitted.head, unseen.features)):
+        truth = unseen.codes[:, column]
+        known = truth >= 0
+        assert (logits.argmax(axis=1) == truth)[known].mean() > 0.85
+
+
+def test_same_seed_same_weights() -> None:
+    """The same arguments give the same weights, another seed gives others."""
+    first = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5)
+    assert same(first, fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5))
+    assert not same(first, fit_head(rows(1), rows(2), [2, 3], QUICK, seed=6))
+
+
+def test_global_random_state_is_left_alone() -> None:
+    """A training neither depends on torch's global random state nor changes it."""
+    torch.manual_seed(1)
+    first = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5)
+    after = torch.get_rng_state()
+    torch.manual_seed(1)
+    assert torch.equal(after, torch.get_rng_state())
+    torch.manual_seed(2)
+    assert same(first, fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5))
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 5])
+def test_interrupted_training_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    """A training that is interrupted and resumed ends with the weights of one that was not."""
+    monkeypatch.setattr(fit, "_CHECKPOINT_INTERVAL", 0.0)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    whole = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5)
+
+    def interrupt(done: int, total: int) -> None:
+        assert total == QUICK.epochs
+        if done == stop_after + 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5, checkpoint=checkpoint, progress=interrupt)
+    seen: list[int] = []
+    resumed = fit_head(
+        rows(1),
+        rows(2),
+        [2, 3],
+        QUICK,
+        seed=5,
+        checkpoint=checkpoint,
+        progress=lambda done, _: seen.append(done),
+    )
+    assert seen[0] == stop_after + 1
+    assert same(resumed, whole)
+
+
+def checkpoint_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the checkpoint of an unfinished training."""
+    monkeypatch.setattr(fit, "_CHECKPOINT_INTERVAL", 0.0)
+    path = tmp_path / "checkpoint.safetensors"
+    fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5, checkpoint=path)
+    return path
+
+
+def test_checkpoint_of_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other data, settings or seed do not go on from a checkpoint that is not theirs."""
+    path = checkpoint_of(tmp_path, monkeypatch)
+    other: list[tuple[Rows, Recipe, int]] = [
+        (rows(9), QUICK, 5),
+        (rows(1), dataclasses.replace(QUICK, dropout=0.3), 5),
+        (rows(1), QUICK, 6),
+    ]
+    for data, recipe, seed in other:
+        with pytest.raises(RunError, match="other data or settings"):
+            fit_head(data, rows(2), [2, 3], recipe, seed=seed, checkpoint=path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_damaged_checkpoint_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+) -> None:
+    """A damaged checkpoint is named in one line, never loaded."""
+    path = checkpoint_of(tmp_path, monkeypatch)
+    path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
+    with pytest.raises(RunError, match=r"checkpoint\.safetensors") as error:
+        fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5, checkpoint=path)
+    assert "\n" not in str(error.value)
+
+
+def test_best_epoch_is_returned() -> None:
+    """With validation, the weights are those of the epoch with the lowest validation loss."""
+    fitted = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5)
+    losses = [epoch.val_loss for epoch in fitted.history]
+    assert fitted.best_epoch == losses.index(min(loss for loss in losses if loss is not None))
+    logits = predict_logits(fitted.head, rows(2).features)
+    mean = np.mean(
+        [naive_cross_entropy(each, rows(2).codes[:, column]) for column, each in enumerate(logits)]
+    )
+    assert mean == pytest.approx(losses[fitted.best_epoch], rel=1e-5)
+
+
+def naive_cross_entropy(logits: np.ndarray, codes: np.ndarray) -> float:
+    """Return the mean negative log likelihood over the known rows, one row at a time."""
+    terms = [
+        float(np.log(np.exp(row.astype(np.float64)).sum()) - row[code])
+        for row, code in zip(logits, codes, strict=True)
+        if code >= 0
+    ]
+    return sum(terms) / len(terms)
+
+
+def test_patience_stops_early() -> None:
+    """A training whose validation loss no longer falls stops after the patience."""
+    recipe = dataclasses.replace(
+        QUICK, epochs=400, patience=3, learning_rate=0.05, schedule="constant"
+    )
+    fitted = fit_head(rows(1, 40), rows(2), [2, 3], recipe, seed=0)
+    assert len(fitted.history) == fitted.best_epoch + 1 + recipe.patience
+
+
+def test_paper_recipe_stops_at_its_loss() -> None:
+    """The paper's recipe ends when the training loss is low enough, and keeps its last epoch."""
+    recipe = dataclasses.replace(RECIPES["paper"], stop_loss=0.5)
+    fitted = fit_head(rows(1), None, [2, 3], recipe, seed=0)
+    assert fitted.history[-1].train_loss < 0.5
+    assert all(epoch.train_loss >= 0.5 for epoch in fitted.history[:-1])
+    assert fitted.best_epoch == len(fitted.history) - 1
+
+
+def test_unknown_labels_teach_nothing() -> None:
+    """A row without any known label leaves the weights as they would be without a gradient."""
+    data = rows(1)
+    silent = Rows(features=data.features, codes=np.full_like(data.codes, -1))
+    recipe = dataclasses.replace(QUICK, weight_decay=0.0, epochs=2)
+    fitted = fit_head(silent, None, [2, 3], dataclasses.replace(recipe, validation=False), seed=3)
+    untouched = fit_head(
+        silent,
+        None,
+        [2, 3],
+        dataclasses.replace(recipe, validation=False, learning_rate=0.0),
+        seed=3,
+    )
+    for name, value in fitted.head.state_dict().items():
+        assert torch.equal(value, untouched.head.state_dict()[name]), name

@@ -1,0 +1,158 @@
+"""Training end to end: the run it writes, its repeatability, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from boost_edge.export import fit
+from boost_edge.export.run import CHECKPOINT_FILE, HEAD_FILE, read_run, sample_paths
+from boost_edge.export.train import TrainSettings, train
+from boost_edge.runtime.errors import LabelTableError, RunError, UsageError
+
+
+def test_run_says_what_was_done(run_folder: Path) -> None:
+    """The record names backbone, parts, losses and quality, and its files belong to it."""
+    record = read_run(run_folder)
+    assert record.backbone == "pca"
+    assert record.training.images == {part: len(names) for part, names in record.parts.items()}
+    assert sum(record.training.images.values()) == 80
+    assert {each.name for each in record.attributes} >= {"type", "colour", "pattern"}
+    assert {each.name for each in record.quality} <= {each.name for each in record.attributes}
+    assert record.losses is not None
+    assert len(record.losses.train) == record.training.epochs
+    assert sample_paths(run_folder)
+    assert not (run_folder / CHECKPOINT_FILE).exists()
+
+
+def test_same_seed_same_run(
+    catalogue: Path, run_folder: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """The same command gives the same files, byte for byte, with or without a feature cache."""
+    out = tmp_path / "again"
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=out,
+        settings=quick,
+        cache=tmp_path / "cache",
+    )
+    for name in ("train.json", HEAD_FILE, "backbone.safetensors"):
+        assert (out / name).read_bytes() == (run_folder / name).read_bytes(), name
+
+
+def test_interrupted_run_goes_on(
+    catalogue: Path,
+    run_folder: Path,
+    quick: TrainSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A training that is interrupted while fitting ends as if it had not been."""
+    monkeypatch.setattr(fit, "_CHECKPOINT_INTERVAL", 0.0)
+    out = tmp_path / "run"
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "training" and done == 3 < total:
+            raise KeyboardInterrupt
+
+    arguments = {"images": catalogue / "images", "out": out, "cache": tmp_path / "cache"}
+    with pytest.raises(KeyboardInterrupt):
+        train(catalogue / "labels.csv", settings=quick, progress=interrupt, **arguments)
+    with pytest.raises(RunError, match="not finished"):
+        read_run(out)
+    train(catalogue / "labels.csv", settings=quick, **arguments)
+    assert (out / "train.json").read_bytes() == (run_folder / "train.json").read_bytes()
+
+
+def test_finished_run_is_not_overwritten(
+    catalogue: Path, run_folder: Path, quick: TrainSettings
+) -> None:
+    """A folder that holds a finished run is refused before anything is read."""
+    with pytest.raises(UsageError, match="already holds a finished run"):
+        train(catalogue / "labels.csv", images=catalogue / "images", out=run_folder, settings=quick)
+
+
+def test_raw_readout_trains_no_head(catalogue: Path, quick: TrainSettings, tmp_path: Path) -> None:
+    """The baseline writes a run like any other, without a head."""
+    report = train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=tmp_path / "raw",
+        settings=dataclasses.replace(quick, readout="raw"),
+        cache=tmp_path / "cache",
+    )
+    assert report.record.head_width is None
+    assert report.record.attributes == report.record.quality == ()
+    assert not (tmp_path / "raw" / HEAD_FILE).exists()
+    assert read_run(tmp_path / "raw") == report.record
+
+
+def gappy(catalogue: Path, folder: Path) -> Path:
+    """Copy the catalogue, with one image deleted and one damaged."""
+    shutil.copytree(catalogue, folder)
+    first, second = sorted((folder / "images").iterdir())[:2]
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:40])
+    return folder
+
+
+def test_gaps_are_reported(catalogue: Path, quick: TrainSettings, tmp_path: Path) -> None:
+    """Missing and unreadable images are left out, and each is named."""
+    folder = gappy(catalogue, tmp_path / "gappy")
+    report = train(
+        folder / "labels.csv",
+        images=folder / "images",
+        out=tmp_path / "run",
+        settings=quick,
+        cache=tmp_path / "cache",
+    )
+    assert len(report.missing) == 1
+    assert [error.reason for error in report.skipped] == ["damaged"]
+    assert sum(report.record.training.images.values()) == 78
+
+
+def test_strict_refuses_missing_images(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """With ``strict`` nothing is written when an image is missing."""
+    folder = gappy(catalogue, tmp_path / "gappy")
+    with pytest.raises(LabelTableError, match="1 images are missing"):
+        train(
+            folder / "labels.csv",
+            images=folder / "images",
+            out=tmp_path / "run",
+            settings=dataclasses.replace(quick, strict=True),
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["train.json", HEAD_FILE, "backbone.safetensors"])
+def test_damaged_run_is_refused(run_folder: Path, tmp_path: Path, name: str) -> None:
+    """A run with a damaged or absent file is named, not used."""
+    copy = tmp_path / "run"
+    shutil.copytree(run_folder, copy)
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (copy / name).write_bytes(content)
+    with pytest.raises(RunError, match=name.replace(".", r"\.")):
+        read_run(copy)
+    (copy / name).unlink()
+    with pytest.raises(RunError, match="train"):
+        read_run(copy)
+
+
+def test_unknown_run_format_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    """A run of a later format, or with a key nobody knows, is not guessed at."""
+    shutil.copytree(run_folder, tmp_path / "run")
+    record = tmp_path / "run" / "train.json"
+    text = record.read_text(encoding="utf-8")
+    record.write_text(text.replace('"format_version": 1', '"format_version": 2'), encoding="utf-8")
+    with pytest.raises(RunError, match="format 2 is not known"):
+        read_run(tmp_path / "run")
+    record.write_text(text.replace('"blend"', '"blnd"'), encoding="utf-8")
+    with pytest.raises(RunError, match="blend, blnd"):
+        read_run(tmp_path / "run")

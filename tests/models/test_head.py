@@ -1,0 +1,123 @@
+"""The boost head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from boost_edge.models.head import BoostHead
+from boost_edge.runtime.errors import UsageError
+
+
+def _rows(count: int, features: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return 3.0 * torch.randn(count, features, generator=generator) + 2.0
+
+
+def test_shapes_follow_the_widths_and_classes() -> None:
+    """A head gives one hidden vector per row and one set of logits per attribute."""
+    head = BoostHead(6, 5, (2, 3, 4), standardise=False)
+    hidden, logits = head(_rows(7, 6))
+    assert hidden.shape == (7, 5)
+    assert [part.shape for part in logits] == [(7, 2), (7, 3), (7, 4)]
+    assert bool((hidden >= 0).all())
+
+
+def test_initialisation_is_the_papers() -> None:
+    """Biases start at 0.01 and weights within Kaiming's uniform bound, sqrt(6 / fan in)."""
+    head = BoostHead(50, 40, (3,), standardise=False)
+    for layer, fan_in in ((head.hidden, 50), (head.classifiers[0], 40)):
+        assert isinstance(layer, nn.Linear)
+        assert bool((layer.bias == 0.01).all())
+        bound = math.sqrt(6.0 / fan_in)
+        assert 0.9 * bound < layer.weight.abs().max().item() <= bound
+
+
+def test_standardisation_matches_numpy() -> None:
+    """The first layer sees features of mean 0 and standard deviation 1."""
+    head = BoostHead(4, 3, (2,), standardise=True)
+    rows = _rows(20, 4)
+    head.fit_standardisation(rows)
+    table = rows.numpy().astype(np.float64)
+    np.testing.assert_allclose(head.mean.numpy(), table.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(head.std.numpy(), table.std(axis=0), rtol=1e-6)
+    standard = (table - table.mean(axis=0)) / table.std(axis=0)
+    weight, bias = (part.detach().numpy() for part in (head.hidden.weight, head.hidden.bias))
+    expected = np.maximum(standard @ weight.T + bias, 0.0)
+    np.testing.assert_allclose(head(rows)[0].detach().numpy(), expected, atol=1e-5)
+
+
+def test_constant_feature_is_centred_but_not_scaled() -> None:
+    """A feature without variance must not divide by zero."""
+    head = BoostHead(2, 3, (2,), standardise=True)
+    rows = _rows(9, 2)
+    rows[:, 1] = 7.0
+    head.fit_standardisation(rows)
+    assert head.std[1].item() == 1.0
+    assert bool(torch.isfinite(head(rows)[0]).all())
+
+
+def test_head_without_standardisation_keeps_identity_buffers() -> None:
+    """Fitting a head that does not standardise changes nothing."""
+    head = BoostHead(3, 4, (2,), standardise=False)
+    rows = _rows(5, 3)
+    before = head(rows)[0]
+    head.fit_standardisation(rows)
+    assert torch.equal(head(rows)[0], before)
+    assert torch.equal(head.std, torch.ones(3))
+
+
+def test_gradient_reaches_every_parameter() -> None:
+    """A loss over all attributes moves the hidden layer and every classifier."""
+    head = BoostHead(6, 8, (2, 3), standardise=True, dropout=0.2)
+    _, logits = head(_rows(16, 6))
+    torch.autograd.backward(torch.stack([part.square().mean() for part in logits]).sum())
+    for name, parameter in head.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum().item() > 0, name
+
+
+def test_dropout_leaves_the_hidden_vector_alone() -> None:
+    """In training the classifiers see dropped values, the returned hidden vector is whole."""
+    torch.default_generator.manual_seed(0)
+    head = BoostHead(6, 64, (3,), standardise=False, dropout=0.5)
+    rows = _rows(4, 6)
+    trained_hidden, trained_logits = head.train()(rows)
+    hidden, logits = head.eval()(rows)
+    assert torch.equal(trained_hidden, hidden)
+    assert not torch.allclose(trained_logits[0], logits[0])
+
+
+def test_state_holds_the_buffers() -> None:
+    """Mean, standard deviation and temperature survive a state dictionary."""
+    head = BoostHead(3, 4, (2, 2), standardise=True)
+    head.fit_standardisation(_rows(6, 3))
+    head.temperature.copy_(torch.tensor([0.5, 2.0]))
+    copy = BoostHead(3, 4, (2, 2), standardise=True)
+    copy.load_state_dict(head.state_dict())
+    assert torch.equal(copy.temperature, head.temperature)
+    assert torch.equal(copy(_rows(2, 3))[0], head(_rows(2, 3))[0])
+
+
+@pytest.mark.parametrize(
+    ("features", "width", "classes", "dropout", "says"),
+    [
+        (0, 4, (2,), 0.0, "positive widths"),
+        (4, 0, (2,), 0.0, "positive widths"),
+        (4, 4, (), 0.0, "at least two values"),
+        (4, 4, (2, 1), 0.0, "at least two values"),
+        (4, 4, (2,), 1.0, "dropout is 1.0"),
+        (4, 4, (2,), -0.1, "dropout is -0.1"),
+    ],
+)
+def test_impossible_settings_are_refused(
+    features: int, width: int, classes: Sequence[int], dropout: float, says: str
+) -> None:
+    """A head that cannot exist is a usage error that says why."""
+    with pytest.raises(UsageError, match=says):
+        BoostHead(features, width, classes, dropout=dropout, standardise=False)

@@ -1,0 +1,178 @@
+"""Finding images: a stable order, no duplicates, no loops, nothing lost in silence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from boost_edge.runtime.crawl import find_images
+from boost_edge.runtime.errors import ImageError, UsageError
+from boost_edge.runtime.images import IMAGE_SUFFIXES, read_bytes
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Give up root's rights for a while: root may read everything."""
+    user = os.geteuid()
+    os.seteuid(65534 if user == 0 else user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def plant(folder: Path, *names: str) -> None:
+    """Create empty files, with the folders they need."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_files_first_then_subfolders_by_name(tmp_path: Path) -> None:
+    """The order is by name, whatever order the disk has."""
+    plant(tmp_path, "z.jpg", "b/2.png", "b/10.png", "b/a/deep.gif", "a/x.webp", "A.JPG")
+    found = [str(path.relative_to(tmp_path)) for path in find_images([tmp_path])]
+    assert found == ["A.JPG", "z.jpg", "a/x.webp", "b/10.png", "b/2.png", "b/a/deep.gif"]
+
+
+def test_only_images_are_taken_from_folders(tmp_path: Path) -> None:
+    """Other suffixes and hidden names are left out, suffixes count in either case."""
+    plant(tmp_path, *(f"image{suffix}" for suffix in IMAGE_SUFFIXES), "IMAGE.TIFF")
+    plant(tmp_path, "a.txt", "jpg", "labels.csv", ".hidden.jpg", ".git/x.jpg", "c.jpg.part")
+    assert len(find_images([tmp_path])) == len(IMAGE_SUFFIXES) + 1
+
+
+def test_what_is_named_is_taken(tmp_path: Path) -> None:
+    """A file named directly needs no suffix, and a hidden folder named directly is searched."""
+    plant(tmp_path, "noname", ".hidden/x.jpg", ".hidden/.y.jpg")
+    named = [tmp_path / "noname", tmp_path / ".hidden"]
+    assert find_images(named) == [tmp_path / "noname", tmp_path / ".hidden" / "x.jpg"]
+
+
+def test_paths_stay_as_they_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path gives relative paths; order of the arguments is kept."""
+    plant(tmp_path, "b/x.jpg", "a/y.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert find_images(["b", Path("a")]) == [Path("b/x.jpg"), Path("a/y.jpg")]
+    assert find_images(["."]) == [Path("a/y.jpg"), Path("b/x.jpg")]
+
+
+def test_each_file_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same file by another spelling, by its folder or by a link is listed once."""
+    plant(tmp_path, "a/x.jpg", "a/b/y.jpg")
+    (tmp_path / "a" / "z.jpg").symlink_to("x.jpg")
+    (tmp_path / "again").symlink_to("a")
+    monkeypatch.chdir(tmp_path)
+    expected = [Path("a/b/y.jpg"), Path("a/x.jpg")]
+    given_paths = ["a/b/y.jpg", "a/b/../b/y.jpg", "a", "a", tmp_path / "a/b", "again", "a/z.jpg"]
+    assert find_images(given_paths) == expected
+
+
+def test_links_in_a_loop_end(tmp_path: Path) -> None:
+    """A folder that contains itself by a link is searched once."""
+    plant(tmp_path, "a/b/x.jpg")
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
+    (tmp_path / "a" / "self").symlink_to(".")
+    (tmp_path / "circle").symlink_to("circle")
+    assert find_images([tmp_path]) == [tmp_path / "a" / "b" / "x.jpg"]
+
+
+def test_linked_folder_is_searched(tmp_path: Path) -> None:
+    """Images behind a link to a folder elsewhere are found under the link's name."""
+    plant(tmp_path, "elsewhere/x.jpg")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to("../elsewhere")
+    assert find_images([tmp_path / "here"]) == [tmp_path / "here" / "link" / "x.jpg"]
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    """Line breaks and bytes that are not UTF-8 in names are kept."""
+    names = {os.fsdecode(name) for name in (b"two\nlines.jpg", b"caf\xe9.png")}
+    plant(tmp_path, *names)
+    assert {path.name for path in find_images([tmp_path])} == names
+
+
+def test_unreadable_things_are_listed(tmp_path: Path) -> None:
+    """A FIFO, a link to nothing and a circle called like images are listed, to be reported."""
+    os.mkfifo(tmp_path / "fifo.jpg")
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "round.jpg").symlink_to("round.jpg")
+    found = find_images([tmp_path])
+    assert [path.name for path in found] == ["fifo.jpg", "gone.jpg", "round.jpg"]
+    reasons: list[str] = []
+    for path in found:
+        with pytest.raises(ImageError) as caught:
+            read_bytes(path)
+        reasons.append(caught.value.reason)
+    assert reasons == ["not_a_file", "missing", "unreadable"]
+
+
+def test_folder_that_may_not_be_listed_is_reported() -> None:
+    """A forbidden subfolder is in the list, and reading it says why."""
+    with tempfile.TemporaryDirectory() as name:  # tmp_path lies in a folder of its owner alone
+        top = Path(name)
+        top.chmod(0o755)
+        plant(top, "a/x.jpg", "b/y.jpg")
+        (top / "a").chmod(0)
+        with unprivileged():
+            assert find_images([top]) == [top / "a", top / "b" / "y.jpg"]
+            with pytest.raises(ImageError) as caught:
+                read_bytes(top / "a")
+        (top / "a").chmod(0o700)
+    assert caught.value.reason == "permission"
+
+
+@pytest.mark.parametrize("name", ["absent", "two\nlines", "", "a\0b", "x" * 300, "file/below"])
+def test_path_that_does_not_exist(tmp_path: Path, name: str) -> None:
+    """A path that is not there is a usage error, on one line, that names it."""
+    plant(tmp_path, "file")
+    with pytest.raises(UsageError) as caught:
+        find_images([f"{tmp_path}/{name}" if name else ""])
+    assert "\n" not in str(caught.value)
+    assert repr(name)[1:-1] in str(caught.value)
+
+
+def test_a_single_path_is_not_a_list() -> None:
+    """A path in place of the list is refused, not read letter by letter."""
+    for single in ("photos", Path("photos")):
+        with pytest.raises(UsageError, match="photos"):
+            find_images(single)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the mistake under test
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sets(
+        st.lists(
+            st.sampled_from(["a", "b.d", ".c", "x.jpg", "Y.PNG", "n.txt"]), min_size=1, max_size=3
+        )
+        .filter(lambda parts: all("." not in part[1:-2] for part in parts[:-1]))
+        .map("/".join),
+        max_size=12,
+    )
+)
+def test_same_as_a_naive_search(names: set[str]) -> None:
+    """The result is what pathlib finds, filtered by the rules."""
+    with tempfile.TemporaryDirectory() as name:
+        top = Path(name)
+        for relative in sorted(names):
+            if relative.endswith((".jpg", ".PNG", ".txt")):
+                plant(top, relative)
+            else:
+                (top / relative).mkdir(parents=True, exist_ok=True)
+        expected = {
+            path
+            for path in top.rglob("*")
+            if path.is_file()
+            and path.suffix.lower() in IMAGE_SUFFIXES
+            and not any(part.startswith(".") for part in path.relative_to(top).parts)
+        }
+        found = find_images([top])
+        assert set(found) == expected
+        assert len(found) == len(expected)

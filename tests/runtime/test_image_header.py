@@ -1,0 +1,195 @@
+"""The header parser: right on good files, silent on bad ones, and never slow."""
+
+from __future__ import annotations
+
+import io
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from boost_edge.runtime.image_header import (
+    ImageHeader,
+    identify_format,
+    picture_bytes,
+    read_header,
+)
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+MAGIC = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    b"GIF89a",
+    b"GIF87a",
+    b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0",
+    b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x0c\0\0\0",
+    b"RIFF\xff\0\0\0WEBPVP8 ",
+    b"RIFF\xff\0\0\0WEBPVP8L",
+    b"RIFF\xff\0\0\0WEBPVP8X",
+    b"II*\0\x08\0\0\0",
+    b"MM\0*\0\0\0\x08",
+    b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0",
+)
+
+
+def encoded(kind: str, width: int = 13, height: int = 7, **options: object) -> bytes:
+    """Write a grey ramp with Pillow."""
+    ramp = np.arange(width * height, dtype=np.uint32).reshape(height, width).astype(np.uint8)
+    buffer = io.BytesIO()
+    mode = "L" if kind == "GIF" else "RGB"
+    Image.fromarray(ramp).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def header_of(data: bytes) -> ImageHeader:
+    """Return the header of a file that has one."""
+    header = read_header(data)
+    assert header is not None
+    return header
+
+
+@settings(max_examples=60, deadline=None)
+@given(kind=st.sampled_from(FORMATS), width=st.integers(1, 400), height=st.integers(1, 400))
+def test_dimensions_of_good_files(kind: str, width: int, height: int) -> None:
+    """Any size that a writer writes is read back, and the file counts as whole."""
+    data = encoded(kind, width, height)
+    header = header_of(data)
+    assert (header.format, header.width, header.height) == (kind.lower(), width, height)
+    assert header.complete
+    assert header.refusal is None
+    assert identify_format(data) == kind.lower()
+
+
+@pytest.mark.parametrize("quality", [{"lossless": True}, {"quality": 50}, {"exif": b"Exif\0\0"}])
+def test_all_three_webp_headers(quality: dict[str, object]) -> None:
+    """Lossless, lossy and extended WebP carry their dimensions in different places."""
+    header = header_of(encoded("WEBP", 301, 17, **quality))
+    assert (header.width, header.height, header.orientation) == (301, 17, 1)
+
+
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True), (">", True)])
+def test_tiff_in_both_orders_and_sizes(order: str, big: bool) -> None:
+    """Little and big endian, classic and BigTIFF are read alike, also with a value elsewhere."""
+    count, entry, offset = ("Q", "HHQ", "Q") if big else ("H", "HHL", "L")
+    start = 16 if big else 8
+    mark = b"II" if order == "<" else b"MM"
+    if big:
+        head = mark + struct.pack(f"{order}HHHQ", 43, 8, 0, start)
+    else:
+        head = mark + struct.pack(f"{order}HL", 42, start)
+    tags = {256: 40, 257: 30, 258: 8, 259: 1, 262: 1, 273: 0, 277: 1, 279: 10}
+    body = struct.pack(order + count, len(tags))
+    for tag, value in tags.items():
+        kind, code = (4, "L") if tag in {256, 273, 279} else (3, "H")
+        content = struct.pack(order + code, value).ljust(8 if big else 4, b"\0")
+        body += struct.pack(order + entry, tag, kind, 1) + content
+    header = header_of(head + body + struct.pack(order + offset, 0))
+    assert (header.width, header.height, header.complete) == (40, 30, True)
+    assert header.refusal is None
+
+
+def test_tiff_tag_listed_twice_is_not_trusted() -> None:
+    """A first width that cannot be read is not replaced by a second, smaller one."""
+    entries = [(256, 9, 1, 60_000), (256, 3, 1, 4), (257, 3, 1, 4)]
+    body = b"".join(struct.pack("<HHLL", *entry) for entry in entries)
+    assert read_header(b"II*\0\x08\0\0\0" + struct.pack("<H", 3) + body) is None
+
+
+def test_tiff_with_a_huge_value_count_is_quick() -> None:
+    """A tag that claims millions of values is not unpacked."""
+    entries = [(256, 3, 1, 4), (257, 3, 1, 4), (273, 1, 40_000_000, 8)]
+    body = b"".join(struct.pack("<HHLL", *entry) for entry in entries)
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 3) + body + bytes(40_000_000)
+    started = time.perf_counter()
+    assert not header_of(data).complete
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("value", "expected"), [(0, 1), (1, 1), (5, 5), (8, 8), (9, 1)])
+def test_orientation(order: str, value: int, expected: int) -> None:
+    """Orientations 1 to 8 are read in both byte orders; anything else means upright."""
+    exif = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "LH", 8, 1)
+    exif += struct.pack(order + "HHLH", 0x0112, 3, 1, value) + bytes(6)
+    for kind in ("JPEG", "PNG", "WEBP"):
+        assert header_of(encoded(kind, exif=b"Exif\0\0" + exif)).orientation == expected
+
+
+def test_png_loses_everything_but_the_picture() -> None:
+    """Text, profiles and further frames are taken out; a plain file comes back as it is."""
+    plain = encoded("PNG")
+    assert picture_bytes(plain, header_of(plain)) is plain
+    text = b"tEXt" + b"key\0value"
+    text = struct.pack(">I", 9) + text + struct.pack(">I", zlib.crc32(text))
+    laden = plain[:33] + text + plain[33:] + b"appended"
+    assert picture_bytes(laden, header_of(laden)) == plain
+
+
+def test_gif_loses_every_frame_but_the_first() -> None:
+    """An animated GIF is cut after its first frame and stays a GIF of that size."""
+    others = [Image.new("L", (13, 7), shade) for shade in (9, 99)]
+    data = encoded("GIF", save_all=True, append_images=others)
+    first = picture_bytes(data, header_of(data))
+    assert len(first) < len(data)
+    with Image.open(io.BytesIO(first)) as image:
+        assert image.size == (13, 7)
+        assert getattr(image, "n_frames", 1) == 1
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(MAGIC), st.binary(max_size=120))
+@example(b"GIF89a", bytes(4) + b"\0\0\0!\xf9")
+@example(b"\xff\xd8\xff", b"\xe1\0\0\xff\xc0")
+def test_any_bytes_behind_a_signature(magic: bytes, tail: bytes) -> None:
+    """Whatever follows a signature gives a sane header or None, never an exception."""
+    header = read_header(magic + tail)
+    if header is not None:
+        assert header.width > 0
+        assert header.height > 0
+        assert 1 <= header.orientation <= 8
+        assert isinstance(picture_bytes(magic + tail, header), bytes)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(FORMATS), st.data())
+def test_any_change_to_a_good_file(kind: str, data: st.DataObject) -> None:
+    """A good file with some bytes changed or cut off gives a sane header or None."""
+    content = bytearray(encoded(kind))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content)))
+        content[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    header = read_header(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    if header is not None:
+        assert header.width > 0
+        assert header.height > 0
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_at_all(data: bytes) -> None:
+    """Bytes without a signature are no image."""
+    assert (read_header(data) is None) or identify_format(data) is not None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\xff\xd8\xff" + b"\xe0\0\2\xff" * 500_000, id="empty JPEG segments"),
+        pytest.param(b"\xff\xd8\xff" + b"\xff" * 2_000_000, id="JPEG fill bytes"),
+        pytest.param(MAGIC[1] + bytes(17) + bytes(12) * 150_000, id="empty PNG chunks"),
+        pytest.param(b"GIF89a" + bytes(7) + b"!\xfe\0" * 600_000, id="empty GIF extensions"),
+        pytest.param(b"GIF89a" + bytes(7) + b"!\xfe" + b"\1x" * 900_000, id="short GIF blocks"),
+        pytest.param(MAGIC[8] + bytes(2_000_000), id="empty WebP chunks"),
+        pytest.param(b"II*\0\x08\0\0\0\xff\xff" + bytes(2_000_000), id="TIFF directory"),
+        pytest.param(MAGIC[11] + b"\xff" * 8 + bytes(2_000_000), id="BigTIFF directory"),
+    ],
+)
+def test_long_chains_take_linear_time(data: bytes) -> None:
+    """Two megabytes of the smallest possible parts are walked in well under ten seconds."""
+    started = time.perf_counter()
+    read_header(data)
+    assert time.perf_counter() - started < 10
