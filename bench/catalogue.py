@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -142,30 +142,36 @@ def draw_catalogue(out: Path, *, count: int = 400, seed: int = 0, size: int = 16
     BoostEdgeError
         When the folder cannot be written.
     """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"{out}: already exists and is not an empty folder: choose another")
+    _check_size(size)
     items = plan_items(count, seed)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        (temporary / "images").mkdir(parents=True)
-        rows = io.StringIO()
-        table = csv.writer(rows, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for number, item in enumerate(items):
-            file_name = f"{number:05d}.jpg"
-            picture = draw_item(item, np.random.default_rng([seed, number, 1]), size=size)
-            _, data = cv2.imencode(
-                ".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-            )
-            (temporary / "images" / file_name).write_bytes(data.tobytes())
-            table.writerow([file_name, *(getattr(item, column) for column in COLUMNS[1:])])
-        (temporary / "labels.csv").write_text(rows.getvalue(), encoding="utf-8")
-        temporary.replace(out)
+        target = out.resolve()
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise UsageError(f"{out}: already exists and is not an empty folder: choose another")
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            (temporary / "images").mkdir(parents=True)
+            _write(temporary, items, seed=seed, size=size)
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise BoostEdgeError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out / "labels.csv"
+
+
+def _write(folder: Path, items: Sequence[Item], *, seed: int, size: int) -> None:
+    rows = io.StringIO()
+    table = csv.writer(rows, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for number, item in enumerate(items):
+        file_name = f"{number:05d}.jpg"
+        picture = draw_item(item, np.random.default_rng([seed, number, 1]), size=size)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        _, data = cv2.imencode(".jpg", picture[..., ::-1], quality)
+        (folder / "images" / file_name).write_bytes(data.tobytes())
+        table.writerow([file_name, *(getattr(item, column) for column in COLUMNS[1:])])
+    (folder / "labels.csv").write_text(rows.getvalue(), encoding="utf-8")
 
 
 def plan_items(count: int, seed: int) -> list[Item]:
@@ -199,8 +205,7 @@ def draw_item(item: Item, rng: np.random.Generator, *, size: int = 160) -> NDArr
     UsageError
         When ``size`` is below ``MIN_SIZE``.
     """
-    if size < MIN_SIZE:
-        raise UsageError(f"an image of {size} pixels is too small to draw: at least {MIN_SIZE}")
+    _check_size(size)
     garment = TYPES[item.type]
     studio = Studio(size, rng, tilt=garment.tilt, zoom=garment.zoom, middle=garment.middle)
     fabric = weave(item.colour, item.pattern, rng, upright=garment.upright)
@@ -222,3 +227,8 @@ def _plan_item(kind: str, colour: str, rng: np.random.Generator) -> Item:
     return Item(
         type=kind, colour=colour, pattern=pattern, sleeve=sleeve, background=background, name=name
     )
+
+
+def _check_size(size: int) -> None:
+    if size < MIN_SIZE:
+        raise UsageError(f"an image of {size} pixels is too small to draw: at least {MIN_SIZE}")

@@ -1,15 +1,20 @@
 """How good rankings are: the paper's mAP@10, precision, agreement, and what chance would give.
 
-All values are shares in [0, 1]; the paper prints its mAP@10 times 100. Where several things score
-the same, the one at the lower position comes first, so that every value is reproducible.
+All values are shares in [0, 1]; the paper prints its mAP@10 times 100.
 
-Source of ``average_precision_at_k`` and of how its lists are made: the code of Mersha, "Boosting
-image retrieval with accurately labelled small data" (leobitz/boosting_image_retrieval,
-``proc_lib.py``: ``evaluate`` and ``get_acc``).
+Ties fall the same way on every machine, and differently on the two sides: what is equally relevant
+comes in the order of position, what a prediction cannot tell apart in a shuffled order. Were both
+in the order of position, guessing would be rewarded: the same embedding for every image would
+reach an mAP@10 of 0.13 on the paper's protocol, where chance is 0.003.
+
+Source of the lists and of ``average_precision_at_k``: ``get_acc`` and ``evaluate`` in
+``proc_lib.py`` of the code of Mersha, "Boosting image retrieval with accurately labelled small
+data" (leobitz/boosting_image_retrieval).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +27,6 @@ __all__ = [
     "average_precision_at_k",
     "chance_agreement",
     "chance_map_at_k",
-    "chance_precision",
     "map_at_k",
     "nearest_others",
     "precision_at_k",
@@ -30,40 +34,40 @@ __all__ = [
 ]
 
 _ROWS_AT_ONCE = 256
+_TINY = 1e-300
 
 
-def rank_others(scores: NDArray[np.floating[Any]], k: int = 10) -> NDArray[np.int64]:
-    """Return the k best others of every row; a row is never among its own.
+def rank_others(relevance: NDArray[np.floating[Any]], k: int = 10) -> NDArray[np.int64]:
+    """Return the k most relevant others of every query: the paper's "actual" lists.
 
-    This makes the paper's "actual" lists out of a relevance matrix. A list is always filled: where
-    fewer than k others have a relevance above 0, the first ones with 0 follow, and a hit on one
-    of them counts like any other. That is what the paper's code does, except that it leaves ties
-    to an unstable sort; with about ten test images a group, many lists end so, and absolute values
-    depend on it.
+    A list is always filled: where fewer than k others have a relevance above 0, the first ones
+    with 0 follow, and a hit on one of them counts like any other. So does the paper's code, which
+    leaves ties to an unstable sort. On its protocol about half of the lists end so.
 
     Parameters
     ----------
-    scores
-        (N, N) higher is better; the diagonal is not looked at.
+    relevance
+        (N, N) from ``relevance_matrix``, the query's row by the other's column; the diagonal is
+        not looked at.
     k
         How many, at least 1.
 
     Returns
     -------
-    (N, min(k, N - 1)) int64 positions, best first; equal scores in ascending order of position.
+    (N, min(k, N - 1)) int64 positions, best first; ties in ascending order of position.
 
     Raises
     ------
     UsageError
-        When ``scores`` is not square, has a NaN beside its diagonal, or ``k`` is below 1.
+        When ``relevance`` is not square, has a NaN beside its diagonal, or ``k`` is below 1.
     """
-    if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
-        raise UsageError(f"scores of shape {scores.shape} given: a square matrix needed")
-    count = _list_length(len(scores), k)
-    ranked = np.empty((len(scores), count), np.int64)
-    for start in range(0, len(scores), _ROWS_AT_ONCE):
-        stop = start + _ROWS_AT_ONCE
-        ranked[start:stop] = _best_others(scores[start:stop], start, count)
+    if relevance.ndim != 2 or relevance.shape[0] != relevance.shape[1]:
+        raise UsageError(f"a matrix of shape {relevance.shape} given: a square one needed")
+    count = _list_length(len(relevance), k)
+    ranked = np.empty((len(relevance), count), np.int64)
+    for rows in _blocks(len(relevance)):
+        others = np.arange(len(relevance) - 1)[None, :]
+        ranked[rows] = _best(relevance[rows], others + (others >= rows[:, None]), count)
     return ranked
 
 
@@ -82,7 +86,7 @@ def nearest_others(embeddings: NDArray[np.floating[Any]], k: int = 10) -> NDArra
 
     Returns
     -------
-    (N, min(k, N - 1)) int64 positions, nearest first; ties in ascending order of position.
+    (N, min(k, N - 1)) int64 positions, nearest first; ties in a fixed order, another for each row.
 
     Raises
     ------
@@ -94,13 +98,16 @@ def nearest_others(embeddings: NDArray[np.floating[Any]], k: int = 10) -> NDArra
     count = _list_length(len(embeddings), k)
     units = np.asarray(embeddings, np.float64)
     # Scaled first, so that squaring neither overflows nor vanishes.
-    units = units / np.maximum(np.abs(units).max(axis=1, initial=0, keepdims=True), 1e-300)
-    units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), 1e-300)
+    units = units / np.maximum(np.abs(units).max(axis=1, initial=0, keepdims=True), _TINY)
+    units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), _TINY)
+    order = np.random.default_rng(0).permutation(len(units))
+    places = np.argsort(order)
     ranked = np.empty((len(units), count), np.int64)
-    for start in range(0, len(units), _ROWS_AT_ONCE):
-        stop = start + _ROWS_AT_ONCE
-        cosines = (units[start:stop] @ units.T).astype(np.float32)
-        ranked[start:stop] = _best_others(cosines, start, count)
+    for rows in _blocks(len(units)):
+        cosines = (units[rows] @ units.T).astype(np.float32)
+        # Each row goes round the shuffled order from its own place: so no image is favoured.
+        others = order[(places[rows, None] + np.arange(1, len(units))) % len(units)]
+        ranked[rows] = _best(cosines, others, count)
     return ranked
 
 
@@ -145,10 +152,7 @@ def average_precision_at_k(
 def map_at_k(actual: NDArray[np.int64], predicted: NDArray[np.int64], k: int = 10) -> float:
     """Return the mean of ``average_precision_at_k`` over the queries, in [0, 1].
 
-    Raises
-    ------
-    UsageError
-        As there, and when there is no query.
+    Raises UsageError as that does, and when there is no query.
     """
     if not len(actual):
         raise UsageError("no query given: a mean needs at least one")
@@ -166,10 +170,8 @@ def precision_at_k(
     ----------
     relevance
         (Q, N) of each of N items to each query.
-    predicted
-        (Q, P) positions in 0 to N - 1, best first.
-    k
-        How many predictions count, at least 1.
+    predicted, k
+        As in ``average_precision_at_k``.
 
     Returns
     -------
@@ -230,14 +232,6 @@ def chance_agreement(codes: NDArray[np.int64]) -> NDArray[np.float64]:
     return _share(agreeing, np.full(len(codes), known.sum()) - known, known)
 
 
-def chance_precision(relevance: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return what ``precision_at_k`` is on average when all others are ranked at random.
-
-    ``relevance`` is (N, N) with N at least k + 1 and a diagonal of 0; returned is (N,) float64.
-    """
-    return np.asarray((relevance > 0).sum(axis=1) / max(1, len(relevance) - 1), np.float64)
-
-
 def chance_map_at_k(count: int, k: int = 10) -> float:
     """Return the expected ``map_at_k`` of a random ranking of ``count`` images' others.
 
@@ -249,32 +243,42 @@ def chance_map_at_k(count: int, k: int = 10) -> float:
     UsageError
         When ``count`` is below 2, or ``k`` below 1.
     """
-    listed = _list_length(count, k)
+    listed, others = _list_length(count, k), count - 1
     if not listed:
         raise UsageError(f"{count} images have no others to rank: at least 2 needed")
-    others = count - 1
     before = (listed - 1) / max(1, others - 1)
     return sum((1 + (i - 1) * before) / i for i in range(1, listed + 1)) / others
 
 
-def _best_others(scores: NDArray[np.floating[Any]], start: int, count: int) -> NDArray[np.int64]:
-    """Rank a block of rows, the first of which is row ``start`` of the whole matrix."""
-    selves = np.arange(start, start + len(scores))[:, None]
-    block = np.array(scores, np.result_type(scores, np.float32))
-    np.put_along_axis(block, selves, 0, axis=1)
-    if np.isnan(block).any():
+def _best(
+    scores: NDArray[np.floating[Any]], columns: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """Return the ``count`` best columns of each row; of equal ones, those that come first.
+
+    ``scores`` are (rows, N), ``columns`` (rows, N - 1) each row's others in the order of ties.
+    """
+    candidates = np.take_along_axis(scores, columns, axis=1)
+    if np.isnan(candidates).any():
         raise UsageError("a score is NaN: nothing can be ranked by it")
-    # One more than wanted: either the row itself is among them and goes, or the last one does.
-    ranked = np.argsort(-block, axis=1, kind="stable")[:, : count + 1]
-    keep = ranked != selves
-    keep[keep.all(axis=1), -1] = False
-    return np.asarray(ranked[keep].reshape(len(scores), count), np.int64)
+    candidates = candidates.astype(np.result_type(scores, np.float32))
+    best = np.argsort(-candidates, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(columns, best, axis=1)
+
+
+def _blocks(rows: int) -> Iterator[NDArray[np.int64]]:
+    """Cut the rows into blocks small enough that what is computed for one needs little memory."""
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        yield np.arange(start, min(start + _ROWS_AT_ONCE, rows))
 
 
 def _list_length(rows: int, k: int) -> int:
+    _check_k(k)
+    return min(k, max(0, rows - 1))
+
+
+def _check_k(k: int) -> None:
     if k < 1:
         raise UsageError(f"the {k} best asked for: at least 1 needed")
-    return min(k, max(0, rows - 1))
 
 
 def _check_lists(first: NDArray[Any], second: NDArray[Any], k: int) -> None:
@@ -282,8 +286,7 @@ def _check_lists(first: NDArray[Any], second: NDArray[Any], k: int) -> None:
         raise UsageError(
             f"lists of shapes {first.shape} and {second.shape} given: one row for each query needed"
         )
-    if k < 1:
-        raise UsageError(f"the {k} best asked for: at least 1 needed")
+    _check_k(k)
 
 
 def _share(

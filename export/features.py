@@ -77,7 +77,7 @@ def extract_features(
     Raises
     ------
     UsageError
-        When ``batch_size`` is below 1.
+        When ``batch_size`` is below 1, or there is no folder for the cache.
     WeightsError
         When the backbone gives a feature that is not finite.
     """

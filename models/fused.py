@@ -30,7 +30,7 @@ from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS, Readout
 
-__all__ = ["FusedEncoder", "fold"]
+__all__ = ["FusedEncoder", "fold", "read_out"]
 
 # Smallest norm that is divided by. A half-precision graph can still hold it.
 _EPSILON = 1e-6
@@ -115,23 +115,39 @@ class FusedEncoder(nn.Module):
         """
         if self.head is None:
             raise UsageError("an encoder without a head has no attributes to read")
-        hidden, logits = self.head(features)
-        if not self.folded:
-            scales = self.head.temperature.unbind()
-            logits = tuple(part / scale for part, scale in zip(logits, scales, strict=True))
-        attributes = torch.cat([part.softmax(dim=1) for part in logits], dim=1)
-        match self.readout:
-            case "attributes":
-                embedding = _unit(attributes.sqrt())
-            case "blend":
-                weighted = (
-                    self.blend**0.5 * _unit(attributes.sqrt()),
-                    (1.0 - self.blend) ** 0.5 * _unit(hidden),
-                )
-                embedding = _unit(torch.cat(weighted, dim=1))
-            case _:
-                embedding = _unit(hidden)
-        return embedding, attributes
+        return read_out(self.head, features, self.readout, blend=self.blend, calibrated=self.folded)
+
+
+def read_out(
+    head: BoostHead,
+    features: Tensor,
+    readout: Readout,
+    *,
+    blend: float = 0.5,
+    calibrated: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Map pooled features ``(N, F)`` to embeddings ``(N, D)`` and posteriors, both float32.
+
+    ``calibrated`` says that the head's temperatures are in its classifiers already; ``readout``
+    is any but ``raw``.
+    """
+    hidden, logits = head(features)
+    if not calibrated:
+        scales = head.temperature.unbind()
+        logits = tuple(part / scale for part, scale in zip(logits, scales, strict=True))
+    attributes = torch.cat([part.softmax(dim=1) for part in logits], dim=1)
+    match readout:
+        case "attributes":
+            embedding = _unit(attributes.sqrt())
+        case "blend":
+            weighted = (
+                blend**0.5 * _unit(attributes.sqrt()),
+                (1.0 - blend) ** 0.5 * _unit(hidden),
+            )
+            embedding = _unit(torch.cat(weighted, dim=1))
+        case _:
+            embedding = _unit(hidden)
+    return embedding, attributes
 
 
 def fold(encoder: FusedEncoder) -> FusedEncoder:

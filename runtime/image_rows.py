@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
 
-__all__ = ["Changes", "ImageRow", "row_from_values", "row_to_values"]
+__all__ = ["Changes", "ImageRow", "row_from_values", "row_to_values", "vector_key"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Changes:
 
 
 def row_to_values(row: ImageRow) -> tuple[object, ...]:
-    """Return a row as ``schema.UPSERT`` takes it, without generation and vector."""
+    """Return a row as ``schema.UPSERT`` takes it, up to the labels."""
     predicted = json.dumps({name: asdict(value) for name, value in row.predicted.items()})
     stamp = (row.digest, row.size, row.mtime_ns, row.width, row.height)
     return (os.fsencode(row.path), *stamp, predicted, json.dumps(row.labels))
@@ -79,3 +80,12 @@ def row_from_values(values: Sequence[Any]) -> ImageRow:
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the row of image {identity}: {error}") from error
+
+
+def vector_key(data: bytes) -> int:
+    """Return a number that stands for an embedding's bytes, in [0, 2**63).
+
+    Equal embeddings have equal keys. Two different ones out of ten million share a key with a
+    probability of 5e-6.
+    """
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") >> 1

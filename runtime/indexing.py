@@ -227,8 +227,7 @@ class _Run:
         if digest in self._described:
             return self._described[digest]
         for row in self._store.with_digest(digest, limit=1):
-            _, vectors = self._store.vectors_of([cast("int", row.id)])
-            return row.predicted, vectors[0]
+            return row.predicted, self._store.vectors_of([cast("int", row.id)])[0]
         return None
 
     def _new_row(self, item: _Read, predicted: dict[str, Prediction]) -> ImageRow:

@@ -26,10 +26,12 @@ CREATE TABLE images (
     labels TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'live',
     generation INTEGER NOT NULL,
+    vector_key INTEGER NOT NULL,
     vector BLOB NOT NULL
 );
 CREATE INDEX images_by_digest ON images (digest);
 CREATE INDEX images_by_generation ON images (state, generation);
+CREATE INDEX images_by_vector ON images (vector_key, state, generation);
 COMMIT;
 """
 
@@ -41,13 +43,14 @@ SELECT id, path, digest, size, mtime_ns, width, height, predicted, labels FROM i
 # A row is known by its path, whose id stays as it is. Writing twice is the same as once.
 UPSERT = """
 INSERT INTO images
-    (path, digest, size, mtime_ns, width, height, predicted, labels, generation, vector)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (path, digest, size, mtime_ns, width, height, predicted, labels,
+    generation, vector_key, vector)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (path) DO UPDATE SET
     digest = excluded.digest, size = excluded.size, mtime_ns = excluded.mtime_ns,
     width = excluded.width, height = excluded.height, predicted = excluded.predicted,
     labels = excluded.labels, state = 'live', generation = excluded.generation,
-    vector = excluded.vector
+    vector_key = excluded.vector_key, vector = excluded.vector
 """
 
 # For a row whose bytes are the same: where it is, when it changed, what the user says.

@@ -15,28 +15,28 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import uuid
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.runtime.binding import Binding, new_meta, read_binding
 from boost_edge.runtime.database import connect, damaged, translating
-from boost_edge.runtime.errors import GalleryCorruptError, GalleryError
+from boost_edge.runtime.errors import GalleryError
 from boost_edge.runtime.image_rows import (
     Changes,
     ImageRow,
     row_from_values,
     row_to_values,
+    vector_key,
 )
 from boost_edge.runtime.replace import replacing
-from boost_edge.runtime.schema import CREATE, FORMAT_VERSION, KEEP, PAGE_BYTES, SELECT, UPSERT
+from boost_edge.runtime.schema import CREATE, KEEP, PAGE_BYTES, SELECT, UPSERT
 
-__all__ = ["STORE_NAME", "Binding", "Store", "Vectors"]
+__all__ = ["STORE_NAME", "Store", "Vectors"]
 
 STORE_NAME = "gallery.sqlite"
 
@@ -46,19 +46,6 @@ _EVERY = 2**63 - 1
 _LIVE_IDS = "WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'"
 
 Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binding:
-    """The model that a gallery belongs to: its identity, where it was last, and its width D.
-
-    ``gallery`` is a random name given at creation, which the cache carries too.
-    """
-
-    gallery: str
-    model_sha256: str
-    model_path: str
-    dimensions: int
 
 
 class Store:
@@ -79,14 +66,7 @@ class Store:
             When it cannot be written.
         """
         path = folder / STORE_NAME
-        meta = {
-            "format_version": FORMAT_VERSION,
-            "gallery": uuid.uuid4().hex,
-            "model_sha256": model_sha256,
-            "model_path": os.fsencode(model_path),
-            "dimensions": dimensions,
-            "generation": 0,
-        }
+        meta = new_meta(model_sha256=model_sha256, model_path=model_path, dimensions=dimensions)
         try:
             with (
                 replacing(path) as temporary,
@@ -116,7 +96,7 @@ class Store:
                 # What is committed must survive a power cut, not only a crash.
                 database.execute("PRAGMA synchronous = FULL")
                 meta = dict(database.execute("SELECT key, value FROM meta").fetchall())
-                return cls(folder, database, _read_binding(path, meta))
+                return cls(folder, database, read_binding(path, meta))
             except BaseException:
                 database.close()
                 raise
@@ -187,18 +167,36 @@ class Store:
         if not after:
             # The unary plus keeps SQLite from the index where most rows are wanted anyway.
             sql = sql.replace("state", "+state").replace("generation", "+generation")
-        values = (after + 1, upto)
-        with translating(self._path), closing(self._database.execute(sql, values)) as cursor:
-            while rows := cursor.fetchmany(_CHUNK_ROWS):
-                yield self._unpack(rows)
+        return self._chunks(sql, (after + 1, upto))
 
-    def vectors_of(self, ids: Sequence[int], *, upto: int = _EVERY) -> Vectors:
-        """Return the embeddings of those live images among ``ids`` not newer than ``upto``."""
+    def keyed_chunks(self) -> Iterator[Vectors]:
+        """Yield the keys ``(n,) int64`` and embeddings of all live images, in pieces.
+
+        Images with equal embeddings have the same key. To be read within one `snapshot`.
+        """
+        return self._chunks("SELECT vector_key, vector FROM images WHERE +state = 'live'")
+
+    def holders(
+        self, keys: Sequence[int], *, upto: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return ids and keys ``(n,) int64`` of the live images with one of some keys.
+
+        Images whose embedding is newer than generation ``upto`` are left out.
+        """
         sql = (
-            "SELECT id, vector FROM images WHERE id IN (SELECT value FROM json_each(?)) "
-            "AND state = 'live' AND +generation <= ?"
+            "SELECT id, vector_key FROM images WHERE state = 'live' AND generation <= ? "
+            "AND vector_key IN (SELECT value FROM json_each(?))"
         )
-        return self._unpack(self._query(sql, (_json_ids(ids), upto)))
+        rows = self._query(sql, (upto, _json_ids(keys)))
+        pairs = np.array(rows, np.int64).reshape(len(rows), 2)
+        return pairs[:, 0], pairs[:, 1]
+
+    def vectors_of(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Return the embeddings ``(n, D) float32`` of stored images, in the order of ``ids``."""
+        sql = "SELECT id, vector FROM images WHERE id IN (SELECT value FROM json_each(?))"
+        found, matrix = self._unpack(self._query(sql, (_json_ids(ids),)))
+        place = {identity: index for index, identity in enumerate(found.tolist())}
+        return matrix[[place[identity] for identity in ids]]
 
     def commit(self, changes: Changes) -> None:
         """Write changes in one transaction, all or nothing."""
@@ -224,8 +222,11 @@ class Store:
         self._database.executemany(
             UPSERT,
             (
-                (*row_to_values(row), generation, vector.astype("<f4", copy=False).tobytes())
-                for row, vector in changes.encoded
+                (*row_to_values(row), generation, vector_key(data), data)
+                for row, data in (
+                    (row, vector.astype("<f4", copy=False).tobytes())
+                    for row, vector in changes.encoded
+                )
             ),
         )
         self._database.executemany(
@@ -235,6 +236,11 @@ class Store:
                 for row in changes.kept
             ),
         )
+
+    def _chunks(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[Vectors]:
+        with translating(self._path), closing(self._database.execute(sql, values)) as cursor:
+            while rows := cursor.fetchmany(_CHUNK_ROWS):
+                yield self._unpack(rows)
 
     def _query(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
         with translating(self._path):
@@ -253,26 +259,6 @@ class Store:
             raise damaged(self._path, "an embedding has the wrong length")
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         return ids, np.frombuffer(data, "<f4").reshape(len(rows), width)
-
-
-def _read_binding(path: Path, meta: dict[str, Any]) -> Binding:
-    version = meta.get("format_version")
-    if not isinstance(version, int):
-        raise damaged(path, f"format {version!r}")
-    if version != FORMAT_VERSION:
-        raise GalleryCorruptError(
-            f"{path}: gallery format {version} is not known to this version, which reads "
-            f"format {FORMAT_VERSION}: update boost-edge, or index again into a new folder"
-        )
-    try:
-        return Binding(
-            gallery=str(meta["gallery"]),
-            model_sha256=str(meta["model_sha256"]),
-            model_path=os.fsdecode(meta["model_path"]),
-            dimensions=int(meta["dimensions"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise damaged(path, f"meta: {error}") from error
 
 
 def _json_ids(ids: Iterable[int]) -> str:

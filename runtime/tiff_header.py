@@ -13,12 +13,19 @@ __all__ = ["TiffPicture", "exif_orientation", "read_tiff"]
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_COUNTS, _PLANAR = 273, 274, 277, 279, 284
-_TILE_OFFSETS, _TILE_COUNTS, _EXTRA, _SAMPLE_FORMAT = 324, 325, 338, 339
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
+_EXTRA, _SAMPLE_FORMAT = 338, 339
+_PICTURE_TAGS = frozenset(
+    {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIP_OFFSETS, _SAMPLES, _STRIP_COUNTS}
+    | {_PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS, _EXTRA, _SAMPLE_FORMAT}
+)
 
 # Field type -> struct code and size; the other types hold nothing that is needed here.
 _FIELD_TYPES = {1: ("B", 1), 3: ("H", 2), 4: ("L", 4), 16: ("Q", 8)}
 # Enough for a strip per row, or a tile per 16 x 16 pixels, of any picture within the limits.
 _MAX_VALUES = 1 << 21
+# A tile is decoded whole, however small the picture: 4096 x 4096 pixels are 64 MB.
+_MAX_TILE_PIXELS = 1 << 24
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 # Those that OpenCV converts to RGB as Pillow does: grey, RGB, palette, CMYK, YCbCr.
@@ -60,9 +67,7 @@ def exif_orientation(data: bytes) -> int:
 
 def read_tiff(data: bytes) -> TiffPicture | None:
     """Describe the first picture of a TIFF or BigTIFF file, ``None`` when the header is damaged."""
-    wanted = {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIP_OFFSETS, _SAMPLES, _PLANAR}
-    wanted |= {_STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _EXTRA, _SAMPLE_FORMAT}
-    tags = _read_tags(data, frozenset(wanted))
+    tags = _read_tags(data, _PICTURE_TAGS)
     if tags is None:
         return None
     width, height = _first(tags, _WIDTH, 0), _first(tags, _HEIGHT, 0)
@@ -149,6 +154,8 @@ def _refusal(tags: _Tags) -> str | None:
     deep = bits == {16}
     if deep and (photometric not in {_BLACK_IS_ZERO, _RGB} or _first(tags, _PLANAR, 1) != 1):
         return "its 16-bit samples are neither grey nor interleaved RGB"
+    if _first(tags, _TILE_WIDTH, 0) * _first(tags, _TILE_HEIGHT, 0) > _MAX_TILE_PIXELS:
+        return f"its tiles have over {_MAX_TILE_PIXELS:,} pixels"
     if samples > 4:
         return f"it has {samples} channels"
     if samples == 2 and _first(tags, _EXTRA, 0) in {1, 2}:

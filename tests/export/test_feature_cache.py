@@ -71,8 +71,9 @@ def test_a_closed_cache_holds_nothing(tmp_path: Path) -> None:
         assert again.get(_digest(1)) is None
 
 
+@pytest.mark.parametrize("reading_first", [False, True])
 def test_trouble_in_the_middle_ends_the_caching_only(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, reading_first: bool
 ) -> None:
     """A table that vanishes while it is used is one warning; later calls find nothing."""
     path = tmp_path / "cache.sqlite"
@@ -80,10 +81,21 @@ def test_trouble_in_the_middle_ends_the_caching_only(
         with sqlite3.connect(path) as other:
             other.execute("DROP TABLE feature")
         other.close()
+        if reading_first:
+            assert cache.get(_digest(0)) is None
         cache.put([_digest(0)], np.ones((1, 1), dtype=np.float32))
         assert cache.get(_digest(0)) is None
-        assert cache.get(_digest(0)) is None
     assert caplog.text.count("going on without this feature cache") == 1
+
+
+def test_what_is_no_damage_is_not_deleted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the file cannot be opened for another reason than damage, it is left alone."""
+    path = tmp_path / "cache.sqlite"
+    path.mkdir()
+    with FeatureCache(path, width=1) as cache:
+        assert cache.get(_digest(0)) is None
+    assert path.is_dir()
+    assert "going on without a feature cache" in caplog.text
 
 
 @pytest.mark.parametrize("damaged", [False, True])

@@ -231,6 +231,13 @@ def test_an_image_outside_the_folder_is_refused(images: Path, name: str) -> None
     assert f"line 3: image {name!r} " in message
 
 
+def test_a_folder_that_cannot_be_listed_is_refused(images: Path) -> None:
+    """Trouble with a folder is told, not taken for missing images."""
+    path = _write(images, f"file_name,a\n1.jpg,x\n{'d' * 300}/2.jpg,y\n")
+    with pytest.raises(LabelTableError, match="cannot be listed"):
+        read_labels(path, images=images)
+
+
 def test_a_blank_image_cell_is_refused(images: Path) -> None:
     """A row that names no image is an error with its line, not a missing image."""
     assert "line 3: the image column id is blank" in _refused(images, "id,a\n1,x\n ,y\n")

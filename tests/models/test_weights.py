@@ -68,10 +68,11 @@ def test_file_without_late_layers_serves_earlier_taps(shared: Path) -> None:
     """What a file lacks after the last tap does not matter; what it lacks before it is named."""
     path = shared / "weights" / "resnet18_partial_no_layer4_convs.safetensors"
     whole = shared / "weights" / "resnet18_layer4_distilled.safetensors"
+    images = _images(64)
     features = build_backbone("resnet18", weights=path, taps=("layer3",), image_size=64)(
         _images(64)
     )
-    same = build_backbone("resnet18", weights=whole, taps=("layer3",), image_size=64)(_images(64))
+    same = build_backbone("resnet18", weights=whole, taps=("layer3",))(images)
     assert torch.equal(features, same)
     with pytest.raises(WeightsError, match=r"up to layer4: it lacks 4 tensors \(layer4\.0\.conv1"):
         build_backbone("resnet18", weights=path)

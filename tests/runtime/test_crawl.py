@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from boost_edge.runtime.images import IMAGE_SUFFIXES, read_bytes
 
 
 @contextlib.contextmanager
-def unprivileged() -> Iterator[None]:
+def unprivileged() -> Generator[None]:
     """Give up root's rights for a while: root may read everything."""
     user = os.geteuid()
     os.seteuid(65534 if user == 0 else user)
@@ -71,7 +71,15 @@ def test_each_file_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "again").symlink_to("a")
     monkeypatch.chdir(tmp_path)
     expected = [Path("a/b/y.jpg"), Path("a/x.jpg")]
-    given_paths = ["a/b/y.jpg", "a/b/../b/y.jpg", "a", "a", tmp_path / "a/b", "again", "a/z.jpg"]
+    given_paths: list[str | Path] = [
+        "a/b/y.jpg",
+        "a/b/../b/y.jpg",
+        "a",
+        "a",
+        tmp_path / "a/b",
+        "again",
+        "a/z.jpg",
+    ]
     assert find_images(given_paths) == expected
 
 

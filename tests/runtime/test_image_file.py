@@ -7,7 +7,7 @@ import copy
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from boost_edge.runtime.images import REASONS
 
 
 @contextlib.contextmanager
-def unprivileged() -> Iterator[None]:
+def unprivileged() -> Generator[None]:
     """Give up root's rights for a while: root may read everything."""
     user = os.geteuid()
     os.seteuid(65534 if user == 0 else user)

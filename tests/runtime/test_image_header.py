@@ -19,6 +19,7 @@ from boost_edge.runtime.image_header import (
     picture_bytes,
     read_header,
 )
+from boost_edge.runtime.tiff_header import exif_orientation
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 MAGIC = (
@@ -72,32 +73,90 @@ def test_all_three_webp_headers(quality: dict[str, object]) -> None:
     assert (header.width, header.height, header.orientation) == (301, 17, 1)
 
 
-@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True), (">", True)])
-def test_tiff_in_both_orders_and_sizes(order: str, big: bool) -> None:
-    """Little and big endian, classic and BigTIFF are read alike, also with a value elsewhere."""
-    count, entry, offset = ("Q", "HHQ", "Q") if big else ("H", "HHL", "L")
-    start = 16 if big else 8
+def tiff_of(*entries: tuple[int, int, int], order: str = "<", big: bool = False) -> bytes:
+    """Write a TIFF directory by the book: tag, field type (3 or 4) and the one value."""
+    count, entry, next_one = ("Q", "HHQ", "Q") if big else ("H", "HHL", "L")
     mark = b"II" if order == "<" else b"MM"
     if big:
-        head = mark + struct.pack(f"{order}HHHQ", 43, 8, 0, start)
+        head = mark + struct.pack(f"{order}HHHQ", 43, 8, 0, 16)
     else:
-        head = mark + struct.pack(f"{order}HL", 42, start)
-    tags = {256: 40, 257: 30, 258: 8, 259: 1, 262: 1, 273: 0, 277: 1, 279: 10}
-    body = struct.pack(order + count, len(tags))
-    for tag, value in tags.items():
-        kind, code = (4, "L") if tag in {256, 273, 279} else (3, "H")
-        content = struct.pack(order + code, value).ljust(8 if big else 4, b"\0")
-        body += struct.pack(order + entry, tag, kind, 1) + content
-    header = header_of(head + body + struct.pack(order + offset, 0))
+        head = mark + struct.pack(f"{order}HL", 42, 8)
+    body = struct.pack(order + count, len(entries))
+    for tag, kind, value in entries:
+        content = struct.pack(order + ("H" if kind == 3 else "L"), value)
+        body += struct.pack(order + entry, tag, kind, 1) + content.ljust(8 if big else 4, b"\0")
+    return head + body + struct.pack(order + next_one, 0)
+
+
+GREY_TIFF = ((256, 4, 40), (257, 3, 30), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 0))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+def test_tiff_in_both_orders_and_sizes(order: str, big: bool) -> None:
+    """Little and big endian, classic and BigTIFF are read alike."""
+    header = header_of(tiff_of(*GREY_TIFF, order=order, big=big))
     assert (header.width, header.height, header.complete) == (40, 30, True)
-    assert header.refusal is None
+    assert (header.refusal, header.alpha, header.orientation) == (None, "none", 1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ((339, 3, 3), "whole numbers"),
+        ((258, 3, 12), "12 bits"),
+        ((259, 3, 34925), "34925"),
+        ((262, 3, 8), "colour space"),
+        ((277, 3, 5), "5 channels"),
+        ((322, 4, 1 << 20), "tiles"),
+    ],
+)
+def test_tiff_variants_are_refused(entry: tuple[int, int, int], why: str) -> None:
+    """Each variant that OpenCV fails at, or shows wrong, is named."""
+    others = [other for other in GREY_TIFF if other[0] != entry[0]]
+    header = header_of(tiff_of(*others, entry, (323, 4, 1 << 10)))
+    assert header.refusal is not None
+    assert why in header.refusal
+
+
+@pytest.mark.parametrize("entry", [(284, 3, 2), (262, 3, 0)])
+def test_deep_tiff_that_opencv_shows_wrong_is_refused(entry: tuple[int, int, int]) -> None:
+    """Of 16 bits, separate planes and white-is-zero come out wrong, so they are refused."""
+    deep = [(258, 3, 16), *(kept for kept in GREY_TIFF if kept[0] not in {258, entry[0]})]
+    assert "16-bit" in (header_of(tiff_of(*deep, entry)).refusal or "")
+    assert header_of(tiff_of(*deep, (262, 3, 1))).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("bits", "extra", "alpha"),
+    [
+        (8, (), "straight"),
+        (8, ((338, 3, 0),), "none"),
+        (8, ((338, 3, 1),), "premultiplied"),
+        (8, ((338, 3, 2),), "premultiplied"),
+        (16, ((338, 3, 2),), "straight"),
+        (16, ((338, 3, 1),), "premultiplied"),
+    ],
+)
+def test_fourth_channel_of_a_tiff(
+    bits: int, extra: tuple[tuple[int, int, int], ...], alpha: str
+) -> None:
+    """What the fourth channel is follows ExtraSamples, and what libtiff does to 8 bits."""
+    kept = [entry for entry in GREY_TIFF if entry[0] not in {258, 262}]
+    data = tiff_of(*kept, (258, 3, bits), (262, 3, 2), (277, 3, 4), *extra)
+    assert header_of(data).alpha == alpha
+
+
+def test_tiff_of_another_magic_number_has_no_orientation() -> None:
+    """EXIF that is no TIFF means upright."""
+    assert exif_orientation(b"II\x07\0\x08\0\0\0\0\0") == 1
+    assert exif_orientation(b"") == 1
 
 
 def test_tiff_tag_listed_twice_is_not_trusted() -> None:
     """A first width that cannot be read is not replaced by a second, smaller one."""
-    entries = [(256, 9, 1, 60_000), (256, 3, 1, 4), (257, 3, 1, 4)]
-    body = b"".join(struct.pack("<HHLL", *entry) for entry in entries)
-    assert read_header(b"II*\0\x08\0\0\0" + struct.pack("<H", 3) + body) is None
+    entries = [(256, 9, 60_000), (256, 3, 4), (257, 3, 4)]
+    assert read_header(tiff_of(*entries)) is None
 
 
 def test_tiff_with_a_huge_value_count_is_quick() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
 from boost_edge.runtime import images
 from boost_edge.runtime.errors import ImageError, UsageError
@@ -236,13 +236,11 @@ def test_tiff_compressions(compression: str) -> None:
     assert largest_difference(decoded(data), by_pillow(data)) <= 2
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_tiff_written_by_opencv_with_alpha(dtype: type[np.uint8] | type[np.uint16]) -> None:
-    """A fourth channel that a TIFF does not explain is alpha."""
-    bgra = np.asarray(with_alpha(noise()))[..., [2, 1, 0, 3]].astype(dtype)
-    if dtype is np.uint16:
-        bgra = bgra * np.uint16(257)
-    written, data = cv2.imencode(".tif", bgra)
+@pytest.mark.parametrize("deep", [False, True])
+def test_tiff_written_by_opencv_with_alpha(deep: bool) -> None:
+    """A fourth channel that a TIFF does not explain is alpha, in 8 and in 16 bits."""
+    bgra = np.asarray(with_alpha(noise()))[..., [2, 1, 0, 3]]
+    written, data = cv2.imencode(".tif", bgra.astype(np.uint16) * np.uint16(257) if deep else bgra)
     assert written
     expected = by_pillow(encoded(with_alpha(noise()), "PNG"))
     assert largest_difference(decoded(data.tobytes()), expected) <= 1
@@ -379,11 +377,17 @@ def test_flipped_bit_in_a_png_is_noticed() -> None:
     assert reason(bytes(data)) == "damaged"
 
 
+def test_damage_that_only_the_decoder_finds() -> None:
+    """A file that is whole by its checksums, but holds nonsense, is damaged."""
+    head = struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", b"nonsense"), chunk(b"IEND"))
+    assert reason(b"\x89PNG\r\n\x1a\n" + b"".join(parts)) == "damaged"
+
+
 def test_nothing_reaches_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     """Odd but usual files, truncated and refused ones make no decoder print."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    grey = encoded(noise().convert("L"), "PNG", icc_profile=profile)
-    assert decoded(grey).shape == (20, 31, 3)
+    profile = chunk(b"iCCP", b"name\0\0" + zlib.compress(b"no profile" * 20))
+    assert decoded(png_of(np.zeros((4, 4), np.uint8), 0, profile)).shape == (4, 4, 3)
     bomb = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(10_000_000)))
     assert decoded(png_of(np.zeros((4, 4), np.uint8), 0, bomb)).shape == (4, 4, 3)
     for kind in FORMATS:

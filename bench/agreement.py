@@ -1,0 +1,146 @@
+"""``bench agreement``: how often a gallery's hits share a label with the query.
+
+The whole way a user goes: the gallery that was indexed, the model it was indexed with, image files
+as queries. Queries are images that took no part in the training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.bench.bootstrap import bootstrap_mean
+from boost_edge.bench.metrics import agreement_at_k
+from boost_edge.bench.results import make_result
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.gallery import Gallery
+from boost_edge.runtime.images import content_digest, read_bytes
+
+if TYPE_CHECKING:
+    from boost_edge.export.labels import LabelTable
+
+__all__ = ["measure_agreement"]
+
+_HITS = 10
+
+
+def measure_agreement(
+    labels: Path,
+    *,
+    images: Path,
+    galleries: Sequence[Path],
+    attribute: str,
+    run: Path,
+    queries: int = 200,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Return, for each gallery, the mean share of the ten hits with the query's label.
+
+    Queries are drawn from the label table's rows whose label is known and whose image took no
+    part in the training or validation of ``run``, in the order of sha256 of seed and name.
+    An image never counts as its own hit, nor does one with the same bytes. Hits are judged by the
+    label table, not by what the model predicts. ``chance`` is the share that a random ranking of
+    the gallery's images would have.
+
+    Raises
+    ------
+    UsageError
+        When too few images are left to draw the queries from, or a gallery holds images that the
+        table does not label.
+    """
+    from boost_edge.export.labels import read_labels
+    from boost_edge.export.run import read_run
+
+    report = progress or (lambda *_: None)
+    table = read_labels(labels, images=images, attributes=[attribute])
+    record = read_run(run)
+    fitted = {name for part in ("train", "val") for name in record.parts[part]}
+    drawn = _draw(table, fitted, queries, seed)
+    code_of = {
+        os.fspath(path.resolve()): int(code)
+        for path, code in zip(table.paths, table.codes[:, 0], strict=True)
+    }
+    rows: list[dict[str, Any]] = []
+    for folder in galleries:
+        with Gallery.open(folder, create=False) as gallery:
+            shares = _shares(gallery, table, drawn, code_of, report)
+            manifest = gallery.encoder.manifest
+            interval = bootstrap_mean(shares)
+            held = np.array([code_of.get(path, -1) for path in gallery.paths()])
+            wanted = np.array([int(table.codes[row, 0]) for row in drawn])
+            rows.append(
+                {
+                    "readout": manifest.readout,
+                    "dimensions": manifest.dimensions,
+                    "model_sha256": gallery.model_sha256,
+                    "run_sha256": manifest.run_sha256,
+                    "weights": manifest.weights.name,
+                    "images": len(gallery),
+                    "agreement": interval.mean,
+                    "interval": [interval.low, interval.high],
+                    "chance": _chance(held, wanted),
+                }
+            )
+    return make_result(
+        "agreement",
+        {
+            "labels_sha256": table.sha256,
+            "attribute": attribute,
+            "queries": queries,
+            "hits": _HITS,
+            "seed": seed,
+            "rows": rows,
+        },
+    )
+
+
+def _draw(table: LabelTable, fitted: set[str], queries: int, seed: int) -> list[int]:
+    """Return the rows of the query images."""
+    open_rows = [
+        row
+        for row, name in enumerate(table.names)
+        if name not in fitted and table.codes[row, 0] >= 0
+    ]
+    if len(open_rows) < queries:
+        raise UsageError(
+            f"{table.path}: only {len(open_rows)} labelled images took no part in the training, "
+            f"but {queries} queries are wanted: ask for fewer"
+        )
+    open_rows.sort(key=lambda row: hashlib.sha256(f"{seed}:{table.names[row]}".encode()).digest())
+    return open_rows[:queries]
+
+
+def _shares(
+    gallery: Gallery,
+    table: LabelTable,
+    drawn: Sequence[int],
+    code_of: Mapping[str, int],
+    report: Callable[[str, int, int], None],
+) -> NDArray[np.float64]:
+    """Return each query's share of hits that have its label."""
+    hit_codes = np.full((len(drawn), _HITS), -1, np.int64)
+    for place, row in enumerate(drawn):
+        path = table.paths[row]
+        own = content_digest(read_bytes(path))
+        # Room for the image itself and a few copies of it.
+        hits = gallery.query(path, k=2 * _HITS).hits
+        others = [hit for hit in hits if content_digest(read_bytes(hit.path)) != own][:_HITS]
+        for rank, hit in enumerate(others):
+            if hit.path not in code_of:
+                raise UsageError(f"{gallery.path}: {hit.path} is not in the label table")
+            hit_codes[place, rank] = code_of[hit.path]
+        report(gallery.path.name, place + 1, len(drawn))
+    return agreement_at_k(table.codes[np.array(drawn), 0], hit_codes, k=_HITS)
+
+
+def _chance(held: NDArray[np.int64], wanted: NDArray[np.int64]) -> float:
+    """Return the share of labelled images in the gallery that have a query's label, on average."""
+    known = held[held >= 0]
+    return float(np.mean([(known == code).mean() for code in wanted.tolist()]))
