@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,7 @@ def _features(
         [table.paths[row] for row in rows.tolist()],
         resize=resize,
         cache=cache,
-        progress=lambda done, total: report(f"features ({resize})", done, total),
+        progress=partial(report, f"features ({resize})"),
     )
     if features.skipped:
         error: ImageError = features.skipped[0][1]
@@ -183,7 +184,7 @@ def _embeddings(
             [len(attribute.values) for attribute in table.attributes],
             recipe,
             seed=seed,
-            progress=lambda done, total, name=name: report(f"training ({name})", done, total),
+            progress=partial(report, f"training ({name})"),
         )
         if held:
             calibrate_head(fitted.head, _rows(train, slice(held)))

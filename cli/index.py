@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,9 +80,9 @@ def command(
     return ExitCode.SKIPPED if report.skipped else ExitCode.FINE
 
 
-def _read_user_labels(table: Path, paths: tuple[Path, ...]) -> dict[str, dict[str, str]]:
-    """Return the known labels by resolved image path."""
-    from boost_edge.export.labels import read_labels
+def _read_user_labels(table: Path, paths: tuple[Path, ...]) -> dict[str, Mapping[str, str]]:
+    """Return the known cells of the table by image path."""
+    from boost_edge.export.labels import read_cells
 
     folders = [path for path in paths if path.is_dir()]
     if len(folders) != 1:
@@ -89,17 +90,10 @@ def _read_user_labels(table: Path, paths: tuple[Path, ...]) -> dict[str, dict[st
             f"--labels needs exactly one folder among the paths, not {len(folders)}: the names "
             f"in {table} are relative to it"
         )
-    read = read_labels(table, images=folders[0])
-    if read.missing:
-        warn(f"{len(read.missing)} rows of {table} have no image, the first is {read.missing[0]}")
-    return {
-        os.fspath(path.resolve()): {
-            attribute.name: attribute.values[code]
-            for attribute, code in zip(read.attributes, codes, strict=True)
-            if code >= 0
-        }
-        for path, codes in zip(read.paths, read.codes.tolist(), strict=True)
-    }
+    cells = read_cells(table, images=folders[0])
+    if cells.missing:
+        warn(f"{len(cells.missing)} rows of {table} have no image, the first is {cells.missing[0]}")
+    return {os.fspath(path.absolute()): labels for path, labels in cells.by_image.items()}
 
 
 def _as_text(report: IndexReport, gallery: Path, count: int) -> str:

@@ -92,6 +92,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line of this process; the entry point of ``boost-edge``."""
+    # OpenCV prints its own lines about damaged files, which are reported in ours.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -18,14 +18,17 @@ from numpy.typing import NDArray
 from boost_edge.export.feature_cache import FeatureCache, cache_dir
 from boost_edge.models.backbones import Backbone
 from boost_edge.runtime.errors import ImageError, UsageError, WeightsError
-from boost_edge.runtime.images import content_digest, decode_image, read_bytes, resize_image
+from boost_edge.runtime.images import (
+    IMAGES_VERSION,
+    content_digest,
+    decode_image,
+    read_bytes,
+    resize_image,
+)
 from boost_edge.runtime.manifest import ImageSpec, ResizePolicy
 
 __all__ = ["Features", "extract_features"]
 
-# Part of the cache's key: raise it when runtime/images.py decodes or resizes differently, or when
-# the layout of the cache changes.
-_CACHE_VERSION = 1
 _MOST_THREADS = 4
 
 
@@ -167,7 +170,7 @@ class _Extraction:
 
 
 def _cache_key(backbone: Backbone, spec: ImageSpec) -> str:
-    parts = (str(_CACHE_VERSION), backbone.digest(), str(spec.size), spec.resize)
+    parts = (str(IMAGES_VERSION), backbone.digest(), str(spec.size), spec.resize)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -205,7 +206,7 @@ def _encode(
         [table.paths[row] for row in rows],
         resize=resize,
         cache=cache,
-        progress=lambda done, total: report("features", done, total),
+        progress=partial(report, "features"),
     )
     unread = {index for index, _ in features.skipped}
     encoded = {
@@ -238,7 +239,7 @@ def _fit(
         recipe,
         seed=settings.seed,
         checkpoint=out / CHECKPOINT_FILE,
-        progress=lambda done, total: report("training", done, total),
+        progress=partial(report, "training"),
     )
     if validate:
         calibrate_head(fitted.head, val_rows)

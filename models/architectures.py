@@ -16,7 +16,7 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torchvision import models  # pyright: ignore[reportMissingTypeStubs]  # it ships no types
+from torchvision import models
 
 __all__ = [
     "BACKBONES",

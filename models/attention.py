@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from torchvision.models.vision_transformer import (  # pyright: ignore[reportMissingTypeStubs]  # it ships no types
+from torchvision.models.vision_transformer import (
     EncoderBlock,
 )
 

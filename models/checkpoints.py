@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import torch
-from torchvision import models  # pyright: ignore[reportMissingTypeStubs]  # it ships no types
+from torchvision import models
 
 from boost_edge.models.architectures import BackboneSpec
 from boost_edge.runtime.errors import WeightsError

@@ -19,7 +19,7 @@ from typing import Any, cast
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from torchvision import models  # pyright: ignore[reportMissingTypeStubs]  # it ships no types
+from torchvision import models
 
 from boost_edge.models.architectures import BackboneSpec
 from boost_edge.models.checkpoints import file_sha256, imagenet_checkpoint

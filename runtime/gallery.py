@@ -237,6 +237,11 @@ class Gallery:
             raise UsageError(f"a query vector must be ({dimensions},) and finite")
         return self._find(query, k, min_score, {})
 
+    def paths(self) -> list[str]:
+        """Return the absolute path of every image, in the order in which they came."""
+        with self._turn:
+            return self._store.paths()
+
     def stats(self) -> GalleryStats:
         """Return what there is to know about the gallery at a glance."""
         with self._turn:

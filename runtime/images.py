@@ -40,6 +40,7 @@ from boost_edge.runtime.manifest import ImageSpec
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
+    "IMAGES_VERSION",
     "IMAGE_SUFFIXES",
     "MAX_BYTES",
     "REASONS",
@@ -68,6 +69,9 @@ bytes. ``unsupported``: not an image, or a kind that is not decoded. ``damaged``
 cannot be decoded. ``too_large``: over the limit of pixels or bytes.
 """
 
+IMAGES_VERSION = 1
+"""Raise it when an image is decoded or resized differently: cached features are then made anew."""
+
 DEFAULT_MAX_PIXELS = 100_000_000
 """Largest width x height that is decoded: 300 MB as RGB, more than any product photograph."""
 
@@ -79,8 +83,9 @@ IMAGE_SUFFIXES: frozenset[str] = frozenset(
 # OpenCV's own limit for either edge (CV_IO_MAX_IMAGE_WIDTH), which it reports as an exception.
 _MAX_EDGE = 1 << 20
 # The first OpenCV whose wheels read it; older ones say on stderr that they do not.
-_GIF_SINCE, _ANIMATED_WEBP_SINCE = (4, 12), (4, 11)
-# How a picture smaller than the network's input is enlarged. Shrinking is always by area.
+(
+    _GIF_SINCE,
+)  # How a picture smaller than the network's input is enlarged. Shrinking is always by area.
 _ENLARGE = cv2.INTER_LINEAR
 _WHITE = 255
 
@@ -150,25 +155,10 @@ def _checked_header(data: bytes, source: str, max_pixels: int) -> ImageHeader:
     if not header.complete:
         detail = f"this {kind.upper()} file ends early or is damaged: copy it again"
         raise ImageError(source, "damaged", detail)
-    refusal = header.refusal or _missing_from_opencv(header)
-    if refusal is not None:
-        detail = f"this variant of {kind.upper()} is not supported: {refusal}"
+    if header.refusal is not None:
+        detail = f"this variant of {kind.upper()} is not supported: {header.refusal}"
         raise ImageError(source, "unsupported", detail)
     return header
-
-
-def _missing_from_opencv(header: ImageHeader) -> str | None:
-    """Say what this version of OpenCV lacks for the file, ``None`` when it lacks nothing."""
-    since = (0, 0)
-    if header.format == "gif":
-        since = _GIF_SINCE
-    elif header.animated:
-        since = _ANIMATED_WEBP_SINCE
-    installed = tuple(int(part) for part in cv2.__version__.split(".")[:2])
-    if installed >= since:
-        return None
-    needed = ".".join(map(str, since))
-    return f"OpenCV {cv2.__version__} is too old, pip install 'opencv-python-headless>={needed}'"
 
 
 def _eight_bits(pixels: MatLike, header: ImageHeader, source: str) -> MatLike:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnxruntime  # pyright: ignore[reportMissingTypeStubs] - it has no type information
+import onnxruntime
 
 from boost_edge.runtime.errors import ModelFileError
 from boost_edge.runtime.manifest import METADATA_KEY, Manifest

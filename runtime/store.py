@@ -130,6 +130,11 @@ class Store:
         [[count]] = self._query(sql, (after,))
         return int(count)
 
+    def paths(self) -> list[str]:
+        """Return the path of every image, in the order of the ids."""
+        rows = self._query("SELECT path FROM images WHERE state = 'live' ORDER BY id")
+        return [os.fsdecode(path) for (path,) in rows]
+
     def find(self, path: str) -> ImageRow | None:
         """Return the image at a path, if there is one."""
         rows = self._query(SELECT + "WHERE path = ?", (os.fsencode(path),))

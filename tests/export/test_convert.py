@@ -26,7 +26,7 @@ from boost_edge.export.run import (
 )
 from boost_edge.export.train import TrainSettings, train
 from boost_edge.models.backbones import BACKBONES
-from boost_edge.models.fused import FusedEncoder
+from boost_edge.models.fused import FusedEncoder, fold
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import ParityError, RunError, UsageError
 from boost_edge.runtime.images import load_image
@@ -121,8 +121,7 @@ def test_no_file_when_parity_fails(
             network.head.hidden.bias.normal_(0.0, 5.0)
         return network
 
-    genuine = convert.fold
-    monkeypatch.setattr(convert, "fold", lambda network: wrong(genuine(network)))
+    monkeypatch.setattr(convert, "fold", lambda network: wrong(fold(network)))
     out = tmp_path / "model.onnx"
     out.write_bytes(b"an older model")
     with pytest.raises(ParityError, match=r"model\.onnx: not written"):
@@ -166,7 +165,8 @@ def test_tensors_of_another_run_are_refused(run_folder: Path, tmp_path: Path) ->
 
 def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return rows of norm 1."""
-    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / norms, dtype=np.float32)
 
 
 def test_overlap_counts_neighbours() -> None:

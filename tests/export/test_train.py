@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,21 @@ def test_interrupted_run_goes_on(
         if stage == "training" and done == 3 < total:
             raise KeyboardInterrupt
 
-    arguments = {"images": catalogue / "images", "out": out, "cache": tmp_path / "cache"}
+    def start(progress: Callable[[str, int, int], None] | None = None) -> None:
+        train(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=out,
+            settings=quick,
+            cache=tmp_path / "cache",
+            progress=progress,
+        )
+
     with pytest.raises(KeyboardInterrupt):
-        train(catalogue / "labels.csv", settings=quick, progress=interrupt, **arguments)
+        start(interrupt)
     with pytest.raises(RunError, match="not finished"):
         read_run(out)
-    train(catalogue / "labels.csv", settings=quick, **arguments)
+    start()
     assert (out / "train.json").read_bytes() == (run_folder / "train.json").read_bytes()
 
 
@@ -86,7 +96,8 @@ def test_raw_readout_trains_no_head(catalogue: Path, quick: TrainSettings, tmp_p
         cache=tmp_path / "cache",
     )
     assert report.record.head_width is None
-    assert report.record.attributes == report.record.quality == ()
+    assert report.record.attributes == ()
+    assert report.record.quality == ()
     assert not (tmp_path / "raw" / HEAD_FILE).exists()
     assert read_run(tmp_path / "raw") == report.record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torchvision.models.vision_transformer import (  # pyright: ignore[reportMissingTypeStubs]  # it ships no types
+from torchvision.models.vision_transformer import (
     EncoderBlock,
 )
 

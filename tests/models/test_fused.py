@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-import onnxruntime  # pyright: ignore[reportMissingTypeStubs]  # it ships no types
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings

@@ -308,16 +308,6 @@ def test_gif_frame_that_does_not_fill_its_canvas() -> None:
     assert np.array_equal(decoded(bytes(data)), expected)
 
 
-def test_old_opencv_is_named_when_it_lacks_a_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where OpenCV is too old for GIF or animated WebP, the refusal says which one is needed."""
-    monkeypatch.setattr(cv2, "__version__", "4.10.0")
-    assert reason(animation("GIF")) == "unsupported"
-    assert reason(animation("WEBP")) == "unsupported"
-    with pytest.raises(ImageError, match=r"opencv-python-headless>=4\.12"):
-        decode_image(animation("GIF"), source="image")
-    assert decoded(encoded(noise(), "WEBP")).shape == (20, 31, 3)
-
-
 @pytest.mark.parametrize("kind", FORMATS)
 def test_pixel_limit(kind: str) -> None:
     """Width x height up to the limit is decoded, one more is too large."""
