@@ -82,10 +82,7 @@ IMAGE_SUFFIXES: frozenset[str] = frozenset(
 
 # OpenCV's own limit for either edge (CV_IO_MAX_IMAGE_WIDTH), which it reports as an exception.
 _MAX_EDGE = 1 << 20
-# The first OpenCV whose wheels read it; older ones say on stderr that they do not.
-(
-    _GIF_SINCE,
-)  # How a picture smaller than the network's input is enlarged. Shrinking is always by area.
+# How a picture smaller than the network's input is enlarged. Shrinking is always by area.
 _ENLARGE = cv2.INTER_LINEAR
 _WHITE = 255
 
