@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from boost_edge.bench.results import make_result
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.images import content_digest, read_bytes
+from boost_edge.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from boost_edge.export.labels import LabelTable
@@ -39,7 +40,7 @@ def measure_agreement(
     run: Path,
     queries: int = 200,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Return, for each gallery, the mean share of the ten hits with the query's label.
 
@@ -58,7 +59,7 @@ def measure_agreement(
     from boost_edge.export.labels import read_labels
     from boost_edge.export.run import read_run
 
-    report = progress or (lambda *_: None)
+    report = progress or silent
     table = read_labels(labels, images=images, attributes=[attribute])
     record = read_run(run)
     fitted = {name for part in ("train", "val") for name in record.parts[part]}
@@ -122,7 +123,7 @@ def _shares(
     table: LabelTable,
     drawn: Sequence[int],
     code_of: Mapping[str, int],
-    report: Callable[[str, int, int], None],
+    report: Progress,
 ) -> NDArray[np.float64]:
     """Return each query's share of hits that have its label."""
     hit_codes = np.full((len(drawn), _HITS), -1, np.int64)

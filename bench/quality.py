@@ -6,7 +6,7 @@ computed with torch from cached features, so that many rows cost little more tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from boost_edge.bench.relevance import PAPER, Protocol, Sample, relevance_matrix
 from boost_edge.bench.results import make_result
 from boost_edge.runtime.errors import ImageError, UsageError
 from boost_edge.runtime.manifest import Readout, ResizePolicy
+from boost_edge.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from boost_edge.export.labels import LabelTable
@@ -46,8 +47,8 @@ PAPER_ATTRIBUTES = (
 )
 _VALIDATION_SHARE = 0.1
 
-Progress = Callable[[str, int, int], None]
 _Scores = dict[str, NDArray[np.float64]]
+_Embedded = tuple[tuple[str, Readout], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ def measure_quality(
     from boost_edge.export.labels import read_labels
     from boost_edge.models.backbones import build_backbone
 
-    report = progress or (lambda *_: None)
+    report = progress or silent
     table = read_labels(labels, images=images, attributes=plan.attributes)
     if plan.name_column not in table.columns:
         raise UsageError(f"{labels}: has no column {plan.name_column}: name one with --name-column")
@@ -138,10 +139,10 @@ def _features(
     """Return the features of the sample, training part first."""
     from boost_edge.export.features import extract_features
 
-    rows = np.concatenate([sample.train, sample.test])
+    rows: list[int] = np.concatenate([sample.train, sample.test]).tolist()
     features = extract_features(
         backbone,
-        [table.paths[row] for row in rows.tolist()],
+        [table.paths[row] for row in rows],
         resize=resize,
         cache=cache,
         progress=partial(report, f"features ({resize})"),
@@ -159,7 +160,7 @@ def _embeddings(
     plan: QualityPlan,
     seed: int,
     report: Progress,
-) -> list[tuple[tuple[str, Readout], NDArray[np.float32]]]:
+) -> list[_Embedded]:
     """Train a head per recipe and return the test part's embeddings by recipe and readout."""
     import torch
 
@@ -171,10 +172,10 @@ def _embeddings(
     count = len(sample.train)
     train = Rows(features=features[:count], codes=table.codes[sample.train])
     test = torch.from_numpy(features[count:])
-    found: list[tuple[tuple[str, Readout], NDArray[np.float32]]] = []
+    found: list[_Embedded] = []
     if "raw" in plan.readouts:
         found.append((("none", "raw"), features[count:]))
-    boosted = [readout for readout in plan.readouts if readout != "raw"]
+    boosted: list[Readout] = [readout for readout in plan.readouts if readout != "raw"]
     for name in plan.recipes if boosted else ():
         recipe = RECIPES[name]
         held = int(count * _VALIDATION_SHARE) if recipe.validation else 0
@@ -189,10 +190,9 @@ def _embeddings(
         if held:
             calibrate_head(fitted.head, _rows(train, slice(held)))
         with torch.inference_mode():
-            found += [
-                ((name, each), read_out(fitted.head, test, each, blend=recipe.blend)[0].numpy())
-                for each in boosted
-            ]
+            for each in boosted:
+                embeddings, _ = read_out(fitted.head, test, each, blend=recipe.blend)
+                found.append(((name, each), embeddings.numpy()))
     return found
 
 
@@ -205,7 +205,8 @@ def _judge(
 ) -> _Scores:
     """Return every metric's value for every query of the test part."""
     codes = table.codes[sample.test]
-    names = [table.columns[name_column][row] for row in sample.test.tolist()]
+    rows: list[int] = sample.test.tolist()
+    names = [table.columns[name_column][row] for row in rows]
     relevance = relevance_matrix(codes, names)
     predicted = nearest_others(embeddings)
     scores = {

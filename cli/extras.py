@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from boost_edge.runtime.errors import MissingExtraError
@@ -13,7 +13,7 @@ _TRAIN_MODULES = frozenset({"onnx", "onnxscript", "pyarrow", "safetensors", "tor
 
 
 @contextmanager
-def need_train_extra(feature: str) -> Iterator[None]:
+def need_train_extra(feature: str) -> Generator[None]:
     """Raise `MissingExtraError` when an import inside fails for want of the extra ``train``."""
     try:
         yield

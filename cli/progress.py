@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -15,7 +15,7 @@ class Bars:
 
     def __init__(self) -> None:
         self._stage = ""
-        self._bar: tqdm[None] | None = None
+        self._bar: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -31,11 +31,12 @@ class Bars:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` of a stage are finished."""
-        if self._bar is None or stage != self._stage:
-            if self._bar is not None:
-                self._bar.close()
-            self._stage = stage
+        bar = self._bar
+        if bar is None or stage != self._stage:
+            if bar is not None:
+                bar.close()
             # disable=None asks tqdm to look whether stderr is a terminal.
-            self._bar = tqdm(total=total, desc=stage, disable=None, leave=True)
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
+            bar = tqdm(total=total, desc=stage, disable=None)
+            self._stage, self._bar = stage, bar
+        bar.total = total
+        bar.update(done - bar.n)

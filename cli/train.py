@@ -120,10 +120,9 @@ def command(
     """
     with need_train_extra("training"):
         from boost_edge.export.recipes import RECIPES
-        from boost_edge.export.train import TrainSettings, train
+        from boost_edge.export.train import DEFAULT_READOUT, TrainSettings, train
         from boost_edge.models.backbones import parse_taps
 
-    chosen = {} if readout is None else {"readout": readout}
     settings = TrainSettings(
         attributes=attributes,
         image_column=image_column,
@@ -136,7 +135,7 @@ def command(
         limit=limit,
         seed=seed,
         strict=strict,
-        **chosen,
+        readout=readout or DEFAULT_READOUT,
     )
     with Bars() as bars:
         report = train(labels, images=images, out=out, settings=settings, progress=bars)

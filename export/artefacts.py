@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from boost_edge.runtime.errors import BoostEdgeError, RunError
 from boost_edge.runtime.replace import replacing
@@ -18,7 +19,7 @@ __all__ = ["file_digest", "read_tensors", "write_tensors", "writing"]
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(path: Path) -> Generator[Path]:
     """Give a temporary path that takes the name ``path`` on success; its folder is made.
 
     Raises
@@ -44,11 +45,11 @@ def write_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
 ) -> None:
     """Write a safetensors file, atomically."""
-    from safetensors.torch import save_file
+    from safetensors import torch as safetensors_torch
 
     contiguous = {name: value.detach().contiguous() for name, value in tensors.items()}
     with writing(path) as temporary:
-        save_file(contiguous, temporary, metadata=dict(metadata))
+        safetensors_torch.save_file(contiguous, os.fspath(temporary), metadata=dict(metadata))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -62,8 +63,11 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-            return tensors, dict(file.metadata() or {})
+        header: Any = safe_open(path, framework="pt")
+        with header as file:
+            names: list[str] = file.keys()
+            tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in names}
+            metadata: dict[str, str] = file.metadata() or {}
+            return tensors, metadata
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read ({error}): train again") from error

@@ -73,7 +73,7 @@ def export_model(
     ParityError
         When the exported graph differs from torch.
     """
-    begin = progress or (lambda _: None)
+    begin = progress or _silent
     begin("reading the run")
     record = read_run(run)
     readout = readout or record.readout
@@ -98,6 +98,10 @@ def export_model(
         manifest = dataclasses.replace(manifest, parity=parity)
         _save(model, manifest, temporary)
     return manifest
+
+
+def _silent(step: str) -> None:
+    """Take no notice of a step."""
 
 
 def _describe(

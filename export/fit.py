@@ -7,7 +7,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,19 @@ def fit_head(
     RunError
         When the checkpoint is damaged or belongs to other data or settings.
     """
+    with _one_thread():
+        return _fit_head(train, val, classes, recipe, seed, checkpoint, progress)
+
+
+def _fit_head(
+    train: Rows,
+    val: Rows | None,
+    classes: Sequence[int],
+    recipe: Recipe,
+    seed: int,
+    checkpoint: Path | None,
+    progress: Callable[[int, int], None] | None,
+) -> Fitted:
     state = _State.start(train, classes, recipe, seed)
     digest = _digest(train, val, classes, recipe, seed)
     if checkpoint is not None and checkpoint.exists():
@@ -112,6 +126,20 @@ def predict_logits(
     with torch.inference_mode():
         _, logits = head(torch.from_numpy(features))
     return tuple(each.numpy() for each in logits)
+
+
+@contextmanager
+def _one_thread() -> Generator[None]:
+    """Let torch use one thread, so that sums do not depend on the number of cores.
+
+    The head is too small to gain from more: they mostly wait for each other.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -105,8 +105,9 @@ def _schema(
         look_up[seen] = np.arange(len(seen))
         look_up[UNKNOWN] = UNKNOWN
         recode.append(look_up)
+        kept: list[int] = seen.tolist()
         schema.append(
-            Attribute(name=attribute.name, values=tuple(attribute.values[code] for code in seen))
+            Attribute(name=attribute.name, values=tuple(attribute.values[code] for code in kept))
         )
     return tuple(schema), recode
 

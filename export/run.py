@@ -29,7 +29,7 @@ from boost_edge.runtime.manifest import (
     Training,
     Weights,
 )
-from boost_edge.runtime.records import record_from_json, record_to_json
+from boost_edge.runtime.records import format_version_of, record_from_json, record_to_json
 
 if TYPE_CHECKING:
     from boost_edge.models.backbones import Backbone
@@ -133,7 +133,7 @@ def read_run(folder: Path) -> RunRecord:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read ({error}): train again") from error
-    version = raw.get("format_version") if isinstance(raw, dict) else None
+    version = format_version_of(raw)
     if version != RUN_FORMAT_VERSION:
         raise RunError(
             f"{path}: run format {version!r} is not known to this version, which reads format "

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,14 +49,14 @@ from boost_edge.runtime.manifest import (
     ResizePolicy,
     Training,
 )
+from boost_edge.runtime.progress import Progress, silent
 
-__all__ = ["TrainReport", "TrainSettings", "train"]
+__all__ = ["DEFAULT_READOUT", "TrainReport", "TrainSettings", "train"]
 
+DEFAULT_READOUT: Readout = "blend"
 _SAMPLES = 64
 # More images than this change the leading components no more.
 _MOST_PCA_IMAGES = 10_000
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,7 @@ class TrainSettings:
     image_size: int | None = None
     resize: ResizePolicy = "squash"
     recipe: Recipe = RECIPES["boost"]
-    readout: Readout = "blend"
+    readout: Readout = DEFAULT_READOUT
     limit: int | None = None
     seed: int = 0
     strict: bool = False
@@ -136,7 +135,7 @@ def train(
     RunError
         When ``out`` holds an unfinished run with other data or settings.
     """
-    report = progress or (lambda *_: None)
+    report = progress or silent
     if is_complete(out):
         raise UsageError(
             f"{out}: already holds a finished run: choose another --out, or delete it first"
@@ -180,7 +179,8 @@ def _make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> 
     size = settings.image_size or BACKBONES["pca"].image_size
     spec = ImageSpec(size=size, resize=settings.resize)
     images: list[NDArray[np.uint8]] = []
-    for row in split.train[:_MOST_PCA_IMAGES].tolist():
+    rows: list[int] = split.train[:_MOST_PCA_IMAGES].tolist()
+    for row in rows:
         try:
             images.append(load_image(table.paths[row], spec))
         except ImageError:
@@ -200,7 +200,7 @@ def _encode(
     report: Progress,
 ) -> tuple[dict[int, Encoded], tuple[ImageError, ...]]:
     """Return the readable images by row of the table, and what could not be read."""
-    rows = np.concatenate([split.train, split.val, split.test]).tolist()
+    rows: list[int] = np.concatenate([split.train, split.val, split.test]).tolist()
     features = extract_features(
         backbone,
         [table.paths[row] for row in rows],

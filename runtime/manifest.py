@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from boost_edge.runtime.errors import ModelFileError
-from boost_edge.runtime.records import record_from_json, record_to_json
+from boost_edge.runtime.records import format_version_of, record_from_json, record_to_json
 
 __all__ = [
     "FORMAT_VERSION",
@@ -166,7 +166,7 @@ class Manifest:
             raw = json.loads(text)
         except ValueError as error:
             raise ModelFileError(f"{source}: its manifest is not JSON ({error})") from error
-        version = raw.get("format_version") if isinstance(raw, dict) else None
+        version = format_version_of(raw)
         if version != FORMAT_VERSION:
             raise ModelFileError(
                 f"{source}: manifest format {version!r} is not known to this version, which reads "

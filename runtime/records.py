@@ -6,9 +6,10 @@ import dataclasses
 import json
 import types
 import typing
-from typing import Any, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Any, Literal, TypeVar, cast
 
-__all__ = ["record_from_json", "record_to_json"]
+__all__ = ["format_version_of", "record_from_json", "record_to_json"]
 
 T = TypeVar("T")
 
@@ -16,6 +17,11 @@ T = TypeVar("T")
 def record_to_json(record: Any) -> str:
     """Return a data class as JSON text with sorted keys, the same for equal records."""
     return json.dumps(dataclasses.asdict(record), sort_keys=True, ensure_ascii=False)
+
+
+def format_version_of(raw: Any) -> Any:
+    """Return the ``format_version`` of decoded JSON; ``None`` where there is none."""
+    return cast("dict[str, Any]", raw).get("format_version") if isinstance(raw, dict) else None
 
 
 def record_from_json(kind: type[T], raw: Any, where: str) -> T:
@@ -37,13 +43,12 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
     """Turn decoded JSON into the annotated type, refusing anything that does not fit exactly."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
-        if not isinstance(value, dict):
-            raise TypeError(f"{where} is not an object")
+        fields = _object(value, where)
         hints = typing.get_type_hints(annotation)
-        if wrong := sorted(set(value) ^ set(hints)):
+        if wrong := sorted(set(fields) ^ set(hints)):
             raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}")
         return annotation(
-            **{name: _build(hint, value[name], f"{where}.{name}") for name, hint in hints.items()}
+            **{name: _build(hint, fields[name], f"{where}.{name}") for name, hint in hints.items()}
         )
     if origin is types.UnionType:
         for option in arguments:
@@ -59,13 +64,19 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise TypeError(f"{where} is not a list")
-        return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        entries = cast("Sequence[Any]", value)
+        return tuple(_build(arguments[0], each, f"{where}[{i}]") for i, each in enumerate(entries))
     if origin is dict:
-        if not isinstance(value, dict):
-            raise TypeError(f"{where} is not an object")
-        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+        items = _object(value, where)
+        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in items.items()}
     if annotation is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not annotation and not (annotation is types.NoneType and value is None):
         raise TypeError(f"{where} is {value!r}")
     return value
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{where} is not an object")
+    return cast("dict[str, Any]", value)

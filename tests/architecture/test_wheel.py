@@ -103,24 +103,22 @@ def test_both_import_orders_survive(base_python: Path, tmp_path: Path, order: st
     assert modules_after(base_python, order, tmp_path) >= {"usearch", "onnxruntime"}
 
 
+def fails(python: Path, *arguments: str, cwd: Path) -> tuple[int, str]:
+    """Run a command line that must fail; return its exit code and what it says on stderr."""
+    command = [str(python), "-m", "boost_edge", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
 def test_missing_extra_names_the_command(base_python: Path, tmp_path: Path) -> None:
     """Training on a base install fails in one line with the pip command that mends it."""
     (tmp_path / "labels.csv").write_text("file_name,type\n")
-    command = [
-        base_python,
-        "-m",
-        "boost_edge",
-        "train",
-        "labels.csv",
-        "--images",
-        ".",
-        "--out",
-        "r",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "pip install 'boost-edge[train]'" in done.stderr
+    code, message = fails(
+        base_python, "train", "labels.csv", "--images", ".", "--out", "run", cwd=tmp_path
+    )
+    assert code == 1
+    assert message.count("\n") == 1
+    assert "pip install 'boost-edge[train]'" in message
 
 
 def test_demo_runs_on_the_base_install(base_python: Path, tmp_path: Path) -> None:
@@ -129,12 +127,6 @@ def test_demo_runs_on_the_base_install(base_python: Path, tmp_path: Path) -> Non
     assert "rank" in shown
     page = (tmp_path / "boost-edge-demo" / "results.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 8 * 6
-    again = subprocess.run(
-        [base_python, "-m", "boost_edge", "demo"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert again.returncode == 2
-    assert "already exists" in again.stderr
+    code, message = fails(base_python, "demo", cwd=tmp_path)
+    assert code == 2
+    assert "already exists" in message

@@ -116,12 +116,13 @@ def test_no_file_when_parity_fails(
     from boost_edge.export import convert
 
     def wrong(network: FusedEncoder) -> FusedEncoder:
+        folded = fold(network)
         with torch.no_grad():
-            assert network.head is not None
-            network.head.hidden.bias.normal_(0.0, 5.0)
-        return network
+            assert folded.head is not None
+            folded.head.hidden.bias.normal_(0.0, 5.0)
+        return folded
 
-    monkeypatch.setattr(convert, "fold", lambda network: wrong(fold(network)))
+    monkeypatch.setattr(convert, "fold", wrong)
     out = tmp_path / "model.onnx"
     out.write_bytes(b"an older model")
     with pytest.raises(ParityError, match=r"model\.onnx: not written"):

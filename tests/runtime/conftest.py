@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.manifest import (
     FORMAT_VERSION,
     METADATA_KEY,
@@ -162,3 +163,10 @@ def pictures(write_picture: WritePicture, tmp_path: Path) -> Path:
         for seed in range(3):
             write_picture(folder / colour / f"{seed}.png", colour, 10 * len(colour) + seed)
     return folder
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, encoder: Encoder) -> Iterator[Gallery]:
+    """Return a new, empty gallery of the tiny model."""
+    with Gallery.open(tmp_path / "gallery", encoder) as opened:
+        yield opened

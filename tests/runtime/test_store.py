@@ -308,5 +308,5 @@ def test_creation_leaves_one_file(tmp_path: Path) -> None:
 
 def test_creating_where_nothing_can_be_written_is_one_line(tmp_path: Path) -> None:
     """A folder that is not there gives our error."""
-    with pytest.raises(GalleryError, match="cannot be written"):
+    with pytest.raises(GalleryError, match="unable to open"):
         Store.create(tmp_path / "no", model_sha256="", model_path="", dimensions=1)
