@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import os
@@ -232,3 +233,21 @@ def _plan_item(kind: str, colour: str, rng: np.random.Generator) -> Item:
 def _check_size(size: int) -> None:
     if size < MIN_SIZE:
         raise UsageError(f"an image of {size} pixels is too small to draw: at least {MIN_SIZE}")
+
+
+def _main() -> None:
+    """Draw a catalogue from the command line: ``python -m boost_edge.bench.catalogue OUT``."""
+    parser = argparse.ArgumentParser(description="Draw a catalogue of garments with known labels.")
+    parser.add_argument("out", type=Path, help="folder to create")
+    parser.add_argument("--count", type=int, default=400, help="how many images")
+    parser.add_argument("--seed", type=int, default=0, help="chooses another catalogue")
+    parser.add_argument("--size", type=int, default=160, help="edge of the images in pixels")
+    given = parser.parse_args()
+    try:
+        draw_catalogue(given.out, count=given.count, seed=given.seed, size=given.size)
+    except BoostEdgeError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    _main()

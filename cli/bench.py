@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import images_option, json_option, names
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import table
+from boost_edge.cli.render import print_json, printable, table, wrapped
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS, RESIZE_POLICIES
 
@@ -36,7 +35,8 @@ def command() -> None:
     \b
     Example:
       boost-edge bench quality labels.csv --images photos/
-      boost-edge bench agreement labels.csv --images photos/ --run runs/shop --attribute colour
+      boost-edge bench agreement labels.csv --images photos/ --run runs/shop \\
+        --gallery .boost-edge --attribute colour
     """
 
 
@@ -44,19 +44,37 @@ def command() -> None:
 @click.argument("labels", type=click.Path(path_type=Path))
 @images_option
 @click.option(
-    "--backbone", default="resnet18", show_default=True, metavar="NAME", help="Which backbone."
+    "--backbone",
+    default="resnet18",
+    show_default=True,
+    metavar="NAME",
+    help="Backbone, as for train.",
 )
 @click.option(
     "--weights",
     default="imagenet",
     show_default=True,
     metavar="imagenet|none|FILE",
-    help="Weights of the backbone.",
+    help="Weights of the backbone, as for train.",
 )
-@click.option("--tap", metavar="STAGE[+STAGE]", help="Stages to pool; default: the last.")
-@click.option("--image-size", type=click.IntRange(min=8), metavar="S", help="Input edge in pixels.")
 @click.option(
-    "--resize", callback=names, default="squash", show_default=True, metavar="A,B", help="Policies."
+    "--tap",
+    metavar="STAGE[+STAGE]",
+    help="Stages whose pooled outputs are the features; default: the last.",
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=8),
+    metavar="S",
+    help="Edge of the network's input in pixels; default: the backbone's own.",
+)
+@click.option(
+    "--resize",
+    callback=names,
+    default="squash",
+    show_default=True,
+    metavar="A,B",
+    help="Policies to compare: squash, crop, letterbox.",
 )
 @click.option(
     "--recipe",
@@ -64,7 +82,7 @@ def command() -> None:
     default="paper,boost",
     show_default=True,
     metavar="A,B",
-    help="Recipes.",
+    help="Recipes to compare.",
 )
 @click.option(
     "--readout",
@@ -72,7 +90,7 @@ def command() -> None:
     default=",".join(READOUTS),
     show_default=True,
     metavar="A,B",
-    help="Readouts.",
+    help="Readouts to compare.",
 )
 @click.option(
     "--seeds",
@@ -96,7 +114,7 @@ def quality(
     readout: tuple[str, ...],
     seeds: int,
     out: Path | None,
-    as_json: bool,
+    json: bool,
 ) -> int:
     """Run the paper's retrieval protocol on the label table LABELS.
 
@@ -128,7 +146,7 @@ def quality(
     )
     with Bars() as bars:
         result = measure_quality(labels, images=images, plan=plan, progress=bars)
-    return _finish(result, out, as_json, _quality_text(result))
+    return _finish(result, out, json, _quality_text(result))
 
 
 @command.command("agreement")
@@ -136,14 +154,13 @@ def quality(
 @images_option
 @click.option(
     "--run",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
     required=True,
     metavar="RUN",
     help="The training run; its images are no queries.",
 )
 @click.option(
     "--gallery",
-    "galleries",
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
@@ -167,7 +184,7 @@ def quality(
     default=0,
     show_default=True,
     metavar="N",
-    help="Decides which.",
+    help="Decides which images are drawn.",
 )
 @_out_option
 @json_option
@@ -175,12 +192,12 @@ def agreement(
     labels: Path,
     images: Path,
     run: Path,
-    galleries: tuple[Path, ...],
+    gallery: tuple[Path, ...],
     attribute: str,
     queries: int,
     seed: int,
     out: Path | None,
-    as_json: bool,
+    json: bool,
 ) -> int:
     """Measure how often a gallery's ten best hits share a label with the query.
 
@@ -196,14 +213,14 @@ def agreement(
             result = measure_agreement(
                 labels,
                 images=images,
-                galleries=galleries,
+                galleries=gallery,
                 attribute=attribute,
                 run=run,
                 queries=queries,
                 seed=seed,
                 progress=bars,
             )
-    return _finish(result, out, as_json, _agreement_text(result))
+    return _finish(result, out, json, _agreement_text(result))
 
 
 def _check_choice(given: Sequence[str], known: Sequence[str], option: str) -> None:
@@ -212,12 +229,15 @@ def _check_choice(given: Sequence[str], known: Sequence[str], option: str) -> No
             raise UsageError(f"{option}: {each!r} is not one of {', '.join(known)}")
 
 
-def _finish(result: dict[str, Any], out: Path | None, as_json: bool, text: list[str]) -> int:
+def _finish(result: dict[str, Any], out: Path | None, json: bool, text: list[str]) -> int:
     from boost_edge.bench.results import write_result
 
     if out is not None:
         write_result(out, result)
-    click.echo(json.dumps(result, indent=2) if as_json else "\n".join(text))
+    if json:
+        print_json(result)
+    else:
+        click.echo("\n".join(text))
     return ExitCode.FINE
 
 

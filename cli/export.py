@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import shlex
 from pathlib import Path
 
 import click
@@ -10,14 +11,15 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import json_option, readout_option
-from boost_edge.cli.render import megabytes
+from boost_edge.cli.progress import show_step
+from boost_edge.cli.render import megabytes, print_json, printable
 from boost_edge.runtime.manifest import Readout
 
 __all__ = ["command"]
 
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -34,7 +36,7 @@ __all__ = ["command"]
 @readout_option
 @json_option
 def command(
-    run: Path, out: Path, image_size: int | None, readout: Readout | None, as_json: bool
+    run: Path, out: Path, image_size: int | None, readout: Readout | None, json: bool
 ) -> int:
     """Export the training run RUN as one self-describing ONNX file.
 
@@ -53,20 +55,14 @@ def command(
         out,
         readout=readout,
         image_size=image_size,
-        progress=lambda step: click.echo(f"{step} ...", err=True),
+        progress=show_step,
     )
     parity = manifest.parity
-    if as_json:
-        click.echo(
-            json.dumps(
-                {"model": str(out), "manifest": json.loads(manifest.to_json())},
-                indent=2,
-                ensure_ascii=False,
-            )
-        )
+    if json:
+        print_json({"model": str(out), "manifest": dataclasses.asdict(manifest)})
         return ExitCode.FINE
     click.echo(
-        f"{out}: {megabytes(out.stat().st_size)}, {manifest.image.size} px, "
+        f"{printable(str(out))}: {megabytes(out.stat().st_size)}, {manifest.image.size} px, "
         f"{manifest.dimensions} dimensions ({manifest.readout})"
     )
     if parity is not None:
@@ -75,5 +71,5 @@ def command(
             f"max difference {parity.max_abs_difference:.1e}, "
             f"top-10 overlap {parity.top10_overlap:.3f}"
         )
-    click.echo(f"next: boost-edge index PHOTOS --model {out}")
+    click.echo(f"next: boost-edge index PHOTOS --model {printable(shlex.quote(str(out)))}")
     return ExitCode.FINE

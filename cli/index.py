@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +12,15 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.model import shipped_model
-from boost_edge.cli.options import gallery_option, json_option, threads_option
+from boost_edge.cli.options import (
+    gallery_option,
+    image_column_option,
+    json_option,
+    model_option,
+    threads_option,
+)
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import warn
+from boost_edge.cli.render import print_json, printable, warn
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,21 +31,21 @@ __all__ = ["command"]
 
 @click.command("index")
 @click.argument(
-    "paths", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="PATH..."
+    "paths",
+    type=click.Path(path_type=Path, exists=True),
+    nargs=-1,
+    required=True,
+    metavar="PATH...",
 )
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The ONNX file; default: the gallery's own, else the one that is shipped.",
-)
+@model_option
 @gallery_option
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Label table whose labels are stored beside the predicted ones.",
+    help="Label table (its names relative to PATH) to store beside what is predicted.",
 )
+@image_column_option
 @threads_option
 @json_option
 def command(
@@ -48,12 +53,13 @@ def command(
     model: Path | None,
     gallery: Path,
     labels: Path | None,
+    image_column: str | None,
     threads: int | None,
-    as_json: bool,
+    json: bool,
 ) -> int:
     """Add the images under each PATH (a folder or a file) to a gallery.
 
-    Images that are already there and unchanged are not encoded again. Files that cannot be read
+    A new gallery is made with --model, or with the model that is shipped with boost-edge. Images that are already there and unchanged are not encoded again. Files that cannot be read
     are skipped, named, and the exit code is 3.
 
     \b
@@ -67,20 +73,26 @@ def command(
     if model is None and not gallery.exists():
         model = shipped_model()
     encoder = None if model is None else Encoder.open(model, threads=threads)
+    cells = None if labels is None else _read_user_labels(labels, paths, image_column)
     with Gallery.open(gallery, encoder, threads=threads) as opened, Bars() as bars:
         report = opened.index(
             paths,
-            labels=None if labels is None else _read_user_labels(labels, paths),
+            labels=cells,
             progress=lambda done, total: bars("index", done, total),
         )
         count = len(opened)
     for skipped in report.skipped:
         warn(f"skipped {skipped.path}: {skipped.detail}")
-    click.echo(_as_json(report, gallery, count) if as_json else _as_text(report, gallery, count))
+    if json:
+        print_json({"gallery": str(gallery), "images": count, **dataclasses.asdict(report)})
+    else:
+        click.echo(_as_text(report, gallery, count))
     return ExitCode.SKIPPED if report.skipped else ExitCode.FINE
 
 
-def _read_user_labels(table: Path, paths: tuple[Path, ...]) -> dict[str, Mapping[str, str]]:
+def _read_user_labels(
+    table: Path, paths: tuple[Path, ...], image_column: str | None
+) -> dict[str, Mapping[str, str]]:
     """Return the known cells of the table by image path."""
     from boost_edge.export.labels import read_cells
 
@@ -90,7 +102,7 @@ def _read_user_labels(table: Path, paths: tuple[Path, ...]) -> dict[str, Mapping
             f"--labels needs exactly one folder among the paths, not {len(folders)}: the names "
             f"in {table} are relative to it"
         )
-    cells = read_cells(table, images=folders[0])
+    cells = read_cells(table, images=folders[0], image_column=image_column)
     if cells.missing:
         warn(f"{len(cells.missing)} rows of {table} have no image, the first is {cells.missing[0]}")
     return {os.fspath(path.absolute()): labels for path, labels in cells.by_image.items()}
@@ -98,22 +110,17 @@ def _read_user_labels(table: Path, paths: tuple[Path, ...]) -> dict[str, Mapping
 
 def _as_text(report: IndexReport, gallery: Path, count: int) -> str:
     parts = [
-        f"{number} {name}"
+        f"{number:,} {name}"
         for name, number in (
             ("added", report.added),
             ("changed", report.changed),
+            ("of them copies", report.duplicates),
             ("renamed", report.renamed),
             ("unchanged", report.unchanged),
-            ("duplicates", report.duplicates),
             ("labelled", report.labelled),
             ("skipped", len(report.skipped)),
         )
         if number or name == "added"
     ]
-    return f"{gallery}: {', '.join(parts)}; {count} images in all ({report.seconds:.1f} s)"
-
-
-def _as_json(report: IndexReport, gallery: Path, count: int) -> str:
-    return json.dumps(
-        {"gallery": str(gallery), "images": count, **dataclasses.asdict(report)}, indent=2
-    )
+    name = printable(str(gallery))
+    return f"{name}: {', '.join(parts)}; {count:,} images in all ({report.seconds:.1f} s)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import json_option
-from boost_edge.cli.render import megabytes, printable, quality_table, table
+from boost_edge.cli.render import counts, megabytes, print_json, printable, quality_table, table
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Manifest
 
@@ -21,8 +20,10 @@ __all__ = ["command"]
 @click.command("inspect")
 @click.argument("target", type=click.Path(path_type=Path), metavar="FILE_OR_DIR")
 @json_option
-def command(target: Path, as_json: bool) -> int:
-    """Show what a model file, a training run or a gallery is, and where it comes from.
+def command(target: Path, json: bool) -> int:
+    """Show what a model file, a training run or a gallery is.
+
+    Also where it comes from: every artefact names its parents by their sha256.
 
     \b
     Example:
@@ -35,7 +36,10 @@ def command(target: Path, as_json: bool) -> int:
         facts, text = _run(target) if (target / "train.json").exists() else _gallery(target)
     else:
         facts, text = _model(target)
-    click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else "\n".join(text))
+    if json:
+        print_json(facts)
+    else:
+        click.echo("\n".join(text))
     return ExitCode.FINE
 
 
@@ -50,7 +54,7 @@ def _model(path: Path) -> tuple[dict[str, Any], list[str]]:
         "path": str(path),
         "sha256": sha256,
         "bytes": size,
-        "manifest": json.loads(manifest.to_json()),
+        "manifest": dataclasses.asdict(manifest),
     }
     return facts, _model_text(path, sha256, size, manifest)
 
@@ -78,9 +82,11 @@ def _model_text(path: Path, sha256: str, size: int, manifest: Manifest) -> list[
     ]
     if manifest.training is not None:
         training = manifest.training
-        counts = ", ".join(f"{count} {part}" for part, count in training.images.items())
         rows.append(
-            ["training", f"recipe {training.recipe}, seed {training.seed}, {counts} images"]
+            [
+                "training",
+                f"recipe {training.recipe}, seed {training.seed}, {counts(training.images)} images",
+            ]
         )
         rows.append(["labels", f"sha256 {training.labels_sha256}"])
     if manifest.parity is not None:
@@ -112,10 +118,8 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
     with need_train_extra("inspecting a training run"):
         from boost_edge.export.run import read_run
-        from boost_edge.runtime.records import record_to_json
 
         record = read_run(folder)
-    counts = ", ".join(f"{count} {part}" for part, count in record.training.images.items())
     rows = [
         ["run", str(folder)],
         ["made with", record.created_with],
@@ -126,13 +130,13 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
         [
             "training",
             f"recipe {record.training.recipe}, {record.training.epochs} epochs, "
-            f"seed {record.training.seed}, {counts} images",
+            f"seed {record.training.seed}, {counts(record.training.images)} images",
         ],
     ]
     lines = _facts(rows)
     if record.quality:
         lines += ["", *quality_table(record.quality)]
-    facts = {"kind": "run", "path": str(folder), "record": json.loads(record_to_json(record))}
+    facts = {"kind": "run", "path": str(folder), "record": dataclasses.asdict(record)}
     return facts, lines
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
+from click.shell_completion import shell_complete
 
 import boost_edge
 from boost_edge.cli.exits import ExitCode, exit_code_of
+from boost_edge.cli.render import warn
 from boost_edge.runtime.errors import BoostEdgeError
 
 __all__ = ["VERBS", "cli", "main", "run"]
 
 VERBS = ("train", "export", "index", "query", "inspect", "bench", "demo")
+# What these did before an interruption counts: the same command goes on from there.
+_RESUMING = ("train", "index")
+# Set by the completion script that click writes for bash, zsh and fish.
+_COMPLETION = "_BOOST_EDGE_COMPLETE"
 
 
 class _Verbs(click.Group):
@@ -41,10 +47,11 @@ def cli() -> None:
     file, and searching with it needs no GPU and no torch.
 
     \b
-    boost-edge train labels.csv --images photos/ --out run/
-    boost-edge export run/ --out model.onnx
-    boost-edge index photos/ --model model.onnx
-    boost-edge query img.jpg
+    Example:
+      boost-edge train labels.csv --images photos/ --out run/
+      boost-edge export run/ --out model.onnx
+      boost-edge index photos/ --model model.onnx
+      boost-edge query img.jpg
 
     Options can also be given as environment variables: BOOST_EDGE_QUERY_GALLERY for the option
     --gallery of query. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some inputs were
@@ -58,45 +65,74 @@ def run(arguments: Sequence[str]) -> int:
     With ``BOOST_EDGE_DEBUG`` set, an unexpected exception is raised as it is.
     """
     try:
-        with contextlib.suppress(click.exceptions.Exit):
-            code = cli.main(
-                list(arguments),
-                prog_name="boost-edge",
-                standalone_mode=False,
-                auto_envvar_prefix="BOOST_EDGE",
-            )
-            return int(code or ExitCode.FINE)
-    except BoostEdgeError as error:
-        _complain(str(error))
-        return exit_code_of(error)
-    except click.ClickException as error:
-        error.show()
-        return ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted: what was done is kept; the same command goes on from there")
-        return ExitCode.INTERRUPTED
+        return _run(list(arguments))
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): there is nobody left to tell.
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - keeps the interpreter's exit quiet
         return ExitCode.FINE
-    except Exception as error:
-        if os.environ.get("BOOST_EDGE_DEBUG"):
-            raise
-        _complain(
-            f"unexpected {type(error).__name__}: {error}: this is a bug; run it again with "
-            "BOOST_EDGE_DEBUG=1 to see where, and please report it"
-        )
-        return ExitCode.FAILED
-    return ExitCode.FINE
 
 
 def main() -> None:
     """Run the command line of this process; the entry point of ``boost-edge``."""
     # OpenCV prints its own lines about damaged files, which are reported in ours.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    sys.exit(run(sys.argv[1:]))
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A file name that the terminal's encoding lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if asked := os.environ.get(_COMPLETION):
+        code = shell_complete(cli, {}, "boost-edge", _COMPLETION, asked)
+    else:
+        code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        _let_go(stream)
+    sys.exit(code)
 
 
-def _complain(message: str) -> None:
-    line = " ".join(message.split())
-    click.echo(f"boost-edge: {line}", err=True)
+def _run(arguments: list[str]) -> int:
+    try:
+        # Not cli.main: it takes an EOFError for an interruption, and exits on a broken pipe.
+        with cli.make_context("boost-edge", arguments, auto_envvar_prefix="BOOST_EDGE") as context:
+            return int(cli.invoke(context) or ExitCode.FINE)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except BoostEdgeError as error:
+        warn(str(error))
+        return exit_code_of(error)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        resumes = next(iter(arguments), "") in _RESUMING
+        kept = ": what was done is kept, the same command goes on from there" if resumes else ""
+        warn(f"interrupted{kept}")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if os.environ.get("BOOST_EDGE_DEBUG"):
+            raise
+        warn(_unforeseen(error))
+        return ExitCode.FAILED
+
+
+def _unforeseen(error: Exception) -> str:
+    """Return one line about an exception that no command expects."""
+    said = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        # The disk is full, a permission is missing: not a bug, and the system says it best.
+        where = (
+            f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        )
+        return where + error.strerror
+    return (
+        f"unexpected {type(error).__name__}: {said}: this is a bug; run it again with "
+        "BOOST_EDGE_DEBUG=1 to see where, and please report it"
+    )
+
+
+def _let_go(stream: TextIOWrapper | None) -> None:
+    """Drop what a stream cannot write any more, or Python would complain of it at its exit."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

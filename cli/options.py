@@ -11,8 +11,10 @@ from boost_edge.runtime.manifest import READOUTS, RESIZE_POLICIES
 __all__ = [
     "DEFAULT_GALLERY",
     "gallery_option",
+    "image_column_option",
     "images_option",
     "json_option",
+    "model_option",
     "names",
     "readout_option",
     "resize_option",
@@ -44,6 +46,17 @@ images_option = click.option(
     metavar="DIR",
     help="Folder that the image names of the label table are relative to.",
 )
+image_column_option = click.option(
+    "--image-column",
+    metavar="NAME",
+    help="Column of the label table that names the image; default: file_name, else id.",
+)
+model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The ONNX file; default: the one that the gallery was made with.",
+)
 gallery_option = click.option(
     "--gallery",
     type=click.Path(path_type=Path),
@@ -70,4 +83,5 @@ resize_option = click.option(
     show_default=True,
     help="How an image becomes a square.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+# Parameters are called as their options are, for their environment variables are called so too.
+json_option = click.option("--json", is_flag=True, help="Print JSON instead of text.")

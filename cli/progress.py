@@ -1,13 +1,20 @@
-"""Progress bars on stderr, one per stage."""
+"""Progress on stderr, shown where that is a terminal: bars, or the names of steps."""
 
 from __future__ import annotations
 
 from types import TracebackType
 from typing import Any, Self
 
+import click
 from tqdm import tqdm
 
-__all__ = ["Bars"]
+__all__ = ["Bars", "show_step"]
+
+
+def show_step(step: str) -> None:
+    """Name a step of work that cannot be counted as it begins."""
+    if click.get_text_stream("stderr").isatty():
+        click.echo(f"{step} ...", err=True)
 
 
 class Bars:

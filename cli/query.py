@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.options import gallery_option, threads_option
-from boost_edge.cli.render import printable, table, warn
+from boost_edge.cli.options import gallery_option, model_option, threads_option
+from boost_edge.cli.render import print_json, printable, table, to_json, warn, wrapped
 from boost_edge.runtime.errors import ImageError
 
 if TYPE_CHECKING:
-    from boost_edge.runtime.gallery import QueryResult
+    from boost_edge.runtime.gallery import Hit, QueryResult
 
 __all__ = ["command", "result_table"]
 
@@ -30,15 +29,9 @@ _FORMATS = ("table", "json", "jsonl", "csv", "html")
     "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
 )
 @gallery_option
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The ONNX file; default: the one the gallery was built with.",
-)
+@model_option
 @click.option(
     "-k",
-    "count",
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
@@ -53,23 +46,24 @@ _FORMATS = ("table", "json", "jsonl", "csv", "html")
 )
 @click.option(
     "--format",
-    "style",
     type=click.Choice(_FORMATS),
     default="table",
     show_default=True,
-    help="How to print the hits.",
+    help="How to print the hits; json is one object, for several images a list.",
 )
 @threads_option
 def command(
     images: tuple[Path, ...],
     gallery: Path,
     model: Path | None,
-    count: int,
+    k: int,
     min_score: float | None,
-    style: str,
+    format: str,  # noqa: A002 - its environment variable is called so too
     threads: int | None,
 ) -> int:
     """Find the images of a gallery that are most like each IMAGE.
+
+    Images that cannot be read are named, and the exit code is 3 (1 where none could be read).
 
     \b
     Example:
@@ -81,21 +75,20 @@ def command(
     from boost_edge.runtime.gallery import Gallery
 
     encoder = None if model is None else Encoder.open(model, threads=threads)
-    results: list[QueryResult] = []
-    unread: list[ImageError] = []
+    answers: list[QueryResult | ImageError] = []
     with Gallery.open(gallery, encoder, create=False, threads=threads) as opened:
         for image in images:
             try:
-                results.append(opened.query(image, k=count, min_score=min_score))
+                answers.append(opened.query(image, k=k, min_score=min_score))
             except ImageError as error:
-                unread.append(error)
-    if not results:
-        for each in unread[1:]:
-            warn(f"skipped {each}")
-        raise unread[0]
-    for each in unread:
+                answers.append(error)
+    unread = [each for each in answers if isinstance(each, ImageError)]
+    failed = len(unread) == len(answers)
+    for each in unread[:-1] if failed else unread:
         warn(f"skipped {each}")
-    click.echo(_render(results, unread, style), nl=style != "csv")
+    if failed:
+        raise unread[-1]
+    _print(answers, format)
     return ExitCode.SKIPPED if unread else ExitCode.FINE
 
 
@@ -108,19 +101,24 @@ def result_table(result: QueryResult) -> str:
     took = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.took_ms.items())
     lines = [printable(result.query), f"  {took}"]
     if predicted:
-        lines.append(f"  {printable(predicted)}")
+        lines += wrapped(predicted, indent="  ")
     rows = [
-        [
-            str(hit.rank),
-            f"{hit.score:.3f}",
-            _short(hit.path),
-            " ".join(hit.agrees) if result.attributes else "",
-        ]
+        [str(hit.rank), f"{hit.score:.3f}", _short(hit.path), _agreement(hit, result)]
         for hit in result.hits
     ]
-    header = ["rank", "score", "path", "agrees with the query in" if result.attributes else ""]
-    lines += ["", *table(header, rows, right=(0, 1))] if rows else ["", "no hits"]
+    header = ["rank", "score", "path", "agrees with the query in" if predicted else ""]
+    lines += ["", *table(header, rows, right=(0, 1), squeeze=2)] if rows else ["", "no hits"]
     return "\n".join(lines)
+
+
+def _agreement(hit: Hit, result: QueryResult) -> str:
+    """Name the attributes that agree, or the fewer that do not."""
+    others = [name for name in result.attributes if name not in hit.agrees]
+    if hit.agrees and not others:
+        return "all"
+    if len(others) < len(hit.agrees):
+        return f"all but {' '.join(others)}"
+    return " ".join(hit.agrees) or ("nothing" if others else "")
 
 
 def _short(path: str) -> str:
@@ -131,35 +129,39 @@ def _short(path: str) -> str:
         return path
 
 
-def _render(results: Sequence[QueryResult], unread: Sequence[ImageError], style: str) -> str:
+def _print(answers: Sequence[QueryResult | ImageError], style: str) -> None:
+    results = [each for each in answers if not isinstance(each, ImageError)]
     match style:
         case "json":
-            objects = [_as_object(result) for result in results]
-            objects += [_as_error(error) for error in unread]
-            return json.dumps(objects if len(objects) > 1 else objects[0], indent=2)
+            objects = [_as_object(each) for each in answers]
+            print_json(objects if len(objects) > 1 else objects[0])
         case "jsonl":
-            objects = [_as_object(result) for result in results]
-            objects += [_as_error(error) for error in unread]
-            return "\n".join(json.dumps(each) for each in objects)
+            for each in answers:
+                click.echo(to_json(_as_object(each)))
         case "csv":
-            return _as_csv(results)
+            click.echo(_decodable(_as_csv(results)), nl=False)
         case "html":
             from boost_edge.cli.page import results_page
 
-            return results_page(
+            page = results_page(
                 results, title="boost-edge query", lead="The most similar images, best first."
-            ).rstrip()
+            )
+            click.echo(page, nl=False)
         case _:
-            return "\n\n".join(result_table(result) for result in results)
+            click.echo("\n\n".join(result_table(result) for result in results))
 
 
-def _as_object(result: QueryResult) -> dict[str, Any]:
+def _as_object(answer: QueryResult | ImageError) -> dict[str, Any]:
     """Return the documented JSON object of one query."""
-    return dataclasses.asdict(result)
+    if isinstance(answer, ImageError):
+        error = {"reason": answer.reason, "detail": answer.detail}
+        return {"query": answer.path, "error": error}
+    return dataclasses.asdict(answer)
 
 
-def _as_error(error: ImageError) -> dict[str, Any]:
-    return {"query": error.path, "error": {"reason": error.reason, "detail": error.detail}}
+def _decodable(text: str) -> str:
+    """Escape the bytes of file names that are no UTF-8, as JSON does."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _as_csv(results: Sequence[QueryResult]) -> str:

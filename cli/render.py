@@ -1,15 +1,28 @@
-"""Text for people: tables that fit a terminal, sizes, warnings."""
+"""Text for people and JSON for programs: tables that fit a terminal, sizes, warnings."""
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Sequence
+import textwrap
+import unicodedata
+from collections.abc import Mapping, Sequence
 
 import click
 
 from boost_edge.runtime.manifest import AttributeQuality
 
-__all__ = ["megabytes", "printable", "quality_table", "table", "warn"]
+__all__ = [
+    "counts",
+    "megabytes",
+    "print_json",
+    "printable",
+    "quality_table",
+    "table",
+    "to_json",
+    "warn",
+    "wrapped",
+]
 
 _GAP = "  "
 _NARROWEST = 12
@@ -18,6 +31,16 @@ _NARROWEST = 12
 def warn(message: str) -> None:
     """Print one line to stderr."""
     click.echo(f"boost-edge: {printable(message)}", err=True)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, indented."""
+    click.echo(to_json(value, indent=2))
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """Return a value as JSON in ASCII, which any terminal, pipe and undecodable path survives."""
+    return json.dumps(value, indent=indent)
 
 
 def printable(text: str) -> str:
@@ -33,28 +56,51 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
-) -> list[str]:
-    """Lay out rows of text in columns; the last column is cut to the terminal's width.
+def counts(images: Mapping[str, int]) -> str:
+    """Return the number of images by part as text, in the order in which they are used."""
+    order = ("train", "val", "test")
+    return ", ".join(f"{images[part]:,} {part}" for part in order if part in images)
 
-    ``right`` are the numbers of the columns to align right.
+
+def wrapped(text: str, *, indent: str) -> list[str]:
+    """Return text as indented lines that fit the terminal."""
+    line = indent + printable(text)
+    room = _room()
+    if room is None:
+        return [line]
+    return textwrap.wrap(
+        line, max(room, 2 * _NARROWEST), subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    squeeze: int | None = None,
+) -> list[str]:
+    """Lay out rows of text in columns that fit the terminal; nothing is cut in a file or a pipe.
+
+    ``right`` are the numbers of the columns to align right. Where the room is short, the column
+    ``squeeze`` loses its beginnings first (ends of paths tell more), then the last its ends.
     """
     cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    room = shutil.get_terminal_size((100, 24)).columns
-    taken = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
-    widths[-1] = min(widths[-1], max(room - taken, _NARROWEST))
-    lines: list[str] = []
-    for row in cells:
-        aligned = [
-            cell.rjust(width) if column in right else cell.ljust(width)
+    widths = [max(_width(row[column]) for row in cells) for column in range(len(header))]
+    room = _room()
+    if room is not None:
+        for column in (squeeze, len(widths) - 1):
+            excess = sum(widths) + len(_GAP) * (len(widths) - 1) - room
+            if column is not None and excess > 0:
+                narrowest = min(widths[column], _NARROWEST)
+                widths[column] = max(widths[column] - excess, narrowest)
+    return [
+        _GAP.join(
+            _fit(cell, width, right=column in right, from_left=column == squeeze)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        last = aligned[-1]
-        aligned[-1] = last if len(last) <= widths[-1] else last[: widths[-1] - 1] + "…"
-        lines.append(_GAP.join(aligned).rstrip())
-    return lines
+        ).rstrip()
+        for row in cells
+    ]
 
 
 def quality_table(quality: Sequence[AttributeQuality]) -> list[str]:
@@ -72,4 +118,31 @@ def quality_table(quality: Sequence[AttributeQuality]) -> list[str]:
             for each in quality
         ],
         right=(1, 2, 3, 4),
+        squeeze=0,
     )
+
+
+def _room() -> int | None:
+    """Return the columns of the terminal (or COLUMNS); None where stdout is none."""
+    return shutil.get_terminal_size((0, 0)).columns or None
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal shows a text in: most of East Asia's letters take two."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if _is_wide(letter) else 1 for letter in text
+    )
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) in "WF"
+
+
+def _fit(cell: str, width: int, *, right: bool, from_left: bool) -> str:
+    """Cut or pad a cell to a width; ``from_left`` cuts its beginning."""
+    if _width(cell) > width:
+        while _width(cell) > width - 1:
+            cell = cell[1:] if from_left else cell[:-1]
+        cell = f"…{cell}" if from_left else f"{cell}…"
+    padding = " " * (width - _width(cell))
+    return padding + cell if right else cell + padding

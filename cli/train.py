@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import images_option, json_option, names, readout_option, resize_option
+from boost_edge.cli.options import (
+    image_column_option,
+    images_option,
+    json_option,
+    names,
+    readout_option,
+    resize_option,
+)
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import quality_table, warn
+from boost_edge.cli.render import counts, print_json, printable, quality_table, warn
 from boost_edge.runtime.manifest import Readout, ResizePolicy
 
 if TYPE_CHECKING:
@@ -28,7 +35,7 @@ _SHOWN = 10
 @images_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     required=True,
     metavar="RUN",
     help="Folder to write the run to.",
@@ -39,7 +46,7 @@ _SHOWN = 10
     metavar="A,B,C",
     help="Label columns to learn; default: every categorical column.",
 )
-@click.option("--image-column", metavar="NAME", help="Column that names the image file.")
+@image_column_option
 @click.option(
     "--backbone",
     default="resnet18",
@@ -106,11 +113,11 @@ def command(
     limit: int | None,
     seed: int,
     strict: bool,
-    as_json: bool,
+    json: bool,
 ) -> int:
-    """Train a boost head on the label table LABELS (CSV, JSONL or Parquet).
+    """Train a boost head on the label table LABELS.
 
-    The table has one row per image: its file name in the column file_name (or id, as in the
+    The table (CSV, JSONL or Parquet) has one row per image: its file name in the column file_name (or id, as in the
     Kaggle fashion set, or --image-column) and its labels. Blank cells are unknown and left out.
     An interrupted training goes on when the same command is run again.
 
@@ -140,7 +147,10 @@ def command(
     with Bars() as bars:
         report = train(labels, images=images, out=out, settings=settings, progress=bars)
     _warn_of_gaps(report)
-    click.echo(_as_json(report) if as_json else _as_text(report))
+    if json:
+        print_json(_facts(report))
+    else:
+        click.echo(_as_text(report))
     return ExitCode.SKIPPED if report.missing or report.skipped else ExitCode.FINE
 
 
@@ -159,11 +169,10 @@ def _warn_of_gaps(report: TrainReport) -> None:
 
 def _as_text(report: TrainReport) -> str:
     record = report.record
-    counts = ", ".join(f"{count} {part}" for part, count in record.training.images.items())
     lines = [
         f"{record.backbone} {'+'.join(record.taps)}, {record.features} features; "
-        f"weights {record.weights.name}",
-        f"images: {counts}",
+        f"weights {printable(record.weights.name)}",
+        f"images: {counts(record.training.images)}",
     ]
     if record.losses is not None:
         lines.append(
@@ -172,36 +181,34 @@ def _as_text(report: TrainReport) -> str:
         )
     if record.quality:
         lines += ["", *quality_table(record.quality), ""]
-    lines.append(f"next: boost-edge export {report.folder} --out model.onnx")
+    folder = printable(shlex.quote(str(report.folder)))
+    lines.append(f"next: boost-edge export {folder} --out model.onnx")
     return "\n".join(lines)
 
 
-def _as_json(report: TrainReport) -> str:
+def _facts(report: TrainReport) -> dict[str, Any]:
+    """Return what ``--json`` prints."""
     record = report.record
-    return json.dumps(
-        {
-            "run": str(report.folder),
-            "backbone": record.backbone,
-            "taps": record.taps,
-            "features": record.features,
-            "readout": record.readout,
-            "images": record.training.images,
-            "epochs": record.training.epochs,
-            "quality": {
-                each.name: {
-                    "images": each.images,
-                    "accuracy": each.accuracy,
-                    "majority": each.majority,
-                    "calibration_error": each.calibration_error,
-                }
-                for each in record.quality
-            },
-            "missing": report.missing,
-            "skipped": [
-                {"path": error.path, "reason": error.reason, "detail": error.detail}
-                for error in report.skipped
-            ],
+    return {
+        "run": str(report.folder),
+        "backbone": record.backbone,
+        "taps": record.taps,
+        "features": record.features,
+        "readout": record.readout,
+        "images": record.training.images,
+        "epochs": record.training.epochs,
+        "quality": {
+            each.name: {
+                "images": each.images,
+                "accuracy": each.accuracy,
+                "majority": each.majority,
+                "calibration_error": each.calibration_error,
+            }
+            for each in record.quality
         },
-        indent=2,
-        ensure_ascii=False,
-    )
+        "missing": report.missing,
+        "skipped": [
+            {"path": error.path, "reason": error.reason, "detail": error.detail}
+            for error in report.skipped
+        ],
+    }

@@ -19,12 +19,12 @@ from torch.nn.functional import cross_entropy
 
 from boost_edge.export.artefacts import read_tensors, write_tensors
 from boost_edge.export.recipes import Recipe
+from boost_edge.export.temperature import UNKNOWN, calibrated_loss
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError
 
 __all__ = ["Epoch", "Fitted", "Rows", "fit_head", "predict_logits"]
 
-UNKNOWN = -1
 # How long a training may run without being written down, in seconds.
 _CHECKPOINT_INTERVAL = 5.0
 
@@ -39,7 +39,10 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """Mean losses of one epoch in nats per attribute; no ``val_loss`` without such a part."""
+    """Mean losses of one epoch, in nats per attribute.
+
+    ``val_loss`` is that at the best temperatures (`calibrated_loss`); ``None`` without such a part.
+    """
 
     train_loss: float
     val_loss: float | None
@@ -106,7 +109,9 @@ def _fit_head(
     while not state.finished(recipe):
         epoch = len(state.history)
         loss = _train_epoch(state, features, codes, recipe, seed, epoch)
-        val_loss = None if val is None else _loss_of(state.head, val)
+        val_loss = None
+        if val is not None:
+            val_loss = calibrated_loss(predict_logits(state.head, val.features), val.codes)
         state.keep(Epoch(train_loss=loss, val_loss=val_loss))
         if progress is not None:
             progress(epoch + 1, recipe.epochs)
@@ -280,13 +285,6 @@ def _mean_loss(
         for column, each in enumerate(logits)
     ]
     return torch.stack(losses).mean()
-
-
-def _loss_of(head: BoostHead, rows: Rows) -> float:
-    head.eval()
-    with torch.inference_mode():
-        _, logits = head(torch.from_numpy(rows.features))
-        return float(_mean_loss(logits, torch.from_numpy(rows.codes), 0.0))
 
 
 def _digest(

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.export.fit import UNKNOWN, Rows
+from boost_edge.export.fit import Rows
 from boost_edge.export.labels import LabelTable
 from boost_edge.export.splits import Split
+from boost_edge.export.temperature import UNKNOWN
 from boost_edge.runtime.errors import LabelTableError
 from boost_edge.runtime.manifest import Attribute
 

@@ -36,8 +36,8 @@ class Recipe:
     stop_loss
         Stop when an epoch's mean training loss falls below this; ``None``: never.
     validation
-        Keep a validation part out of training, return the epoch with the lowest validation
-        loss, stop ``patience`` epochs after it, and calibrate on it. Without it the head is
+        Keep a validation part out of training, return the epoch with the lowest calibrated loss
+        on it, stop ``patience`` epochs after that, and calibrate on it. Without it the head is
         trained on all fitted rows, its last epoch is returned and nothing is calibrated.
     label_smoothing
         Share of the target spread evenly over all values, in [0, 1).
@@ -93,9 +93,9 @@ _BOOST = Recipe(
     learning_rate=1e-3,
     weight_decay=1e-2,
     decoupled_decay=True,
-    batch_size=32,
+    batch_size=128,
     schedule="cosine",
-    epochs=40,
+    epochs=60,
     stop_loss=None,
     validation=True,
     patience=10,

@@ -53,7 +53,7 @@ from boost_edge.runtime.progress import Progress, silent
 
 __all__ = ["DEFAULT_READOUT", "TrainReport", "TrainSettings", "train"]
 
-DEFAULT_READOUT: Readout = "blend"
+DEFAULT_READOUT: Readout = "attributes"
 _SAMPLES = 64
 # More images than this change the leading components no more.
 _MOST_PCA_IMAGES = 10_000

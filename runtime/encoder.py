@@ -31,7 +31,6 @@ __all__ = [
     "Encoding",
     "ImageLike",
     "Prediction",
-    "check_array",
     "read_manifest",
 ]
 
@@ -178,7 +177,7 @@ class Encoder:
         """
         if isinstance(image, str | os.PathLike):
             return load_image(image, self.manifest.image)
-        return resize_image(check_array(image), self.manifest.image)
+        return resize_image(_check_array(image), self.manifest.image)
 
     def run(self, batch: NDArray[np.uint8]) -> Encoding:
         """Run the network on ``(N, S, S, 3) uint8`` RGB, ready resized; N may be 0.
@@ -264,7 +263,7 @@ class Encoder:
         return f"Encoder.open({os.fspath(self.path)!r}, threads={self._threads})"
 
 
-def check_array(image: object) -> NDArray[np.uint8]:
+def _check_array(image: object) -> NDArray[np.uint8]:
     """Return an image given as an array, if it is ``(H, W, 3) uint8`` and not empty.
 
     Raises

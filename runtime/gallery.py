@@ -13,11 +13,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction, check_array
+from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
 from boost_edge.runtime.hits import Hit, QueryResult, make_hits
-from boost_edge.runtime.images import decode_image, read_bytes, resize_image
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import index_images
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
@@ -48,9 +47,7 @@ class Gallery:
         self._store = store
         self._encoder = encoder
         self._owns_encoder = owns
-        self._searcher = Searcher(
-            folder / GRAPH_NAME, exact_limit=exact_limit, threads=encoder.threads
-        )
+        self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
         # One database connection: threads take turns.
         self._turn = threading.RLock()
         self._closed = False
@@ -159,8 +156,7 @@ class Gallery:
         with writer_lock(self._folder), closing(Store.open(self._folder)) as store:
             store.remember_model(os.fspath(self._encoder.path))
             report = index_images(store, self._encoder, paths, labels=labels, progress=progress)
-            with store.snapshot():
-                self._searcher.prepare(store)
+            self._searcher.prepare(store)
         return report
 
     def query(
@@ -189,13 +185,7 @@ class Gallery:
         self._check_open()
         _check_k(k)
         started = time.perf_counter()
-        if isinstance(image, str | os.PathLike):
-            name = os.fspath(image)
-            pixels = decode_image(read_bytes(image), source=name)
-        else:
-            name = "<array>"
-            pixels = check_array(image)
-        pixels = resize_image(pixels, self._encoder.manifest.image)
+        pixels = self._encoder.load(image)
         decoded = time.perf_counter()
         encoding = self._encoder.run(pixels[None])
         predicted: dict[str, Prediction] = {}
@@ -205,7 +195,7 @@ class Gallery:
         hits = self._find(encoding.embeddings[0], k, min_score, predicted)
         searched = time.perf_counter()
         return QueryResult(
-            query=name,
+            query=os.fspath(image) if isinstance(image, str | os.PathLike) else "<array>",
             model=self.model_sha256,
             took_ms={
                 "decode": (decoded - started) * 1e3,

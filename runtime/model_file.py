@@ -119,12 +119,15 @@ def _start_session(data: bytes, source: str, *, threads: int, optimise: bool) ->
     if not optimise:
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         said = " ".join(str(error).split())
         raise ModelFileError(
             f"{source}: is not an ONNX model, or a damaged one: export it again ({said})"
         ) from error
+    # It keeps the file's bytes to start over with other providers, which never happens here.
+    session._model_bytes = None
+    return session
 
 
 def _check_graph(session: Any, manifest: Manifest, source: str) -> None:

@@ -71,14 +71,11 @@ class Searcher:
         The HNSW file, written and replaced as needed.
     exact_limit
         Up to so many rows search is exact.
-    threads
-        Threads that build the HNSW graph.
     """
 
-    def __init__(self, cache: Path, *, exact_limit: int, threads: int) -> None:
+    def __init__(self, cache: Path, *, exact_limit: int) -> None:
         self._cache = cache
         self._exact_limit = exact_limit
-        self._threads = threads
         self._generation = -1
         self._graph: Hnsw | None = None
         # How many rows are in the graph and have not changed since.
@@ -133,7 +130,6 @@ class Searcher:
         graph = Hnsw.build(
             store.keyed_chunks(),
             dimensions=binding.dimensions,
-            threads=self._threads,
             gallery=binding.gallery,
             generation=generation,
         )

@@ -94,8 +94,8 @@ def test_base_environment_has_no_torch(base_python: Path, tmp_path: Path) -> Non
     [
         "import usearch.index, onnxruntime",
         "import onnxruntime, usearch.index",
-        "import boost_edge.runtime.search, boost_edge.runtime.encoder",
-        "import boost_edge.runtime.encoder, boost_edge.runtime.search",
+        "import boost_edge.runtime.hnsw, boost_edge.runtime.encoder",
+        "import boost_edge.runtime.encoder, boost_edge.runtime.hnsw",
     ],
 )
 def test_both_import_orders_survive(base_python: Path, tmp_path: Path, order: str) -> None:

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from boost_edge.export.calibrate import (
     accuracy,
     expected_calibration_error,
-    fit_temperature,
     measure_quality,
-    softmax,
 )
 from boost_edge.export.fit import Rows
 from boost_edge.export.parts import NEVER_SEEN
+from boost_edge.export.temperature import calibrated_loss, fit_temperature, softmax
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.manifest import Attribute
 
@@ -72,6 +71,15 @@ def test_unknown_labels_do_not_count() -> None:
         expected_calibration_error(softmax(logits), codes)
     )
     assert fit_temperature(noise, np.full(50, -1)) == 1.0
+
+
+def test_calibrated_loss_ignores_sharpness() -> None:
+    """The calibrated loss is the plain one at the best temperature, however sharp the logits."""
+    logits, codes = draw(seed=3, rows=400, classes=4, temperature=1.0)
+    both = np.stack([codes, codes], axis=1)
+    best = cross_entropy(logits, codes, fit_temperature(logits, codes))
+    assert calibrated_loss([logits, 5 * logits], both) == pytest.approx(best, rel=1e-4)
+    assert calibrated_loss([logits, logits], np.full_like(both, -1)) == 0.0
 
 
 @settings(max_examples=25, deadline=None)

@@ -28,7 +28,6 @@ def build(matrix: NDArray[np.float32], keys: NDArray[np.int64], *, piece: int = 
     return Hnsw.build(
         [(keys[start : start + piece], matrix[start : start + piece]) for start in starts],
         dimensions=matrix.shape[1],
-        threads=1,
         gallery=GALLERY,
         generation=7,
     )
@@ -48,6 +47,18 @@ def test_what_is_saved_is_opened(tmp_path: Path) -> None:
         assert set(built.candidates(query, 5).tolist()) == set(expected.tolist())
         assert opened.candidates(query, 5).tolist() == built.candidates(query, 5).tolist()
     assert [each.name for each in tmp_path.iterdir()] == ["graph"]
+
+
+def test_every_vector_is_within_reach() -> None:
+    """Each vector is the first candidate for itself: none is lost while the graph is built."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(30, 128))
+    points = np.maximum(centres[random.integers(30, size=3000)], 0)
+    points += 0.5 * np.abs(random.normal(size=points.shape))
+    matrix = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    graph = build(matrix, np.arange(3000))
+    found = [graph.candidates(row, 1).tolist() for row in matrix]
+    assert found == [[number] for number in range(3000)]
 
 
 def test_a_key_is_held_once(tmp_path: Path) -> None:
@@ -111,7 +122,7 @@ def test_import_order_does_not_matter(order: tuple[str, str]) -> None:
         "import numpy as np\n"
         "from boost_edge.runtime.hnsw import Hnsw\n"
         "eye = [(np.arange(4), np.eye(4, dtype=np.float32))]\n"
-        "graph = Hnsw.build(eye, dimensions=4, threads=2, gallery='a', generation=1)\n"
+        "graph = Hnsw.build(eye, dimensions=4, gallery='a', generation=1)\n"
         "print(graph.candidates(np.eye(4, dtype=np.float32)[2], 1))\n"
     )
     command = [sys.executable, "-c", script]

@@ -8,12 +8,13 @@ from contextlib import closing
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boost_edge.runtime.prefetch import batched, decoders, prefetch
 
 
+@settings(deadline=None)
 @given(items=st.lists(st.integers()), workers=st.integers(1, 4), ahead=st.integers(1, 9))
 def test_prefetch_is_map(items: list[int], workers: int, ahead: int) -> None:
     """Results come in the order of the items, each once."""
@@ -21,6 +22,7 @@ def test_prefetch_is_map(items: list[int], workers: int, ahead: int) -> None:
     assert list(found) == [item * 2 for item in items]
 
 
+@settings(deadline=None)
 @given(items=st.lists(st.integers()), size=st.integers(1, 9))
 def test_batches_are_the_items_cut_up(items: list[int], size: int) -> None:
     """Batches put together are the items; all but the last are full."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -45,6 +45,7 @@ def tables(draw: st.DrawFn) -> tuple[list[int], Matrix, Matrix]:
     return list(ids), np.array(rows, np.float32).reshape(len(rows), width), query
 
 
+@settings(deadline=None)
 @given(table=tables(), k=st.integers(1, 50))
 def test_top_is_the_naive_sort(table: tuple[list[int], Matrix, Matrix], k: int) -> None:
     """The best k by score, ties by id, whatever the order and number of rows."""
@@ -54,6 +55,7 @@ def test_top_is_the_naive_sort(table: tuple[list[int], Matrix, Matrix], k: int) 
     )
 
 
+@settings(deadline=None)
 @given(table=tables(), k=st.integers(1, 50), piece=st.integers(1, 7))
 def test_scan_is_top_in_pieces(table: tuple[list[int], Matrix, Matrix], k: int, piece: int) -> None:
     """Rows that come in pieces give what they give at once."""
@@ -64,6 +66,7 @@ def test_scan_is_top_in_pieces(table: tuple[list[int], Matrix, Matrix], k: int, 
     assert as_pairs(scan(pieces, query, k)) == as_pairs(top(keys, matrix, query, k))
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(2, 70), width=st.integers(1, 600))
 def test_equal_vectors_have_equal_scores(seed: int, rows: int, width: int) -> None:
     """Where a row stands in the matrix does not change its score by a single bit."""
@@ -124,7 +127,7 @@ def make_store(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[Matr
 
 def searcher(folder: Path, *, exact_limit: int) -> Searcher:
     """Return a searcher that keeps its graph in a folder."""
-    return Searcher(folder / GRAPH_NAME, exact_limit=exact_limit, threads=2)
+    return Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
 
 
 def recall(found: Scored, matrix: Matrix, query: Matrix, k: int) -> float:
@@ -277,7 +280,7 @@ def test_a_graph_of_another_gallery_is_not_used(
     path = tmp_path / GRAPH_NAME
     other = [(np.arange(1, 11), matrix[:10])]
     for gallery, generation in (("f" * 32, 1), (store.binding.gallery, 99)):
-        graph = Hnsw.build(other, dimensions=16, threads=1, gallery=gallery, generation=generation)
+        graph = Hnsw.build(other, dimensions=16, gallery=gallery, generation=generation)
         graph.save(path)
         found = searcher(tmp_path, exact_limit=100).find(store, matrix[500], 10)
         assert recall(found, matrix, matrix[500], 10) >= 0.9
@@ -292,5 +295,5 @@ def test_a_graph_that_cannot_be_kept_still_serves(
     """Where the cache cannot be written, search works all the same."""
     matrix = clustered(600, 16)
     store = make_store(matrix)
-    nowhere = Searcher(tmp_path / "absent" / GRAPH_NAME, exact_limit=100, threads=1)
+    nowhere = Searcher(tmp_path / "absent" / GRAPH_NAME, exact_limit=100)
     assert recall(nowhere.find(store, matrix[0], 10), matrix, matrix[0], 10) >= 0.9

@@ -90,7 +90,7 @@ rows = st.builds(
 vectors = st.lists(st.floats(width=32, allow_nan=False), min_size=WIDTH, max_size=WIDTH)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(row=rows, values=vectors)
 def test_what_is_committed_is_read_back(store: Store, row: ImageRow, values: list[float]) -> None:
     """Any row comes back as it was, to the last bit, whatever bytes its path is made of."""
