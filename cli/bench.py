@@ -11,7 +11,7 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import images_option, json_option, names
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import print_json, printable, table, wrapped
+from boost_edge.cli.render import print_json, table, wrapped
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS, RESIZE_POLICIES
 
@@ -232,12 +232,13 @@ def _check_choice(given: Sequence[str], known: Sequence[str], option: str) -> No
 def _finish(result: dict[str, Any], out: Path | None, json: bool, text: list[str]) -> int:
     from boost_edge.bench.results import write_result
 
-    if out is not None:
-        write_result(out, result)
     if json:
         print_json(result)
     else:
         click.echo("\n".join(text))
+    # Last: a file that cannot be written must not cost the result of hours.
+    if out is not None:
+        write_result(out, result)
     return ExitCode.FINE
 
 
@@ -261,7 +262,7 @@ def _quality_text(result: dict[str, Any]) -> list[str]:
         for row in result["rows"]
     ]
     header = ["resize", "recipe", "readout", "D", "mAP@10", "std", "gain", "95% of the difference"]
-    return [title, "", *table(header, rows, right=(3, 4, 5, 6))]
+    return [*wrapped(title, indent=""), "", *table(header, rows, right=(3, 4, 5, 6))]
 
 
 def _agreement_text(result: dict[str, Any]) -> list[str]:
@@ -281,4 +282,4 @@ def _agreement_text(result: dict[str, Any]) -> list[str]:
         for row in result["rows"]
     ]
     header = ["readout", "D", "images", "agreement", "95%", "chance"]
-    return [title, "", *table(header, rows, right=(1, 2, 3, 5))]
+    return [*wrapped(title, indent=""), "", *table(header, rows, right=(1, 2, 3, 5))]

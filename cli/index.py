@@ -59,8 +59,9 @@ def command(
 ) -> int:
     """Add the images under each PATH (a folder or a file) to a gallery.
 
-    A new gallery is made with --model, or with the model that is shipped with boost-edge. Images that are already there and unchanged are not encoded again. Files that cannot be read
-    are skipped, named, and the exit code is 3.
+    A new gallery is made with --model, or with the model that is shipped with boost-edge. Images
+    that are already there and unchanged are not encoded again. Files that cannot be read are
+    skipped and named, and the exit code is 3.
 
     \b
     Example:

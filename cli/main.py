@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from typing import TextIO
 
 import click
 from click.shell_completion import shell_complete
@@ -75,15 +76,13 @@ def main() -> None:
     """Run the command line of this process; the entry point of ``boost-edge``."""
     # OpenCV prints its own lines about damaged files, which are reported in ours.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    if isinstance(sys.stdout, TextIOWrapper):
-        # A file name that the terminal's encoding lacks is no reason to fail.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    if asked := os.environ.get(_COMPLETION):
-        code = shell_complete(cli, {}, "boost-edge", _COMPLETION, asked)
-    else:
-        code = run(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        _let_go(stream)
+    _escape_what_it_lacks(sys.stdout)
+    asked = os.environ.get(_COMPLETION)
+    code: int = (
+        shell_complete(cli, {}, "boost-edge", _COMPLETION, asked) if asked else run(sys.argv[1:])
+    )
+    _let_go(sys.stdout)
+    _let_go(sys.stderr)
     sys.exit(code)
 
 
@@ -129,10 +128,18 @@ def _unforeseen(error: Exception) -> str:
     )
 
 
-def _let_go(stream: TextIOWrapper | None) -> None:
+def _escape_what_it_lacks(stream: TextIO) -> None:
+    """Let a stream escape letters that its encoding lacks: no reason for a command to fail."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go(stream: TextIO) -> None:
     """Drop what a stream cannot write any more, or Python would complain of it at its exit."""
+    if not stream:
+        # The process was started with this stream closed.
+        return
     try:
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ __all__ = ["Bars", "show_step"]
 
 def show_step(step: str) -> None:
     """Name a step of work that cannot be counted as it begins."""
-    if click.get_text_stream("stderr").isatty():
+    if sys.stderr and sys.stderr.isatty():
         click.echo(f"{step} ...", err=True)
 
 

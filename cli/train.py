@@ -117,9 +117,9 @@ def command(
 ) -> int:
     """Train a boost head on the label table LABELS.
 
-    The table (CSV, JSONL or Parquet) has one row per image: its file name in the column file_name (or id, as in the
-    Kaggle fashion set, or --image-column) and its labels. Blank cells are unknown and left out.
-    An interrupted training goes on when the same command is run again.
+    The table (CSV, JSONL or Parquet) has one row per image: its file name in the column file_name
+    (or id, as in the Kaggle fashion set, or --image-column) and its labels. Blank cells are unknown
+    and left out. An interrupted training goes on when the same command is run again.
 
     \b
     Example:

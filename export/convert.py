@@ -170,4 +170,5 @@ def _save(model: onnx.ModelProto, manifest: Manifest, path: Path) -> None:
         node.doc_string = ""
     onnx.helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
     onnx.save_model(model, os.fspath(path))
-    onnx.checker.check_model(os.fspath(path), full_check=True)
+    # The bytes, not the path: the checker refuses names that are no UTF-8.
+    onnx.checker.check_model(path.read_bytes(), full_check=True)

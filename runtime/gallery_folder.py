@@ -150,7 +150,7 @@ def _check_model(
         if not Path(binding.model_path).exists():
             raise GalleryError(
                 f"{folder}: its model {binding.model_sha256[:_PREFIX]} is no longer at "
-                f"{binding.model_path}: say where the model file is"
+                f"{binding.model_path}: say where the model file is (--model FILE)"
             )
         opened = Encoder.open(binding.model_path, threads=threads)
     if (opened.sha256, opened.dimensions) != (binding.model_sha256, binding.dimensions):
