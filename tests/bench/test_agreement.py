@@ -1,0 +1,96 @@
+"""How often a gallery's hits share a label with the query, measured the way a user goes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from boost_edge.bench.agreement import measure_agreement
+from boost_edge.export.convert import export_model
+from boost_edge.export.recipes import RECIPES
+from boost_edge.export.run import read_run
+from boost_edge.export.train import TrainSettings, train
+from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.gallery import Gallery
+
+
+@pytest.fixture(scope="module")
+def indexed(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a run and two galleries of the drawn catalogue: raw, attributes."""
+    folder = tmp_path_factory.mktemp("agreement")
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=folder / "run",
+        settings=TrainSettings(
+            backbone="pca",
+            image_size=16,
+            limit=40,
+            recipe=dataclasses.replace(RECIPES["boost"], width=32, epochs=6),
+        ),
+        cache=folder / "cache",
+    )
+    for readout in ("raw", "attributes"):
+        export_model(folder / "run", folder / f"{readout}.onnx", readout=readout)
+        with (
+            Encoder.open(folder / f"{readout}.onnx") as encoder,
+            Gallery.open(folder / readout, encoder) as gallery,
+        ):
+            gallery.index([catalogue / "images"])
+    return folder
+
+
+def test_agreement_is_what_a_loop_counts(indexed: Path, catalogue: Path) -> None:
+    """The share is that of a loop over the queries' hits, judged by the label table."""
+    result = measure_agreement(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        galleries=[indexed / "raw", indexed / "attributes"],
+        attribute="type",
+        run=indexed / "run",
+        queries=30,
+    )
+    with (catalogue / "labels.csv").open(encoding="utf-8") as file:
+        types = {row["file_name"]: row["type"] for row in csv.DictReader(file)}
+    parts = read_run(indexed / "run").parts
+    fitted = set(parts["train"]) | set(parts["val"])
+    open_names = sorted(set(types) - fitted)
+    assert len(open_names) == 40
+    for row in result["rows"]:
+        assert row["images"] == 80
+        assert row["interval"][0] <= row["agreement"] <= row["interval"][1]
+    # With every open image as a query, the order in which they are drawn does not matter.
+    whole = measure_agreement(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        galleries=[indexed / "attributes"],
+        attribute="type",
+        run=indexed / "run",
+        queries=40,
+    )
+    shares: list[float] = []
+    with Gallery.open(indexed / "attributes") as gallery:
+        for name in open_names:
+            hits = gallery.query(catalogue / "images" / name, k=11)
+            others = [types[Path(hit.path).name] for hit in hits if Path(hit.path).name != name]
+            shares.append(sum(other == types[name] for other in others[:10]) / 10)
+    assert whole["rows"][0]["agreement"] == pytest.approx(sum(shares) / len(shares))
+    counts = [sum(other == types[name] for other in types.values()) / 80 for name in open_names]
+    assert whole["rows"][0]["chance"] == pytest.approx(sum(counts) / len(counts))
+
+
+def test_too_many_queries_are_refused(indexed: Path, catalogue: Path) -> None:
+    """More queries than there are images outside the training are refused with the number."""
+    with pytest.raises(UsageError, match="only 40 labelled images"):
+        measure_agreement(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            galleries=[indexed / "raw"],
+            attribute="type",
+            run=indexed / "run",
+            queries=41,
+        )
