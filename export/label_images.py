@@ -66,7 +66,7 @@ def locate_images(table: Table, *, images: Path, image_column: str | None) -> Lo
     if not any(files):
         raise LabelTableError(
             f"{table.path}: none of its {len(table)} images is in {images} (the first is "
-            f"{names[0]!r}): check the folder, and the column that names the images"
+            f"{names[0]!r}): check the folder and --image-column"
         )
     return Located(column=column, names=names, files=tuple(files))
 

@@ -182,7 +182,10 @@ def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
 
 def sample_paths(folder: Path) -> list[Path]:
     """Return the sample images of a run, in a fixed order."""
-    return sorted((folder / SAMPLES_FOLDER).iterdir())
+    samples = folder / SAMPLES_FOLDER
+    if not samples.is_dir():
+        raise RunError(f"{samples}: missing: train again")
+    return sorted(samples.iterdir())
 
 
 def _check_file(path: Path, digest: str) -> None:

@@ -1,0 +1,254 @@
+"""``boost-edge index``: what it counts, what it skips, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from boost_edge.cli.model import shipped_model
+from boost_edge.runtime import gallery as gallery_module
+from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.gallery import gallery_stats
+from boost_edge.runtime.indexing import index_images
+from boost_edge.runtime.store import Store
+
+Call = Callable[..., CompletedProcess[str]]
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def photos(catalogue: Path, tmp_path: Path) -> Path:
+    """Return a folder of four images, two of them with equal bytes."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        shutil.copy(catalogue / "images" / f"0000{number}.jpg", folder)
+    shutil.copy(folder / "00000.jpg", folder / "copy.jpg")
+    return folder
+
+
+def test_index_twice(
+    photos: Path, shop: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default gallery is made in the working folder; the second time nothing is new."""
+    monkeypatch.chdir(tmp_path)
+    first = call("index", photos.name, "--model", shop / "model.onnx")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.startswith(".boost-edge: 4 added, 1 of them copies; 4 images in all (")
+    again = call("index", photos.name)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith(".boost-edge: 0 added, 4 unchanged; 4 images in all (")
+
+
+def test_a_new_gallery_takes_the_shipped_model(
+    photos: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --model a new gallery is made with the model that comes with the package."""
+    monkeypatch.chdir(tmp_path)
+    assert call("index", photos.name).returncode == 0
+    assert gallery_stats(".boost-edge").model_path == str(shipped_model())
+    assert call("query", photos / "00001.jpg", "-k", 1).stdout.endswith("  all\n")
+
+
+def test_a_build_without_a_model_says_so(
+    photos: Path, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no model is shipped, one has to be named, and no gallery is made."""
+
+    def elsewhere(_: str) -> Path:
+        return tmp_path
+
+    monkeypatch.setattr("boost_edge.cli.model.files", elsewhere)
+    monkeypatch.chdir(tmp_path)
+    assert refused(2, "index", photos.name).endswith("name one with --model FILE")
+    assert not (tmp_path / ".boost-edge").exists()
+
+
+def test_index_one_file(photos: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """A file can be named as well as a folder, and is counted once."""
+    given = [photos / "00001.jpg", photos / ".." / "photos" / "00001.jpg"]
+    done = call("index", *given, "--model", shop / "model.onnx", "--gallery", tmp_path / "g")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 added; 1 images in all" in done.stdout
+
+
+def test_json_is_the_report(photos: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """The JSON holds gallery, number of images and every count; skipped files say why."""
+    (photos / "bad\nname.jpg").write_text("no image")
+    done = call(
+        "index", photos, "--model", shop / "model.onnx", "--gallery", tmp_path / "g",
+        "--threads", 1, "--json",
+    )  # fmt: skip
+    assert done.returncode == 3
+    said = json.loads(done.stdout)
+    assert set(said) == {
+        "gallery", "images", "added", "changed", "renamed", "unchanged", "duplicates", "labelled",
+        "skipped", "seconds",
+    }  # fmt: skip
+    assert (said["gallery"], said["images"], said["added"]) == (str(tmp_path / "g"), 4, 4)
+    [skipped] = said["skipped"]
+    assert set(skipped) == {"path", "reason", "detail"}
+    assert skipped["path"] == str(photos / "bad\nname.jpg")
+    assert rf"{photos}/bad\nname.jpg: " in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_names_of_every_kind(photos: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """Spaces, newlines, other scripts and bytes that are no UTF-8 are all indexed and found."""
+    names = [b"two  spaces.jpg", b"new\nline.jpg", "日本.jpg".encode(), b"caf\xe9.jpg"]
+    for name in names:
+        shutil.copy(photos / "00002.jpg", os.fsdecode(os.fsencode(photos) + b"/" + name))
+    done = call(
+        "index", photos, "--model", shop / "model.onnx", "--gallery", tmp_path / "g\udcff\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(rf"{tmp_path}/g\udcff\n: 8 added, 5 of them copies; ")
+    for name in names:
+        image = os.fsdecode(os.fsencode(photos) + b"/" + name)
+        found = call("query", image, "--gallery", tmp_path / "g\udcff\n", "--format", "json")
+        said = json.loads(found.stdout)
+        assert said["query"] == image
+        assert image in [hit["path"] for hit in said["hits"][:5]]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_labels_are_stored(
+    suffix: str, photos: Path, shop: Path, catalogue: Path, call: Call, tmp_path: Path
+) -> None:
+    """Labels of a table stand beside what is predicted; rows without an image are a warning."""
+    table = tmp_path / f"labels{suffix}"
+    cells = [("00000.jpg", "red"), ("copy.jpg", "NA"), ("gone.jpg", "blue")]
+    lines = (
+        ["picture,colour", *(f"{name},{colour}" for name, colour in cells)]
+        if suffix == ".csv"
+        else [json.dumps({"picture": name, "colour": colour}) for name, colour in cells]
+    )
+    table.write_text("\n".join(lines))
+    gallery = tmp_path / "g"
+    done = call(
+        "index", photos, "--model", shop / "model.onnx", "--gallery", gallery, "--labels", table,
+        "--image-column", "picture",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr == (f"boost-edge: 1 rows of {table} have no image, the first is gone.jpg\n")
+    assert "4 added, 1 of them copies, 2 labelled; 4 images" in done.stdout
+    image = catalogue / "images" / "00000.jpg"
+    found = json.loads(call("query", image, "--gallery", gallery, "--format", "json").stdout)
+    assert {Path(hit["path"]).name: hit["labels"] for hit in found["hits"]} == {
+        "00000.jpg": {"colour": "red"},
+        "copy.jpg": {},
+        "00001.jpg": {},
+        "00002.jpg": {},
+    }
+
+
+def test_the_catalogue_s_own_labels(
+    catalogue: Path, shop: Path, call: Call, tmp_path: Path
+) -> None:
+    """The table that a model was trained on can be stored as it is."""
+    done = call(
+        "index", catalogue / "images", "--model", shop / "model.onnx", "--gallery", tmp_path / "g",
+        "--labels", catalogue / "labels.csv", "--json",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["labelled"] == 80
+
+
+def test_labels_that_cannot_be_used(
+    photos: Path, shop: Path, refused: Refused, tmp_path: Path
+) -> None:
+    """A bad table, or no folder to look its names up in, is refused before a gallery is made."""
+    table, gallery = tmp_path / "labels.csv", tmp_path / "g"
+    table.write_text("picture,colour\n00000.jpg,red\n")
+    new = ("--model", shop / "model.onnx", "--gallery", gallery, "--labels", table)
+    assert "--image-column" in refused(2, "index", photos, *new)
+    assert "exactly one folder" in refused(2, "index", photos / "00000.jpg", *new)
+    table.unlink()
+    assert refused(2, "index", photos, *new).startswith(f"{table}: there is no such file")
+    assert not gallery.exists()
+
+
+def test_nothing_is_made_for_a_missing_path(shop: Path, call: Call, tmp_path: Path) -> None:
+    """A path that does not exist is wrong usage, and leaves no empty gallery behind."""
+    new = ("--model", shop / "model.onnx", "--gallery", tmp_path / "g")
+    done = call("index", tmp_path / "gone", *new)
+    assert done.returncode == 2
+    assert "gone' does not exist" in done.stderr
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_damaged_model(photos: Path, shop: Path, refused: Refused, tmp_path: Path) -> None:
+    """A model that is cut short is an integrity error, and leaves no empty gallery behind."""
+    model = tmp_path / "model.onnx"
+    model.write_bytes((shop / "model.onnx").read_bytes()[:5000])
+    line = refused(4, "index", photos, "--model", model, "--gallery", tmp_path / "g")
+    assert line.startswith(f"{model}: is not an ONNX model, or a damaged one")
+    assert not (tmp_path / "g").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("gone.onnx", "does not exist"), ("", "is a directory")]
+)
+def test_a_model_that_is_no_file(
+    name: str, said: str, photos: Path, call: Call, tmp_path: Path
+) -> None:
+    """A missing model, or a folder in its place, is wrong usage."""
+    done = call("index", photos, "--model", tmp_path / name, "--gallery", tmp_path / "g")
+    assert done.returncode == 2
+    assert "Invalid value for '--model'" in done.stderr
+    assert said in done.stderr
+
+
+def test_another_model_is_refused(
+    photos: Path, shop: Path, refused: Refused, call: Call, tmp_path: Path
+) -> None:
+    """A gallery takes the model that it was made with and no other."""
+    other, gallery = tmp_path / "other.onnx", tmp_path / "g"
+    assert call("export", shop / "run", "--out", other, "--readout", "raw").returncode == 0
+    assert call("index", photos, "--model", other, "--gallery", gallery).returncode == 0
+    line = refused(4, "index", photos, "--model", shop / "model.onnx", "--gallery", gallery)
+    assert line.startswith(f"{gallery}: was made with the model ")
+    assert f"{shop / 'model.onnx'} is the model " in line
+    query = ("query", photos / "00000.jpg", "--gallery", gallery)
+    assert refused(4, *query, "--model", shop / "model.onnx") == line
+    other.unlink()
+    assert "--model FILE" in refused(1, *query)
+
+
+def test_a_folder_of_something_else_is_no_gallery(
+    photos: Path, shop: Path, refused: Refused
+) -> None:
+    """A folder that holds other files is not turned into a gallery; nor is a file."""
+    new = ("index", photos, "--model", shop / "model.onnx", "--gallery")
+    assert "is not a gallery" in refused(2, *new, photos)
+    assert "a gallery is a folder" in refused(2, *new, photos / "00000.jpg")
+
+
+def test_an_interrupted_index_keeps_what_it_did(
+    photos: Path,
+    shop: Path,
+    call: Call,
+    refused: Refused,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C is 130 and one line; the same command goes on from what was done."""
+    gallery = tmp_path / "g"
+    command = ("index", photos, "--model", shop / "model.onnx", "--gallery", gallery)
+
+    def interrupt(store: Store, encoder: Encoder, *_: object, **__: object) -> None:
+        index_images(store, encoder, [photos / "00000.jpg"])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gallery_module, "index_images", interrupt)
+        line = refused(130, *command)
+    assert line == "interrupted: what was done is kept, the same command goes on from there"
+    assert gallery_stats(gallery).images == 1
+    assert "3 added, 1 of them copies, 1 unchanged; 4 images" in call(*command).stdout

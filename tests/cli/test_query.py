@@ -1,0 +1,293 @@
+"""``boost-edge query``: five formats, and images and galleries that cannot be used."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+Call = Callable[..., CompletedProcess[str]]
+Refused = Callable[..., str]
+
+ATTRIBUTES = {"type", "colour", "pattern", "sleeve", "background"}
+# Elements of HTML that have no end tag.
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+@pytest.fixture
+def image(catalogue: Path) -> Path:
+    """Return an image that is in the gallery."""
+    return catalogue / "images" / "00000.jpg"
+
+
+def test_json_is_as_the_design_prints_it(image: Path, shop: Path, call: Call) -> None:
+    """One object: query, model, milliseconds, predicted attributes, hits with what agrees."""
+    done = call("query", image, "--gallery", shop / "gallery", "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert list(said) == ["query", "model", "took_ms", "attributes", "hits"]
+    assert said["query"] == str(image)
+    assert len(said["model"]) == 64
+    assert set(said["took_ms"]) == {"decode", "encode", "search"}
+    assert set(said["attributes"]) == ATTRIBUTES
+    assert all(set(each) == {"value", "p"} for each in said["attributes"].values())
+    assert [hit["rank"] for hit in said["hits"]] == list(range(1, 11))
+    best = said["hits"][0]
+    assert set(best) == {"rank", "id", "path", "score", "attributes", "labels", "agrees"}
+    assert best["path"] == str(image)
+    assert best["score"] == pytest.approx(1.0, abs=1e-5)
+    assert set(best["attributes"]) == set(best["agrees"]) == ATTRIBUTES
+    for hit in said["hits"]:
+        same = [
+            name
+            for name, each in said["attributes"].items()
+            if hit["attributes"][name] == each["value"]
+        ]
+        assert hit["agrees"] == same
+
+
+def test_jsonl_is_one_object_a_line(image: Path, shop: Path, catalogue: Path, call: Call) -> None:
+    """Two images are two lines, in the order given, each as ``json`` has them in a list."""
+    other = catalogue / "images" / "00001.jpg"
+    search = ("query", image, other, "--gallery", shop / "gallery", "-k", 2)
+    lines = call(*search, "--format", "jsonl").stdout.splitlines()
+    objects = [json.loads(line) for line in lines]
+    assert [each["query"] for each in objects] == [str(image), str(other)]
+    listed = json.loads(call(*search, "--format", "json").stdout)
+    assert [each["hits"] for each in listed] == [each["hits"] for each in objects]
+
+
+def test_csv_can_be_read_back(shop: Path, catalogue: Path, call: Call, tmp_path: Path) -> None:
+    """A row per hit, with names that hold commas, quotes, newlines and undecodable bytes."""
+    odd = os.fsdecode(os.fsencode(tmp_path) + b'/a,"b"\n\xff.jpg')
+    shutil.copy(catalogue / "images" / "00000.jpg", odd)
+    done = call("query", odd, "--gallery", shop / "gallery", "-k", 3, "--format", "csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(done.stdout, newline="")))
+    assert list(rows[0]) == [
+        "query", "rank", "score", "id", "path", "agrees",
+        "type", "colour", "pattern", "sleeve", "background",
+    ]  # fmt: skip
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    assert {row["query"] for row in rows} == {f'{tmp_path}/a,"b"\n\\udcff.jpg'}
+    assert rows[0]["path"] == str(catalogue / "images" / "00000.jpg")
+    assert set(rows[0]["agrees"].split()) == ATTRIBUTES
+
+
+class Page(HTMLParser):
+    """Checks that every element ends where it should, and collects what it refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.pictures = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Open an element, and note its links."""
+        if tag not in VOID:
+            self.open.append(tag)
+        self.pictures += tag == "img"
+        self.links += [value or "" for name, value in attrs if name in {"src", "href", "srcset"}]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the element that was opened last."""
+        assert self.open.pop() == tag
+
+
+def test_html_stands_alone(image: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """The page is well-formed, names are escaped, and it needs no file and no network."""
+    odd = tmp_path / "<b>&\udcff.jpg"
+    shutil.copy(image, odd)
+    done = call("query", odd, "--gallery", shop / "gallery", "-k", 3, "--format", "html")
+    assert (done.returncode, done.stderr) == (0, "")
+    page = Page()
+    page.feed(done.stdout)
+    page.close()
+    assert page.open == []
+    assert page.pictures == 4
+    assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
+    assert "http:" not in done.stdout
+    assert "https:" not in done.stdout
+    assert "url(" not in done.stdout
+    assert "<b>" not in done.stdout
+    assert r"&lt;b&gt;&amp;\udcff.jpg" in done.stdout
+
+
+def test_table_fits_a_terminal(
+    image: Path, shop: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 80 columns no line is longer: paths are cut at their beginning, names never."""
+    monkeypatch.setenv("COLUMNS", "80")
+    done = call("query", image, "--gallery", shop / "gallery")
+    lines = done.stdout.splitlines()
+    # The path of the query itself is given whole: a terminal wraps it.
+    assert max(len(line) for line in lines[1:]) <= 80
+    header = next(line for line in lines if line.startswith("rank"))
+    assert header.split() == ["rank", "score", "path", "agrees", "with", "the", "query", "in"]
+    rows = lines[lines.index(header) + 1 :]
+    assert len(rows) == 10
+    assert rows[0].split()[:2] == ["1", "1.000"]
+    assert rows[0].endswith("00000.jpg  all")
+    assert all(".jpg  " in row for row in rows)
+
+
+def test_table_names_paths_from_the_working_folder(
+    shop: Path, catalogue: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative paths work for images and gallery, and hits below the working folder are short."""
+    monkeypatch.chdir(catalogue)
+    gallery = os.path.relpath(shop / "gallery")
+    done = call("query", "images/00000.jpg", "--gallery", gallery, "-k", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("images/00000.jpg\n  decode ")
+    assert done.stdout.endswith("   1  1.000  images/00000.jpg  all\n")
+
+
+def test_raw_readout_has_no_attributes(
+    shop: Path, catalogue: Path, call: Call, tmp_path: Path
+) -> None:
+    """Without a head there is nothing to predict, and the table does without that column."""
+    model, gallery = tmp_path / "raw.onnx", tmp_path / "g"
+    assert call("export", shop / "run", "--out", model, "--readout", "raw").returncode == 0
+    images = catalogue / "images"
+    assert call("index", images, "--model", model, "--gallery", gallery).returncode == 0
+    search = ("query", images / "00000.jpg", "--gallery", gallery, "-k", 2)
+    table = call(*search).stdout.splitlines()
+    assert table[3].split() == ["rank", "score", "path"]
+    said = json.loads(call(*search, "--format", "json").stdout)
+    assert said["attributes"] == {}
+    assert [hit["agrees"] for hit in said["hits"]] == [[], []]
+
+
+def test_more_hits_than_images(image: Path, shop: Path, call: Call) -> None:
+    """A k larger than the gallery gives every image once."""
+    done = call("query", image, "--gallery", shop / "gallery", "-k", 1000, "--format", "json")
+    hits = json.loads(done.stdout)["hits"]
+    assert len({hit["path"] for hit in hits}) == len(hits) == 80
+
+
+def test_min_score(image: Path, shop: Path, call: Call) -> None:
+    """Hits below the score are left out; none left is fine, and said."""
+    search = ("query", image, "--gallery", shop / "gallery", "-k", 80)
+    scores = [hit["score"] for hit in json.loads(call(*search, "--format", "json").stdout)["hits"]]
+    bound = scores[5]
+    kept = json.loads(call(*search, "--min-score", bound, "--format", "json").stdout)["hits"]
+    assert [hit["score"] for hit in kept] == [score for score in scores if score >= bound]
+    other = call(*search, "--min-score", 0.9999999, "--threads", 1)
+    assert other.returncode == 0
+    assert call("query", image, "--gallery", shop / "gallery", "--min-score", 2).returncode == 2
+
+
+def test_no_hits_is_fine(image: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """An empty gallery answers with no hits."""
+    empty, gallery = tmp_path / "empty", tmp_path / "g"
+    empty.mkdir()
+    made = call("index", empty, "--model", shop / "model.onnx", "--gallery", gallery)
+    assert "0 added; 0 images in all" in made.stdout
+    done = call("query", image, "--gallery", gallery)
+    assert done.returncode == 0
+    assert done.stdout.endswith("\n\nno hits\n")
+    said = call("query", image, "--gallery", gallery, "--format", "csv").stdout
+    assert said.count("\n") == 1
+    assert "No hits" in call("query", image, "--gallery", gallery, "--format", "html").stdout
+
+
+def test_one_thread_finds_the_same(image: Path, shop: Path, call: Call) -> None:
+    """``--threads 1`` and ``--model`` with the gallery's own model change nothing."""
+    search = ("query", image, "--gallery", shop / "gallery", "--format", "json")
+    wanted = [hit["path"] for hit in json.loads(call(*search).stdout)["hits"]]
+    done = call(*search, "--threads", 1, "--model", shop / "model.onnx")
+    assert [hit["path"] for hit in json.loads(done.stdout)["hits"]] == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gone.jpg", "there is no such file"),
+        ("", "it is a folder, not a file"),
+        ("text.jpg", "it is not an image in a supported format"),
+        ("cut.jpg", ""),
+    ],
+)
+def test_an_image_that_cannot_be_read(
+    name: str, said: str, image: Path, shop: Path, refused: Refused, tmp_path: Path
+) -> None:
+    """The only query image failing is exit 1, with one line that names it."""
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "cut.jpg").write_bytes(image.read_bytes()[:400])
+    line = refused(1, "query", tmp_path / name, "--gallery", shop / "gallery")
+    assert line.startswith(f"{tmp_path / name}: ")
+    assert said in line
+
+
+def test_an_unreadable_image_among_others(
+    image: Path, shop: Path, call: Call, tmp_path: Path
+) -> None:
+    """The others are answered, the JSON has an error in its place, and the exit code is 3."""
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no image")
+    search = ("query", bad, image, "--gallery", shop / "gallery", "-k", 1)
+    done = call(*search, "--format", "json")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"boost-edge: skipped {bad}: ")
+    assert done.stderr.count("\n") == 1
+    error, answer = json.loads(done.stdout)
+    assert error["query"] == str(bad)
+    assert set(error["error"]) == {"reason", "detail"}
+    assert answer["query"] == str(image)
+    for style in ("table", "jsonl", "csv", "html"):
+        assert call(*search, "--format", style).returncode == 3
+
+
+def test_all_images_unreadable(shop: Path, call: Call, tmp_path: Path) -> None:
+    """Where nothing could be answered, every image is named in order, and the exit code is 1."""
+    done = call("query", tmp_path / "a", tmp_path / "b", "--gallery", shop / "gallery")
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"boost-edge: skipped {tmp_path / 'a'}: ")
+    assert second.startswith(f"boost-edge: {tmp_path / 'b'}: ")
+
+
+def test_a_folder_that_is_no_gallery(
+    image: Path, catalogue: Path, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No gallery in the working folder, a missing one, and other things are told apart."""
+    monkeypatch.chdir(tmp_path)
+    assert refused(2, "query", image).startswith(".boost-edge: there is no gallery here")
+    assert "there is no gallery here" in refused(2, "query", image, "--gallery", "gone")
+    assert "is not a gallery" in refused(2, "query", image, "--gallery", catalogue)
+    assert "a gallery is a folder" in refused(2, "query", image, "--gallery", image)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database"])
+def test_a_damaged_gallery(
+    content: bytes, image: Path, shop: Path, refused: Refused, tmp_path: Path
+) -> None:
+    """A database that is empty or something else is an integrity error."""
+    gallery = tmp_path / "g"
+    shutil.copytree(shop / "gallery", gallery)
+    (gallery / "gallery.sqlite").write_bytes(content)
+    line = refused(4, "query", image, "--gallery", gallery)
+    assert line.startswith(f"{gallery / 'gallery.sqlite'}: is damaged")
+
+
+def test_a_gallery_can_be_moved(
+    image: Path, shop: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gallery answers from any folder it is moved to, and from any working folder."""
+    shutil.copytree(shop / "gallery", tmp_path / "moved gallery")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    done = call("query", image, "--gallery", "../moved gallery", "-k", 1, "--format", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["hits"][0]["path"] == str(image)

@@ -1,0 +1,300 @@
+"""``boost-edge train``: what it prints, and every table that it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+import torch
+
+from boost_edge.export import train as train_module
+
+Call = Callable[..., CompletedProcess[str]]
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def rows(catalogue: Path) -> list[dict[str, str]]:
+    """Return the rows of the catalogue's label table."""
+    with (catalogue / "labels.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
+    """Write rows as a CSV file and return its path."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_json_says_what_was_trained(
+    catalogue: Path, call: Call, quick: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The JSON names run, backbone, images and quality; nothing else is on stdout."""
+    out = tmp_path / "run"
+    done = call(
+        "train", catalogue / "labels.csv", "--images", catalogue / "images", "--out", out, *quick,
+        "--attributes", "type, colour", "--limit", 40, "--seed", 3, "--recipe", "boost",
+        "--resize", "letterbox", "--readout", "hidden", "--json",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert set(said) == {
+        "run", "backbone", "taps", "features", "readout", "images", "epochs", "quality",
+        "missing", "skipped",
+    }  # fmt: skip
+    assert said["run"] == str(out)
+    assert (said["backbone"], said["readout"]) == ("pca", "hidden")
+    assert said["images"]["train"] + said["images"]["val"] == 40
+    assert set(said["quality"]) == {"type", "colour"}
+    assert (said["missing"], said["skipped"]) == ([], [])
+    assert (out / "train.json").is_file()
+
+
+def test_text_says_what_to_type_next(
+    catalogue: Path,
+    call: Call,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The text counts images, shows the quality, and ends with the next command, quoted."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    labels, images = catalogue / "labels.csv", catalogue / "images"
+    done = call("train", labels, "--images", images, "--out", "my run", *quick)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "images: 65 train, 7 val, 8 test" in done.stdout
+    assert "calibration error" in done.stdout
+    assert done.stdout.endswith("next: boost-edge export 'my run' --out model.onnx\n")
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+
+
+def test_missing_images_are_listed_and_counted(
+    catalogue: Path,
+    rows: list[dict[str, str]],
+    call: Call,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    """Rows without an image are counted, the first named, all in the JSON; the exit code is 3."""
+    gone = [{**rows[0], "file_name": f"gone{number}.jpg"} for number in range(12)]
+    labels = write_csv(tmp_path / "labels.csv", [*rows, *gone])
+    done = call(
+        "train", labels, "--images", catalogue / "images", "--out", tmp_path / "run", *quick,
+        "--json",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.startswith("boost-edge: 12 images of the table are missing: gone0.jpg, ")
+    assert done.stderr.endswith("gone9.jpg and 2 more (--json lists all)\n")
+    assert json.loads(done.stdout)["missing"] == [row["file_name"] for row in gone]
+
+
+def test_strict_refuses_missing_images(
+    catalogue: Path,
+    rows: list[dict[str, str]],
+    refused: Refused,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    """With --strict a missing image is wrong usage, and nothing is written."""
+    labels = write_csv(tmp_path / "labels.csv", [*rows, {**rows[0], "file_name": "gone.jpg"}])
+    out = tmp_path / "run"
+    line = refused(
+        2, "train", labels, "--images", catalogue / "images", "--out", out, *quick, "--strict"
+    )
+    assert line.startswith(f"{labels}: 1 images are missing")
+    assert "gone.jpg" in line
+    assert not out.exists()
+
+
+def test_unreadable_images_are_skipped(
+    catalogue: Path, call: Call, quick: tuple[str, ...], tmp_path: Path
+) -> None:
+    """An image that cannot be read is named on stderr and in the JSON; the exit code is 3."""
+    images = tmp_path / "images"
+    shutil.copytree(catalogue / "images", images)
+    (images / "00007.jpg").write_bytes(b"no image")
+    done = call(
+        "train", catalogue / "labels.csv", "--images", images, "--out", tmp_path / "run", *quick,
+        "--json",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"boost-edge: skipped {images / '00007.jpg'}: ")
+    assert done.stderr.count("\n") == 1
+    [skipped] = json.loads(done.stdout)["skipped"]
+    assert set(skipped) == {"path", "reason", "detail"}
+    assert skipped["path"] == str(images / "00007.jpg")
+
+
+HEAD = "file_name,colour\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (b"", (), "is empty: add a header and one row per image"),
+        (HEAD.encode(), (), "has no rows below its header"),
+        ((HEAD + "00000.jpg,red\n").encode("utf-16"), (), "is UTF-16: save the table as UTF-8"),
+        ((HEAD + "00000.jpg,caf\xe9\n").encode("latin-1"), (), "line 2 is not UTF-8"),
+        (b"picture,colour\n00000.jpg,red\n", (), "or say which with --image-column"),
+        (b"file_name,colour\nno.jpg,red\n", (), "none of its 1 images is in"),
+        (
+            b"file_name,colour\n00000.jpg,red\n00000.jpg,blue\n",
+            ("--attributes", "colour"),
+            "stands on line 2 and line 3 with different colour: keep one of the two rows",
+        ),
+        (b"file_name,colour\n00000.jpg,red\n00001.jpg,red\n", (), "no column looks like an attr"),
+        (
+            b"file_name,colour\n00000.jpg,red\n00001.jpg,red\n",
+            ("--attributes", "colour"),
+            "attribute colour has one value only ('red')",
+        ),
+        (
+            b"file_name,colour\n00000.jpg,red\n00001.jpg,blue\n",
+            ("--attributes", "color"),
+            "has no column color (--attributes): did you mean colour?",
+        ),
+        (
+            b"file_name,colour\n00000.jpg,red\n00001.jpg,blue\n",
+            ("--image-column", "picture"),
+            "has no column picture (--image-column)",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_used(
+    content: bytes,
+    options: tuple[str, ...],
+    said: str,
+    catalogue: Path,
+    refused: Refused,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    """A bad table is wrong usage: one line names the file and what to do; nothing is written."""
+    labels = tmp_path / "labels.csv"
+    labels.write_bytes(content)
+    out = tmp_path / "run"
+    line = refused(
+        2, "train", labels, "--images", catalogue / "images", "--out", out, *quick, *options
+    )
+    assert line.startswith(f"{labels}: ")
+    assert said in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("none.csv", "there is no such file"), ("", "is a folder"), ("a.txt", "must be one of .csv")],
+)
+def test_files_that_are_no_table(
+    name: str,
+    said: str,
+    catalogue: Path,
+    refused: Refused,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    """A missing file, a folder and an unknown format are told apart."""
+    (tmp_path / "a.txt").write_text("file_name,colour\n")
+    line = refused(
+        2, "train", tmp_path / name, "--images", catalogue / "images", "--out", "run", *quick
+    )
+    assert line.startswith(str(tmp_path / name))
+    assert said in line
+
+
+def test_repeated_rows_and_another_image_column(
+    catalogue: Path,
+    rows: list[dict[str, str]],
+    call: Call,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    """Rows that say the same twice count once; JSON Lines and --image-column are understood."""
+    renamed = [{"picture": row["file_name"], "type": row["type"]} for row in rows]
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("\n".join(json.dumps(row) for row in [*renamed, renamed[0]]))
+    done = call(
+        "train", labels, "--images", catalogue / "images", "--out", tmp_path / "run", *quick,
+        "--image-column", "picture", "--readout", "raw", "--json",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sum(json.loads(done.stdout)["images"].values()) == 80
+
+
+def test_a_finished_run_is_kept(
+    catalogue: Path, shop: Path, refused: Refused, quick: tuple[str, ...]
+) -> None:
+    """A folder with a finished run is not written over."""
+    labels, images = catalogue / "labels.csv", catalogue / "images"
+    line = refused(2, "train", labels, "--images", images, "--out", shop / "run", *quick)
+    assert line.startswith(f"{shop / 'run'}: already holds a finished run")
+
+
+def test_imagenet_weights_without_network(
+    catalogue: Path, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says what to download, where to put it, and that a file can be named instead."""
+
+    def offline(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    line = refused(
+        1, "train", catalogue / "labels.csv", "--images", catalogue / "images", "--out",
+        tmp_path / "run", "--weights", "imagenet",
+    )  # fmt: skip
+    assert "https://download.pytorch.org/models/resnet18-f37072fd.pth" in line
+    assert str(Path(torch.hub.get_dir()) / "checkpoints") in line
+    assert "--weights FILE" in line
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "said"),
+    [
+        (1, ("--weights", "none.safetensors"), "cannot read the weights none.safetensors"),
+        (1, ("--weights", "."), "cannot read the weights ."),
+        (2, ("--backbone", "resnet999"), "'resnet999' is not one of pca, resnet18"),
+        (2, ("--weights", "none", "--tap", "layer9"), "resnet18 has no tap 'layer9'"),
+        (2, ("--weights", "none", "--limit", "1"), "--limit 1 leaves nothing to train on"),
+    ],
+)
+def test_backbones_that_cannot_be_had(
+    code: int,
+    options: tuple[str, ...],
+    said: str,
+    catalogue: Path,
+    refused: Refused,
+    tmp_path: Path,
+) -> None:
+    """A backbone, tap or weights file that does not exist is named."""
+    labels, images = catalogue / "labels.csv", catalogue / "images"
+    line = refused(code, "train", labels, "--images", images, "--out", tmp_path / "run", *options)
+    assert said in line
+
+
+def test_an_interrupted_training_promises_to_go_on(
+    catalogue: Path,
+    refused: Refused,
+    quick: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C while fitting is 130, and one line says that the same command goes on."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_module, "fit_head", interrupt)
+    labels, images = catalogue / "labels.csv", catalogue / "images"
+    line = refused(130, "train", labels, "--images", images, "--out", tmp_path / "run", *quick)
+    assert line == "interrupted: what was done is kept, the same command goes on from there"
