@@ -13,7 +13,7 @@ from boost_edge.cli.options import images_option, json_option, names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import print_json, table, wrapped
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.manifest import READOUTS, RESIZE_POLICIES
+from boost_edge.runtime.manifest import DEFAULT_RESIZE, READOUTS, RESIZE_POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def command() -> None:
 @click.option(
     "--resize",
     callback=names,
-    default="squash",
+    default=DEFAULT_RESIZE,
     show_default=True,
     metavar="A,B",
     help="Policies to compare: squash, crop, letterbox.",

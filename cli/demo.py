@@ -43,10 +43,10 @@ _SIZE = 160
     help="How many garments to draw.",
 )
 def command(out: Path, count: int) -> int:
-    """Draw a small catalogue of garments, index it and search it; needs no network.
+    """Draw a catalogue of garments, index it and search it.
 
-    Writes the pictures, a gallery and a page with the results to a folder, and says what to type
-    next.
+    Needs no network. Writes the pictures, a gallery and a page with the results to a folder, and
+    says what to type next.
 
     \b
     Example:

@@ -73,6 +73,10 @@ def command(
 
     if model is None and not gallery.exists():
         model = shipped_model()
+        warn(
+            f"no --model given: using the shipped {model.stem}, which knows drawn garments only; "
+            "train one on your own labels with boost-edge train"
+        )
     encoder = None if model is None else Encoder.open(model, threads=threads)
     cells = None if labels is None else _read_user_labels(labels, paths, image_column)
     with Gallery.open(gallery, encoder, threads=threads) as opened, Bars() as bars:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from boost_edge.runtime.manifest import READOUTS, RESIZE_POLICIES
+from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RESIZE, READOUTS, RESIZE_POLICIES
 
 __all__ = [
     "DEFAULT_GALLERY",
@@ -74,12 +74,12 @@ threads_option = click.option(
 readout_option = click.option(
     "--readout",
     type=click.Choice(READOUTS),
-    help="What the embedding is; raw trains no head.",
+    help=f"What the embedding is. Default when training: {DEFAULT_READOUT}; later: as trained.",
 )
 resize_option = click.option(
     "--resize",
     type=click.Choice(RESIZE_POLICIES),
-    default="squash",
+    default=DEFAULT_RESIZE,
     show_default=True,
     help="How an image becomes a square.",
 )

@@ -20,7 +20,7 @@ from boost_edge.cli.options import (
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import counts, print_json, printable, quality_table, warn
-from boost_edge.runtime.manifest import Readout, ResizePolicy
+from boost_edge.runtime.manifest import DEFAULT_READOUT, Readout, ResizePolicy
 
 if TYPE_CHECKING:
     from boost_edge.export.train import TrainReport
@@ -127,7 +127,7 @@ def command(
     """
     with need_train_extra("training"):
         from boost_edge.export.recipes import RECIPES
-        from boost_edge.export.train import DEFAULT_READOUT, TrainSettings, train
+        from boost_edge.export.train import TrainSettings, train
         from boost_edge.models.backbones import parse_taps
 
     settings = TrainSettings(

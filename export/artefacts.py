@@ -15,7 +15,7 @@ from boost_edge.runtime.replace import replacing
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["file_digest", "read_tensors", "write_tensors", "writing"]
+__all__ = ["file_digest", "make_folder", "read_tensors", "write_tensors", "writing"]
 
 
 @contextmanager
@@ -27,12 +27,30 @@ def writing(path: Path) -> Generator[Path]:
     BoostEdgeError
         When the file cannot be written, in one line.
     """
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             yield temporary
     except OSError as error:
         raise BoostEdgeError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there yet.
+
+    Raises
+    ------
+    BoostEdgeError
+        When that is impossible, or the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BoostEdgeError(f"{folder}: a file is in the way: choose another place") from error
+    except OSError as error:
+        raise BoostEdgeError(f"{folder}: cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.W_OK):
+        raise BoostEdgeError(f"{folder}: cannot be written to: choose another place")
 
 
 def file_digest(path: Path) -> str:

@@ -25,7 +25,7 @@ from boost_edge.runtime.images import (
     read_bytes,
     resize_image,
 )
-from boost_edge.runtime.manifest import ImageSpec, ResizePolicy
+from boost_edge.runtime.manifest import DEFAULT_RESIZE, ImageSpec, ResizePolicy
 
 __all__ = ["Features", "extract_features"]
 
@@ -55,7 +55,7 @@ def extract_features(
     backbone: Backbone,
     paths: Sequence[Path],
     *,
-    resize: ResizePolicy = "squash",
+    resize: ResizePolicy = DEFAULT_RESIZE,
     cache: Path | None = None,
     batch_size: int = 32,
     progress: Callable[[int, int], None] | None = None,

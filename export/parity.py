@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from boost_edge.models.fused import FusedEncoder
 from boost_edge.runtime.encoder import Encoder
-from boost_edge.runtime.errors import ImageError, ParityError
+from boost_edge.runtime.errors import ImageError, ParityError, RunError
 from boost_edge.runtime.images import load_image
 from boost_edge.runtime.manifest import ImageSpec, Parity
 
@@ -41,12 +41,15 @@ def measure_parity(
 
     Raises
     ------
+    RunError
+        When fewer than two images can be read.
     ParityError
-        When fewer than two images can be read, or the outputs differ in shape.
+        When the outputs differ in shape.
     """
     readable, pixels = _decode(images, spec)
     if len(readable) < 2:
-        raise ParityError(f"{model}: parity needs two readable sample images: train again")
+        folder = images[0].parent if images else "the run's samples"
+        raise RunError(f"{folder}: fewer than two images can be read: train again")
     expected = _run_torch(network, pixels)
     with Encoder.open(model) as encoder:
         actual = encoder.predict(readable)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import boost_edge
-from boost_edge.export.artefacts import file_digest, write_tensors
+from boost_edge.export.artefacts import file_digest, make_folder, write_tensors
 from boost_edge.export.calibrate import calibrate_head, measure_quality
 from boost_edge.export.features import extract_features
 from boost_edge.export.fit import Fitted, Rows, fit_head
@@ -42,6 +42,8 @@ from boost_edge.models.pca import fit_pca
 from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
 from boost_edge.runtime.images import load_image
 from boost_edge.runtime.manifest import (
+    DEFAULT_READOUT,
+    DEFAULT_RESIZE,
     Attribute,
     AttributeQuality,
     ImageSpec,
@@ -51,9 +53,8 @@ from boost_edge.runtime.manifest import (
 )
 from boost_edge.runtime.progress import Progress, silent
 
-__all__ = ["DEFAULT_READOUT", "TrainReport", "TrainSettings", "train"]
+__all__ = ["TrainReport", "TrainSettings", "train"]
 
-DEFAULT_READOUT: Readout = "attributes"
 _SAMPLES = 64
 # More images than this change the leading components no more.
 _MOST_PCA_IMAGES = 10_000
@@ -87,7 +88,7 @@ class TrainSettings:
     weights: str = "imagenet"
     taps: tuple[str, ...] | None = None
     image_size: int | None = None
-    resize: ResizePolicy = "squash"
+    resize: ResizePolicy = DEFAULT_RESIZE
     recipe: Recipe = RECIPES["boost"]
     readout: Readout = DEFAULT_READOUT
     limit: int | None = None
@@ -152,6 +153,7 @@ def train(
             f"{table.missing[0]}: mend the table, or train without --strict"
         )
     split = split_rows(table, seed=settings.seed, limit=settings.limit)
+    make_folder(out)
     backbone = _make_backbone(table, split, settings)
     encoded, skipped = _encode(table, split, backbone, settings.resize, cache, report)
     schema, parts = make_parts(table, split, encoded)

@@ -17,6 +17,8 @@ from boost_edge.runtime.errors import ModelFileError
 from boost_edge.runtime.records import format_version_of, record_from_json, record_to_json
 
 __all__ = [
+    "DEFAULT_READOUT",
+    "DEFAULT_RESIZE",
     "FORMAT_VERSION",
     "METADATA_KEY",
     "PRECISIONS",
@@ -41,6 +43,11 @@ ResizePolicy = Literal["squash", "crop", "letterbox"]
 READOUTS: tuple[Readout, ...] = typing.get_args(Readout)
 PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
 RESIZE_POLICIES: tuple[ResizePolicy, ...] = typing.get_args(ResizePolicy)
+
+DEFAULT_RESIZE: ResizePolicy = "crop"
+"""Chosen by measured mAP: docs/decisions/0001-resize-policy.md."""
+DEFAULT_READOUT: Readout = "attributes"
+"""Chosen by measured mAP and size: docs/decisions/0003-default-readout.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
