@@ -97,9 +97,7 @@ def measure_quality(
     report = progress or silent
     table = read_labels(labels, images=images, attributes=plan.attributes)
     if plan.name_column not in table.columns:
-        raise UsageError(
-            f"{labels}: has no column {plan.name_column}, whose words grade hits"
-        )
+        raise UsageError(f"{labels}: has no column {plan.name_column}, whose words grade hits")
     backbone = build_backbone(
         plan.backbone, weights=plan.weights, taps=plan.taps, image_size=plan.image_size
     )
