@@ -49,8 +49,8 @@ def test_every_combination_has_a_row(result: dict[str, Any]) -> None:
     )
     for row in result["rows"]:
         assert len(row["map10_by_seed"]) == PLAN.seeds
-        assert row["map10"] == pytest.approx(np.mean(row["map10_by_seed"]))
-        assert row["map10_std"] == pytest.approx(np.std(row["map10_by_seed"], ddof=1))
+        assert row["map10"] == pytest.approx(float(np.mean(row["map10_by_seed"])))
+        assert row["map10_std"] == pytest.approx(float(np.std(row["map10_by_seed"], ddof=1)))
         assert 0 <= row["map10"] <= 100
         assert set(row["agreement10"]) == set(PLAN.attributes)
 
