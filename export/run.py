@@ -134,7 +134,7 @@ def read_run(folder: Path) -> RunRecord:
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read ({error}): train again") from error
     version = format_version_of(raw)
-    if version != RUN_FORMAT_VERSION:
+    if type(version) is not int or version != RUN_FORMAT_VERSION:
         raise RunError(
             f"{path}: run format {version!r} is not known to this version, which reads format "
             f"{RUN_FORMAT_VERSION}: train again"

@@ -174,7 +174,7 @@ class Manifest:
         except ValueError as error:
             raise ModelFileError(f"{source}: its manifest is not JSON ({error})") from error
         version = format_version_of(raw)
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version != FORMAT_VERSION:
             raise ModelFileError(
                 f"{source}: manifest format {version!r} is not known to this version, which reads "
                 f"format {FORMAT_VERSION}: update boost-edge, or export the model again"

@@ -51,6 +51,9 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
             **{name: _build(hint, fields[name], f"{where}.{name}") for name, hint in hints.items()}
         )
     if origin is types.UnionType:
+        if type(value) in arguments:
+            # Before any conversion: 1 of ``float | int`` stays an int.
+            return value
         for option in arguments:
             try:
                 return _build(option, value, where)
