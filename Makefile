@@ -52,7 +52,7 @@ LAYER3 = --backbone resnet18 --tap layer3 --weights $(WEIGHTS)
 SEVEN = gender,masterCategory,subCategory,articleType,baseColour,season,usage
 QUALITY = $(FULL)/bin/boost-edge bench quality $(FASHION)/styles.csv --images $(FASHION)/images
 
-EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/readouts.json $(RESULTS)/agreement.json
+EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement.json
 
 evidence: $(EVIDENCE)
 
@@ -61,9 +61,6 @@ evidence: $(EVIDENCE)
 
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
-
-$(RESULTS)/readouts.json: | $(FULL)/ready
-	$(QUALITY) $(LAYER3) --seeds 5 --out $@
 
 $(RESULTS)/agreement.json: runs/fashion/raw/gallery.sqlite runs/fashion/attributes/gallery.sqlite
 	$(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv --images $(FASHION)/images \

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.bench.bootstrap import bootstrap_mean
+from boost_edge.bench.bootstrap import bootstrap_mean, paired_bootstrap
 from boost_edge.bench.metrics import agreement_at_k
 from boost_edge.bench.results import make_result
 from boost_edge.runtime.errors import UsageError
@@ -47,8 +47,9 @@ def measure_agreement(
     Queries are drawn from the label table's rows whose label is known and whose image took no
     part in the training or validation of ``run``, in the order of sha256 of seed and name.
     An image never counts as its own hit, nor does one with the same bytes. Hits are judged by the
-    label table, not by what the model predicts. ``chance`` is the share that a random ranking of
-    the gallery's images would have.
+    label table, not by what the model predicts. ``gain_over_first`` is the mean difference to the
+    first gallery on the same queries, with its 95% paired bootstrap interval; ``chance`` is the
+    share that a random ranking of the gallery's images would have.
 
     Raises
     ------
@@ -69,11 +70,14 @@ def measure_agreement(
         for path, code in zip(table.paths, table.codes[:, 0], strict=True)
     }
     rows: list[dict[str, Any]] = []
+    first: NDArray[np.float64] | None = None
     for folder in galleries:
         with Gallery.open(folder, create=False) as gallery:
             shares = _shares(gallery, table, drawn, code_of, report)
             manifest = gallery.encoder.manifest
             interval = bootstrap_mean(shares)
+            first = shares if first is None else first
+            gain = paired_bootstrap(first, shares)
             held = np.array([code_of.get(path, -1) for path in gallery.paths()])
             wanted = np.array([int(table.codes[row, 0]) for row in drawn])
             rows.append(
@@ -87,6 +91,8 @@ def measure_agreement(
                     "agreement": interval.mean,
                     "interval": [interval.low, interval.high],
                     "chance": _chance(held, wanted),
+                    "gain_over_first": gain.mean,
+                    "gain_interval": [gain.low, gain.high],
                 }
             )
     return make_result(

@@ -77,7 +77,7 @@ def command(out: Path, count: int) -> int:
     click.echo(
         f"\nall {len(results)} queries with their pictures: {page}\n\n"
         "This model knows drawn garments only. With your own photos and labels:\n"
-        "  pip install 'boost-edge[train]'\n"
+        "  pip install '.[train]'    # in the checkout\n"
         "  boost-edge train labels.csv --images photos/ --out run\n"
         "  boost-edge export run --out model.onnx\n"
         "  boost-edge index photos/ --model model.onnx\n"

@@ -84,11 +84,12 @@ def command(
                 answers.append(error)
     unread = [each for each in answers if isinstance(each, ImageError)]
     failed = len(unread) == len(answers)
-    for each in unread[:-1] if failed else unread:
-        warn(f"skipped {each}")
+    for each in unread:
+        warn(f"skipped {each}" if not failed else str(each))
+    if not failed or format in ("json", "jsonl"):
+        _print(answers, format)
     if failed:
-        raise unread[-1]
-    _print(answers, format)
+        return ExitCode.FAILED
     return ExitCode.SKIPPED if unread else ExitCode.FINE
 
 

@@ -156,6 +156,8 @@ def command(
 
 def _warn_of_gaps(report: TrainReport) -> None:
     """Name what was left out; the JSON has the whole list."""
+    if report.duplicates:
+        warn(f"{report.duplicates} rows of the table repeat another one and count once")
     if report.missing:
         shown = ", ".join(report.missing[:_SHOWN])
         rest = len(report.missing) - _SHOWN
@@ -207,6 +209,7 @@ def _facts(report: TrainReport) -> dict[str, Any]:
             for each in record.quality
         },
         "missing": report.missing,
+        "duplicates": report.duplicates,
         "skipped": [
             {"path": error.path, "reason": error.reason, "detail": error.detail}
             for error in report.skipped

@@ -101,12 +101,13 @@ class TrainReport:
     """What a training did: the run, and the rows it had to leave out.
 
     ``missing`` are the rows (as the label table names them) whose image is absent, ``skipped``
-    the images that could not be read.
+    the images that could not be read; ``duplicates`` counts the rows that repeat another one.
     """
 
     folder: Path
     record: RunRecord
     missing: tuple[str, ...]
+    duplicates: int
     skipped: tuple[ImageError, ...]
 
 
@@ -166,7 +167,13 @@ def train(
     record = _describe(out, table, backbone, schema, parts, fitted, quality, settings)
     write_run(out, record)
     (out / CHECKPOINT_FILE).unlink(missing_ok=True)
-    return TrainReport(folder=out, record=record, missing=table.missing, skipped=skipped)
+    return TrainReport(
+        folder=out,
+        record=record,
+        missing=table.missing,
+        duplicates=table.duplicates,
+        skipped=skipped,
+    )
 
 
 def _make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> Backbone:

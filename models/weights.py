@@ -32,7 +32,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Red, green and blue means of ImageNet in [0, 1], as torchvision's checkpoints expect."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-_NAMED_TENSORS = 3
+_NAMED_TENSORS = 20
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 
 

@@ -249,12 +249,18 @@ def test_an_unreadable_image_among_others(
 
 
 def test_all_images_unreadable(shop: Path, call: Call, tmp_path: Path) -> None:
-    """Where nothing could be answered, every image is named in order, and the exit code is 1."""
+    """Where nothing could be answered, every image is named in order, and the exit code is 1.
+
+    JSON has the error objects all the same.
+    """
     done = call("query", tmp_path / "a", tmp_path / "b", "--gallery", shop / "gallery")
     assert (done.returncode, done.stdout) == (1, "")
     first, second = done.stderr.splitlines()
-    assert first.startswith(f"boost-edge: skipped {tmp_path / 'a'}: ")
+    assert first.startswith(f"boost-edge: {tmp_path / 'a'}: ")
     assert second.startswith(f"boost-edge: {tmp_path / 'b'}: ")
+    done = call("query", tmp_path / "a", "--gallery", shop / "gallery", "--format", "json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["reason"] == "missing"
 
 
 def test_a_folder_that_is_no_gallery(

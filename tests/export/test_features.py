@@ -20,7 +20,7 @@ from boost_edge.export.features import Features, extract_features
 from boost_edge.models.backbones import Backbone, build_backbone
 from boost_edge.runtime.errors import UsageError, WeightsError
 from boost_edge.runtime.images import content_digest, load_image
-from boost_edge.runtime.manifest import RESIZE_POLICIES, ImageSpec, ResizePolicy
+from boost_edge.runtime.manifest import DEFAULT_RESIZE, RESIZE_POLICIES, ImageSpec, ResizePolicy
 
 _COUNT = 11
 
@@ -63,7 +63,7 @@ def _counted(backbone: Backbone) -> Generator[list[int]]:
 
 
 def _naive(
-    backbone: Backbone, paths: list[Path], resize: ResizePolicy = "squash"
+    backbone: Backbone, paths: list[Path], resize: ResizePolicy = DEFAULT_RESIZE
 ) -> NDArray[np.float32]:
     """Put one image after the other through the network."""
     spec = ImageSpec(size=backbone.image_size, resize=resize)
@@ -166,7 +166,7 @@ def test_what_changes_the_features_has_its_own_cache(photos: list[Path], tmp_pat
     ]
     for backbone in variants:
         extract_features(backbone, photos[:1], cache=tmp_path)
-    extract_features(variants[0], photos[:1], cache=tmp_path, resize="crop")
+    extract_features(variants[0], photos[:1], cache=tmp_path, resize="letterbox")
     assert len(list(tmp_path.glob("*.sqlite"))) == 5
     again = _small(48)
     with _counted(again) as sizes:
