@@ -45,6 +45,12 @@ _FORMATS = ("table", "json", "jsonl", "csv", "html")
     help="Leave out hits below this cosine similarity.",
 )
 @click.option(
+    "--where",
+    metavar="EXPR",
+    help="Only images whose attributes pass this filter: =, !=, <, <=, >, >=, in (a, b), and, or, "
+    "not, p(name) for the probability of a prediction.",
+)
+@click.option(
     "--format",
     type=click.Choice(_FORMATS),
     default="table",
@@ -58,6 +64,7 @@ def command(
     model: Path | None,
     k: int,
     min_score: float | None,
+    where: str | None,
     format: str,  # noqa: A002 - its environment variable is called so too
     threads: int | None,
 ) -> int:
@@ -68,6 +75,7 @@ def command(
     \b
     Example:
       boost-edge query img.jpg -k 5
+      boost-edge query img.jpg --where "colour = red and p(type) >= 0.8"
       boost-edge query img.jpg --format json
       boost-edge query *.jpg --format html > hits.html
     """
@@ -79,7 +87,7 @@ def command(
     with Gallery.open(gallery, encoder, create=False, threads=threads) as opened:
         for image in images:
             try:
-                answers.append(opened.query(image, k=k, min_score=min_score))
+                answers.append(opened.query(image, k=k, min_score=min_score, where=where))
             except ImageError as error:
                 answers.append(error)
     unread = [each for each in answers if isinstance(each, ImageError)]

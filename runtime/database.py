@@ -53,6 +53,9 @@ def translating(path: Path) -> Generator[None, None, None]:
         yield
     except sqlite3.ProgrammingError as error:
         raise UsageError(f"{path}: {error} open the gallery again") from error
+    except UnicodeDecodeError as error:
+        # SQLite's message quotes what it found in a damaged schema.
+        raise damaged(path, "text that is not UTF-8") from error
     except sqlite3.Error as error:
         code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

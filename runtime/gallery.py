@@ -8,19 +8,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction
 from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.filtering import Filters
 from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
 from boost_edge.runtime.hits import Hit, QueryResult, make_hits
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import index_images
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
 from boost_edge.runtime.store import Store
+from boost_edge.runtime.where import Where
 from boost_edge.runtime.writer_lock import writer_lock
 
 __all__ = [
@@ -48,6 +49,7 @@ class Gallery:
         self._encoder = encoder
         self._owns_encoder = owns
         self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
+        self._filters = Filters([each.name for each in encoder.manifest.attributes])
         # One database connection: threads take turns.
         self._turn = threading.RLock()
         self._closed = False
@@ -160,7 +162,12 @@ class Gallery:
         return report
 
     def query(
-        self, image: ImageLike, *, k: int = 10, min_score: float | None = None
+        self,
+        image: ImageLike,
+        *,
+        k: int = 10,
+        min_score: float | None = None,
+        where: str | None = None,
     ) -> QueryResult:
         """Find the ``k`` images most like one image.
 
@@ -172,6 +179,9 @@ class Gallery:
             How many hits to return at most, at least 1.
         min_score
             Hits below this cosine are left out.
+        where
+            Only images that pass this filter are hits, as in ``"gender = Women and p(type) > 0.8"``
+            (docs/filters.md).
 
         Raises
         ------
@@ -182,8 +192,7 @@ class Gallery:
         GalleryCorruptError
             When the gallery turns out to be damaged.
         """
-        self._check_open()
-        _check_k(k)
+        passing = self._prepare(k, where)
         started = time.perf_counter()
         pixels = self._encoder.load(image)
         decoded = time.perf_counter()
@@ -192,22 +201,26 @@ class Gallery:
         if encoding.attributes is not None:
             predicted = self._encoder.describe(encoding.attributes[0])
         encoded = time.perf_counter()
-        hits = self._find(encoding.embeddings[0], k, min_score, predicted)
-        searched = time.perf_counter()
+        hits = self._find(encoding.embeddings[0], k, min_score, predicted, passing)
+        took = (decoded - started, encoded - decoded, time.perf_counter() - encoded)
         return QueryResult(
             query=os.fspath(image) if isinstance(image, str | os.PathLike) else "<array>",
             model=self.model_sha256,
             took_ms={
-                "decode": (decoded - started) * 1e3,
-                "encode": (encoded - decoded) * 1e3,
-                "search": (searched - encoded) * 1e3,
+                step: seconds * 1e3
+                for step, seconds in zip(("decode", "encode", "search"), took, strict=True)
             },
             attributes=predicted,
             hits=hits,
         )
 
     def search(
-        self, vector: NDArray[np.float32], *, k: int = 10, min_score: float | None = None
+        self,
+        vector: NDArray[np.float32],
+        *,
+        k: int = 10,
+        min_score: float | None = None,
+        where: str | None = None,
     ) -> tuple[Hit, ...]:
         """Find the ``k`` images whose embeddings are nearest to a vector ``(D,) float32``.
 
@@ -216,16 +229,15 @@ class Gallery:
         Raises
         ------
         UsageError
-            When the vector has another shape or is not finite, ``k`` is less than 1, or the
-            gallery is closed.
+            When the vector has another shape or is not finite, ``k`` is less than 1, ``where``
+            is no filter, or the gallery is closed.
         """
-        self._check_open()
-        _check_k(k)
+        passing = self._prepare(k, where)
         query = np.asarray(vector, np.float32)
         dimensions = self._store.binding.dimensions
         if query.shape != (dimensions,) or not np.isfinite(query).all():
             raise UsageError(f"a query vector must be ({dimensions},) and finite")
-        return self._find(query, k, min_score, {})
+        return self._find(query, k, min_score, {}, passing)
 
     def paths(self) -> list[str]:
         """Return the absolute path of every image, in the order in which they came."""
@@ -249,12 +261,7 @@ class Gallery:
     def __enter__(self) -> Gallery:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -264,23 +271,30 @@ class Gallery:
         if self._closed:
             raise UsageError(f"{self._folder}: the gallery is closed: open it again")
 
+    def _prepare(self, k: int, where: str | None) -> Where | None:
+        """Check the arguments of a search; read its filter."""
+        self._check_open()
+        if k < 1:
+            raise UsageError(f"k is {k}, but must be at least 1")
+        if where is None:
+            return None
+        with self._turn, self._store.snapshot():
+            return self._filters.read(self._store, where)
+
     def _find(
         self,
         vector: NDArray[np.float32],
         k: int,
         min_score: float | None,
         predicted: Mapping[str, Prediction],
+        where: Where | None,
     ) -> tuple[Hit, ...]:
         length = np.float32(np.linalg.norm(vector))
         query = vector / length if length > 0 else vector
         with self._turn, self._store.snapshot():
-            ids, scores = self._searcher.find(self._store, query, k)
+            among = None if where is None else self._filters.ids(self._store, where)
+            ids, scores = self._searcher.find(self._store, query, k, among=among)
             rows = self._store.images(ids.tolist())
         if min_score is not None:
             ids, scores = ids[scores >= min_score], scores[scores >= min_score]
         return make_hits((ids, scores), rows, predicted)
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise UsageError(f"k is {k}, but must be at least 1")

@@ -10,7 +10,8 @@ FORMAT_VERSION = 1
 PAGE_BYTES = 16384
 
 # ``live`` rows are the ones that are searched. The vector is last, so that reading the columns
-# before it does not read it.
+# before it does not read it. ``images_by_attributes`` holds what a filter reads, so that a filter
+# does not read past all the vectors.
 CREATE = """
 BEGIN;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -31,6 +32,7 @@ CREATE TABLE images (
 );
 CREATE INDEX images_by_digest ON images (digest);
 CREATE INDEX images_by_generation ON images (state, generation);
+CREATE INDEX images_by_attributes ON images (id, state, predicted, labels);
 CREATE INDEX images_by_vector ON images (vector_key, state, generation);
 COMMIT;
 """

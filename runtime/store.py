@@ -44,6 +44,9 @@ _CHUNK_ROWS = 4096
 # No generation is newer: SQLite's largest integer.
 _EVERY = 2**63 - 1
 _LIVE_IDS = "WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'"
+_CHUNKS_OF = """
+SELECT id, vector FROM images WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'
+"""
 
 Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -196,6 +199,13 @@ class Store:
         pairs = np.array(rows, np.int64).reshape(len(rows), 2)
         return pairs[:, 0], pairs[:, 1]
 
+    def chunks_of(self, ids: Iterable[int]) -> Iterator[Vectors]:
+        """Yield ids and embeddings of the live images with some ids, in pieces and any order.
+
+        To be read within one `snapshot`.
+        """
+        return self._chunks(_CHUNKS_OF, (_json_ids(ids),))
+
     def vectors_of(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return the embeddings ``(n, D) float32`` of stored images, in the order of ``ids``."""
         sql = "SELECT id, vector FROM images WHERE id IN (SELECT value FROM json_each(?))"
@@ -219,6 +229,10 @@ class Store:
         sql = "UPDATE meta SET value = ? WHERE key = 'model_path' AND value <> ?"
         with translating(self._path):
             self._database.execute(sql, (os.fsencode(path), os.fsencode(path)))
+
+    def select(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
+        """Return the rows that a SELECT of constant text gives for its parameters."""
+        return self._query(sql, values)
 
     def _write(self, changes: Changes) -> None:
         if changes.encoded:

@@ -297,3 +297,26 @@ def test_a_gallery_can_be_moved(
     done = call("query", image, "--gallery", "../moved gallery", "-k", 1, "--format", "json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["hits"][0]["path"] == str(image)
+
+
+def test_where_leaves_out_what_does_not_pass(image: Path, shop: Path, call: Call) -> None:
+    """Every hit passes the filter, and all that pass are there; no hits is fine."""
+    search = ("query", image, "--gallery", shop / "gallery", "--format", "json", "-k", 1000)
+    everything = json.loads(call(*search).stdout)["hits"]
+    colour = everything[-1]["attributes"]["colour"]
+    done = call(*search, "--where", f"colour = '{colour}' and p(type) >= 0")
+    assert (done.returncode, done.stderr) == (0, "")
+    passing = [hit["id"] for hit in everything if hit["attributes"]["colour"] == colour]
+    assert [hit["id"] for hit in json.loads(done.stdout)["hits"]] == passing
+    none = call(*search, "--where", "colour = nothing")
+    assert (none.returncode, json.loads(none.stdout)["hits"]) == (0, [])
+
+
+def test_a_wrong_filter_points_at_the_place(image: Path, shop: Path, refused: Refused) -> None:
+    """One line with the column, what was expected and the expression; the exit code is 2."""
+    search = ("query", image, "--gallery", shop / "gallery", "--where")
+    assert refused(2, *search, "colour = red and") == (
+        "filter, column 17 (at ^): expected an attribute, p(...), not or (, found the end: "
+        "colour = red and^"
+    )
+    assert "did you mean 'colour'?: ^colr = red" in refused(2, *search, "colr = red")
