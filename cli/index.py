@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,12 @@ __all__ = ["command"]
     help="Label table (its names relative to PATH) to store beside what is predicted.",
 )
 @image_column_option
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Delete the images under PATH whose files are gone; compact removes them for good.",
+)
+@click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
 @threads_option
 @json_option
 def command(
@@ -54,6 +62,8 @@ def command(
     gallery: Path,
     labels: Path | None,
     image_column: str | None,
+    prune: bool,
+    dry_run: bool,
     threads: int | None,
     json: bool,
 ) -> int:
@@ -67,6 +77,7 @@ def command(
     Example:
       boost-edge index photos/ --model model.onnx
       boost-edge query img.jpg
+      boost-edge index photos/ --prune --dry-run
     """
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.gallery import Gallery
@@ -79,15 +90,25 @@ def command(
         )
     encoder = None if model is None else Encoder.open(model, threads=threads)
     cells = None if labels is None else _read_user_labels(labels, paths, image_column)
-    with Gallery.open(gallery, encoder, threads=threads) as opened, Bars() as bars:
+    with ExitStack() as stack:
+        folder = gallery
+        if dry_run and encoder is not None and not gallery.exists():
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="boost-edge-")))
+        opened = stack.enter_context(Gallery.open(folder, encoder, threads=threads))
+        bars = stack.enter_context(Bars())
         report = opened.index(
             paths,
             labels=cells,
             progress=lambda done, total: bars("index", done, total),
+            prune=prune,
+            dry_run=dry_run,
         )
         count = len(opened)
     for skipped in report.skipped:
         warn(f"skipped {skipped.path}: {skipped.detail}")
+    if dry_run and not json:
+        for path in report.pruned:
+            click.echo(f"would delete {printable(path)}")
     if json:
         print_json({"gallery": str(gallery), "images": count, **dataclasses.asdict(report)})
     else:
@@ -121,11 +142,14 @@ def _as_text(report: IndexReport, gallery: Path, count: int) -> str:
             ("changed", report.changed),
             ("of them copies", report.duplicates),
             ("renamed", report.renamed),
+            ("restored", report.restored),
             ("unchanged", report.unchanged),
             ("labelled", report.labelled),
+            ("deleted", len(report.pruned)),
             ("skipped", len(report.skipped)),
         )
         if number or name == "added"
     ]
     name = printable(str(gallery))
-    return f"{name}: {', '.join(parts)}; {count:,} images in all ({report.seconds:.1f} s)"
+    lead = f"{name}: nothing was written, would be" if report.dry_run else f"{name}:"
+    return f"{lead} {', '.join(parts)}; {count:,} images in all ({report.seconds:.1f} s)"

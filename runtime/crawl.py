@@ -9,7 +9,16 @@ from pathlib import Path
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.images import IMAGE_SUFFIXES
 
-__all__ = ["find_images"]
+__all__ = ["absolute", "find_images"]
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return a path as galleries store it: absolute, links kept, ``..`` resolved."""
+    full = Path(path).absolute()
+    if ".." in full.parts:
+        # Dropping "link/.." by its letters would name another folder.
+        full = full.parent.resolve() / full.name
+    return os.fspath(full)
 
 
 def find_images(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:

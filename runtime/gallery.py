@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
 from boost_edge.runtime.hits import Hit, QueryResult, make_hits
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import index_images
+from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.where import Where
@@ -120,6 +122,8 @@ class Gallery:
         *,
         labels: Mapping[str, Mapping[str, str]] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        prune: bool = False,
+        dry_run: bool = False,
     ) -> IndexReport:
         """Bring the gallery up to date with the images under some paths.
 
@@ -136,11 +140,16 @@ class Gallery:
             that those images had; other images keep theirs.
         progress
             Called in this thread with the number of images done and of all.
+        prune
+            Whether to delete the images below the given folders whose files are gone. They come
+            back when their file does, until ``compact_gallery`` removes them for good.
+        dry_run
+            Whether to write nothing and report what would be done.
 
         Returns
         -------
         IndexReport
-            What was added, changed, renamed and left, and what was skipped and why.
+            What was added, changed, renamed, pruned and left, and what was skipped and why.
 
         Raises
         ------
@@ -154,10 +163,17 @@ class Gallery:
         if isinstance(paths, str | bytes | os.PathLike):
             raise UsageError("paths must be a list: to index one path, give [path]")
         self._check_open()
+        index = partial(
+            index_images, labels=labels, progress=progress, prune=prune, dry_run=dry_run
+        )
         # On a connection of its own, so that searches go on meanwhile.
+        if dry_run:
+            with closing(Store.open(self._folder)) as store:
+                return index(store, self._encoder, paths)
         with writer_lock(self._folder), closing(Store.open(self._folder)) as store:
+            recover(self._folder, store)
             store.remember_model(os.fspath(self._encoder.path))
-            report = index_images(store, self._encoder, paths, labels=labels, progress=progress)
+            report = index(store, self._encoder, paths)
             self._searcher.prepare(store)
         return report
 

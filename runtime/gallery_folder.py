@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
 from boost_edge.runtime.writer_lock import LOCK_NAME, writer_lock
 
-__all__ = ["GalleryStats", "bind", "gallery_stats"]
+__all__ = ["GalleryStats", "bind", "bytes_on_disk", "gallery_stats", "require_gallery"]
 
+# Where these are, there was a database.
+_BESIDE_STORE = {GRAPH_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"}
 # As many characters of a sha256 as tell two models apart by eye.
 _PREFIX = 12
 
@@ -51,8 +54,32 @@ class GalleryStats:
             model_sha256=store.binding.model_sha256,
             model_path=store.binding.model_path,
             generation=generation,
-            bytes_on_disk=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+            bytes_on_disk=bytes_on_disk(folder),
         )
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Return the size of all files of a gallery."""
+    total = 0
+    for file in folder.iterdir():
+        # Temporary files come and go.
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
+
+
+def require_gallery(folder: Path) -> None:
+    """Raise unless there is a gallery.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    GalleryCorruptError
+        When its database is gone.
+    """
+    if not _has_store(folder):
+        raise _no_gallery(folder)
 
 
 def gallery_stats(path: str | os.PathLike[str]) -> GalleryStats:
@@ -66,8 +93,7 @@ def gallery_stats(path: str | os.PathLike[str]) -> GalleryStats:
         When it is damaged, or of a format that this version cannot read.
     """
     folder = Path(path)
-    if not _has_store(folder):
-        raise _no_gallery(folder)
+    require_gallery(folder)
     store = Store.open(folder)
     try:
         return GalleryStats.of(folder, store)
@@ -106,7 +132,7 @@ def _has_store(folder: Path) -> bool:
         raise GalleryError(f"{folder}: cannot be read: {error}") from error
     if STORE_NAME in names:
         return True
-    if GRAPH_NAME in names:
+    if names & _BESIDE_STORE:
         raise GalleryCorruptError(
             f"{folder}: its {STORE_NAME} is gone: restore it from a backup, "
             "or index the images again into a new folder"

@@ -11,6 +11,7 @@ USearch itself would follow a damaged file out of bounds.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import struct
@@ -28,7 +29,7 @@ from usearch.index import Index
 from boost_edge.runtime.replace import replacing
 from boost_edge.runtime.store import Vectors
 
-__all__ = ["Hnsw"]
+__all__ = ["CacheError", "Hnsw"]
 
 # Measured at 512 dimensions in clusters of 100: recall@10 above 0.999 at 40,000 rows. A search half
 # as wide finds as much there and takes half as long, but less where a confident head presses
@@ -42,6 +43,14 @@ _EXPANSION_SEARCH = 256
 _TRAILER = struct.Struct("<8s32sqqq")
 _CHECKSUM = struct.Struct("<I")
 _MAGIC = b"bedgHNW1"
+
+
+class CacheError(ValueError):
+    """The file cannot be used; ``code`` is ``missing``, ``damaged`` or ``foreign``."""
+
+    def __init__(self, code: str, what: str) -> None:
+        super().__init__(what)
+        self.code = code
 
 
 class Hnsw:
@@ -88,30 +97,57 @@ class Hnsw:
     def open(cls, path: Path, *, gallery: str, dimensions: int) -> Hnsw | None:
         """Map the file into memory; None where it is absent, damaged, or of another gallery."""
         try:
+            return cls.read(path, gallery=gallery, dimensions=dimensions)
+        except CacheError:
+            return None
+
+    @classmethod
+    def read(cls, path: Path, *, gallery: str, dimensions: int) -> Hnsw:
+        """Map the file into memory.
+
+        Raises
+        ------
+        CacheError
+            When it is absent, damaged, or of another gallery.
+        """
+        try:
             with path.open("rb") as file:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError):
-            return None
+        except FileNotFoundError as error:
+            raise CacheError("missing", "there is no such file") from error
+        except (OSError, ValueError) as error:
+            raise CacheError("damaged", f"it cannot be read ({error})") from error
         graph_size = len(data) - _TRAILER.size - _CHECKSUM.size
         if graph_size < 0:
-            return None
+            raise CacheError("damaged", f"it has only {len(data)} bytes")
         with memoryview(data) as view:
             trailer = _TRAILER.unpack_from(view, graph_size)
             magic, owner, generation, width, rows = trailer
             (checksum,) = _CHECKSUM.unpack_from(view, graph_size + _TRAILER.size)
-            if (magic, owner, width) != (_MAGIC, gallery.encode("ascii"), dimensions):
-                return None
             if zlib.crc32(view[: -_CHECKSUM.size]) != checksum:
-                return None
+                raise CacheError("damaged", "its checksum is wrong")
+            if (magic, owner, width) != (_MAGIC, gallery.encode("ascii"), dimensions):
+                raise CacheError("foreign", "it belongs to another gallery or format")
             index: Any = Index(ndim=dimensions, metric="ip", dtype="f32")
             try:
                 index.view(view[:graph_size])
-            except (RuntimeError, ValueError):
-                return None
+            except (RuntimeError, ValueError) as error:
+                raise CacheError("damaged", f"USearch cannot read it ({error})") from error
         if len(index) != rows:
-            return None
+            raise CacheError("damaged", f"it holds {len(index)} vectors, not {rows}")
         index.expansion_search = _EXPANSION_SEARCH
         return cls(index, gallery=gallery, generation=generation, data=data)
+
+    @staticmethod
+    def built_from(path: Path) -> int | None:
+        """Return the generation that a file says it is of, unchecked; None where it says none."""
+        try:
+            with path.open("rb") as file:
+                file.seek(-_TRAILER.size - _CHECKSUM.size, os.SEEK_END)
+                magic, _, generation, *_ = _TRAILER.unpack(file.read(_TRAILER.size))
+        except (OSError, struct.error):
+            return None
+        return generation if magic == _MAGIC else None
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all.
@@ -123,6 +159,8 @@ class Hnsw:
 
     def _write(self, path: Path) -> None:
         with path.open("wb+") as file:
+            # Whoever cleans up meanwhile leaves a locked file alone.
+            fcntl.flock(file, fcntl.LOCK_EX)
             # USearch takes no file name that is not UTF-8, so it gets the open file.
             self._index.save(f"/dev/fd/{file.fileno()}")
             file.seek(0, os.SEEK_END)
@@ -138,6 +176,11 @@ class Hnsw:
         """Return about ``count`` keys ``(n,) int64`` near a query ``(D,) float32``."""
         keys: NDArray[np.uint64] = self._index.search(query, count).keys
         return keys.astype(np.int64)
+
+    def missing(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some keys ``(n,) int64`` that are not in the graph."""
+        absent: NDArray[np.int64] = keys[~self._index.contains(keys.astype(np.uint64))]
+        return absent
 
     def __len__(self) -> int:
         return len(self._index)

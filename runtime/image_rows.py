@@ -7,14 +7,27 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
 
-__all__ = ["Changes", "ImageRow", "row_from_values", "row_to_values", "vector_key"]
+__all__ = [
+    "STATES",
+    "Changes",
+    "ImageRow",
+    "State",
+    "row_from_values",
+    "row_to_values",
+    "vector_key",
+]
+
+# Only ``live`` rows are searched. A ``deleted`` row is what pruning leaves of an image whose file
+# is gone, until the gallery is compacted.
+State: TypeAlias = Literal["live", "deleted"]
+STATES: tuple[State, ...] = ("live", "deleted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,7 @@ class ImageRow:
     height: int
     predicted: dict[str, Prediction]
     labels: dict[str, str]
+    state: State = "live"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +56,18 @@ class Changes:
     """What one transaction writes.
 
     ``encoded`` are rows with a new embedding ``(D,) float32``; ``kept`` are stored rows whose
-    bytes are the same, but whose path, time of change or labels are new.
+    bytes are the same, but whose path, time of change or labels are new; ``restated`` are the ids
+    of rows that are searched no more, or again, with their new state.
     """
 
     encoded: list[tuple[ImageRow, NDArray[np.float32]]] = field(
         default_factory=list[tuple[ImageRow, NDArray[np.float32]]]
     )
     kept: list[ImageRow] = field(default_factory=list[ImageRow])
+    restated: dict[int, State] = field(default_factory=dict[int, State])
 
     def __len__(self) -> int:
-        return len(self.encoded) + len(self.kept)
+        return len(self.encoded) + len(self.kept) + len(self.restated)
 
 
 def row_to_values(row: ImageRow) -> tuple[object, ...]:
@@ -63,8 +79,10 @@ def row_to_values(row: ImageRow) -> tuple[object, ...]:
 
 def row_from_values(values: Sequence[Any]) -> ImageRow:
     """Return a row that ``schema.SELECT`` gave; ValueError where it is damaged."""
-    identity, path, digest, size, mtime_ns, width, height, predicted, labels = values
+    identity, path, digest, size, mtime_ns, width, height, predicted, labels, state = values
     try:
+        if state not in STATES:
+            raise ValueError(f"its state is {state!r}")
         return ImageRow(
             id=identity,
             path=os.fsdecode(path),
@@ -77,6 +95,7 @@ def row_from_values(values: Sequence[Any]) -> ImageRow:
                 name: Prediction(**prediction) for name, prediction in json.loads(predicted).items()
             },
             labels=json.loads(labels),
+            state=state,
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the row of image {identity}: {error}") from error

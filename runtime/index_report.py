@@ -21,16 +21,22 @@ class IndexReport:
     """What one call of ``Gallery.index`` did.
 
     ``added``, ``changed`` (other bytes at a known path), ``renamed`` (known bytes whose old path
-    is gone) and ``unchanged`` count images. ``duplicates`` counts those of the added and changed
+    is gone), ``restored`` (deleted images whose file is there again) and ``unchanged`` count
+    images. ``duplicates`` counts those of the added and changed
     whose bytes were known already, so that they were not encoded again; ``labelled`` counts the
-    images that labels were given for. ``seconds`` is the time it took.
+    images that labels were given for. ``pruned`` are the paths of images that are deleted because
+    their file is gone. ``seconds`` is the time it took. With ``dry_run`` this is what would have
+    been done.
     """
 
     added: int
     changed: int
     renamed: int
+    restored: int
     unchanged: int
     duplicates: int
     labelled: int
+    pruned: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     seconds: float
+    dry_run: bool

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.crawl import find_images
+from boost_edge.runtime.crawl import absolute, find_images
 from boost_edge.runtime.encoder import Encoder, Prediction
 from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.image_rows import Changes, ImageRow
@@ -22,9 +22,10 @@ from boost_edge.runtime.images import content_digest, decode_image, read_bytes, 
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.manifest import ImageSpec
 from boost_edge.runtime.prefetch import batched, decoders, prefetch
+from boost_edge.runtime.prune import find_gone, is_gone
 from boost_edge.runtime.store import Store
 
-__all__ = ["absolute", "index_images"]
+__all__ = ["index_images"]
 
 Labels = Mapping[str, Mapping[str, str]]
 Progress = Callable[[int, int], None]
@@ -47,6 +48,10 @@ class _Job:
     size: int
     mtime_ns: int
 
+    @property
+    def is_live(self) -> bool:
+        return self.known is not None and self.known.state == "live"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
@@ -59,15 +64,6 @@ class _Read:
     pixels: NDArray[np.uint8] | None
 
 
-def absolute(path: str | os.PathLike[str]) -> str:
-    """Return a path as galleries store it: absolute, links kept, ``..`` resolved."""
-    full = Path(path).absolute()
-    if ".." in full.parts:
-        # Dropping "link/.." by its letters would name another folder.
-        full = full.parent.resolve() / full.name
-    return os.fspath(full)
-
-
 def index_images(
     store: Store,
     encoder: Encoder,
@@ -75,16 +71,20 @@ def index_images(
     *,
     labels: Labels | None = None,
     progress: Progress | None = None,
+    prune: bool = False,
+    dry_run: bool = False,
 ) -> IndexReport:
     """Bring a store up to date with the images under some paths; see ``Gallery.index``.
 
-    The caller holds the writer lock. Whatever interrupts it, what was encoded by then is kept.
+    The caller holds the writer lock, except for a dry run. Whatever interrupts it, what was encoded
+    by then is kept.
     """
     started = time.perf_counter()
-    files = list(dict.fromkeys(absolute(path) for path in find_images(paths)))
-    run = _Run(store, encoder, total=len(files), labels=labels, progress=progress)
+    given = list(paths)
+    files = list(dict.fromkeys(absolute(path) for path in find_images(given)))
+    run = _Run(store, encoder, files=files, labels=labels, progress=progress, dry_run=dry_run)
     try:
-        read = prefetch(run.jobs(files), run.read, workers=decoders(), ahead=_BATCH)
+        read = prefetch(run.jobs(), run.read, workers=decoders(), ahead=_BATCH)
         # Closing waits for the threads, so that none outlives an interruption.
         with closing(cast("Any", read)):
             for batch in batched(read, _BATCH):
@@ -92,15 +92,19 @@ def index_images(
                 run.commit_when_due()
     finally:
         run.commit()
+    pruned = run.prune(given) if prune else ()
     return IndexReport(
         added=run.counts["added"],
         changed=run.counts["changed"],
         renamed=run.counts["renamed"],
+        restored=run.counts["restored"],
         unchanged=run.counts["unchanged"],
         duplicates=run.counts["duplicates"],
         labelled=run.counts["labelled"],
+        pruned=pruned,
         skipped=tuple(run.skipped),
         seconds=time.perf_counter() - started,
+        dry_run=dry_run,
     )
 
 
@@ -112,14 +116,16 @@ class _Run:
         store: Store,
         encoder: Encoder,
         *,
-        total: int,
+        files: list[str],
         labels: Labels | None,
         progress: Progress | None,
+        dry_run: bool,
     ) -> None:
         self._store = store
         self._encoder = encoder
         self._spec: ImageSpec = encoder.manifest.image
-        self._total = total
+        self._files = files
+        self._dry_run = dry_run
         self._labels = {absolute(path): dict(given) for path, given in (labels or {}).items()}
         self._progress = progress
         self._done = 0
@@ -129,12 +135,13 @@ class _Run:
         self._committed_at = time.monotonic()
         # Rows of known bytes whose files are gone, by digest: each can be renamed once.
         self._gone: dict[str, list[ImageRow]] = {}
+        self._renamed: set[int] = set()
         self.counts: Counter[str] = Counter()
         self.skipped: list[Skipped] = []
 
-    def jobs(self, files: Iterable[str]) -> Iterator[_Job]:
+    def jobs(self) -> Iterator[_Job]:
         """Yield the files that must be read; settle those whose size and time are as known."""
-        for path in files:
+        for path in self._files:
             known = self._store.find(path)
             try:
                 status = Path(path).stat()
@@ -175,6 +182,7 @@ class _Run:
             elif item.job.known and item.pixels is None:
                 self._keep(item.job.known, _stamped(item, item.job.known), "unchanged")
             elif item.job.known is None and (gone := self._pop_gone(item.digest)):
+                self._renamed.add(cast("int", gone.id))
                 self._keep(gone, _stamped(item, gone), "renamed")
             else:
                 fresh.setdefault(item.digest, []).append(item)
@@ -194,6 +202,16 @@ class _Run:
             self._described.clear()
         self._committed_at = time.monotonic()
 
+    def prune(self, given: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+        """Delete the images under the given paths whose files are gone; return their paths."""
+        gone = find_gone(self._store, given)
+        for identity in self._renamed & gone.keys():
+            # In a dry run a renamed image is still where it was.
+            del gone[identity]
+        if gone and not self._dry_run:
+            self._store.commit(Changes(restated=dict.fromkeys(gone, "deleted")))
+        return tuple(gone.values())
+
     def _encode(self, fresh: Mapping[str, list[_Read]]) -> None:
         """Add rows for files with new bytes, encoding each distinct content once."""
         known = {digest: self._twin(digest) for digest in fresh}
@@ -207,12 +225,15 @@ class _Run:
             predicted, vector = cast("_Described", known[digest])
             self._described[digest] = (predicted, vector)
             for item in reads:
-                self._changes.encoded.append((self._new_row(item, predicted), vector))
+                if not self._dry_run:
+                    self._changes.encoded.append((self._new_row(item, predicted), vector))
                 self.counts["duplicates"] += 1
-                self.counts["changed" if item.job.known else "added"] += 1
+                self.counts["changed" if item.job.is_live else "added"] += 1
                 self._step()
 
     def _describe(self, pixels: list[NDArray[np.uint8]]) -> list[_Described]:
+        if self._dry_run:
+            return [({}, np.empty(0, np.float32)) for _ in pixels]
         if not pixels:
             return []
         encoding = self._encoder.run(np.stack(pixels))
@@ -232,7 +253,8 @@ class _Run:
         return None
 
     def _new_row(self, item: _Read, predicted: dict[str, Prediction]) -> ImageRow:
-        labels = item.job.known.labels if item.job.known else {}
+        # Other bytes at the path of a deleted image are another image.
+        labels = cast("ImageRow", item.job.known).labels if item.job.is_live else {}
         return ImageRow(
             id=None,
             path=item.job.path,
@@ -248,8 +270,12 @@ class _Run:
     def _keep(self, stored: ImageRow, now: ImageRow, what: str) -> None:
         """Settle a file whose bytes are known: only what differs from its row is written."""
         now = replace(now, labels=self._label(now.path, now.labels))
-        if now != stored:
+        if now != stored and not self._dry_run:
             self._changes.kept.append(now)
+        if stored.state == "deleted":
+            what = "restored"
+            if not self._dry_run:
+                self._changes.restated[cast("int", stored.id)] = "live"
         self.counts[what] += 1
         self._step()
 
@@ -264,14 +290,13 @@ class _Run:
             rows = self._store.with_digest(digest)
             if not rows:
                 return None
-            # A link that leads nowhere is still there.
-            self._gone[digest] = [row for row in rows if not os.path.lexists(row.path)]
+            self._gone[digest] = [row for row in rows if is_gone(row.path)]
         return self._gone[digest].pop(0) if self._gone[digest] else None
 
     def _step(self) -> None:
         self._done += 1
         if self._progress:
-            self._progress(self._done, self._total)
+            self._progress(self._done, len(self._files))
 
 
 def _stamped(item: _Read, row: ImageRow) -> ImageRow:

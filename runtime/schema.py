@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["CREATE", "FORMAT_VERSION", "KEEP", "PAGE_BYTES", "SELECT", "UPSERT"]
+__all__ = ["CREATE", "FORMAT_VERSION", "KEEP", "PAGE_BYTES", "SELECT", "STATE", "UPSERT"]
 
 FORMAT_VERSION = 1
 
 # Several rows with their vectors fit a page of this size, so less of the file is slack.
 PAGE_BYTES = 16384
 
-# ``live`` rows are the ones that are searched. The vector is last, so that reading the columns
-# before it does not read it. ``images_by_attributes`` holds what a filter reads, so that a filter
-# does not read past all the vectors.
+# ``live`` rows are the ones that are searched; a ``deleted`` one keeps its embedding, in case its
+# file returns. The vector is last, so that reading the columns before it does not read it.
+# ``images_by_attributes`` holds what a filter reads, so that it does not read past the vectors.
 CREATE = """
 BEGIN;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -39,7 +39,7 @@ COMMIT;
 
 # The columns of an ImageRow, in the order of ``image_rows``.
 SELECT = """
-SELECT id, path, digest, size, mtime_ns, width, height, predicted, labels FROM images
+SELECT id, path, digest, size, mtime_ns, width, height, predicted, labels, state FROM images
 """
 
 # A row is known by its path, whose id stays as it is. Writing twice is the same as once.
@@ -57,3 +57,6 @@ ON CONFLICT (path) DO UPDATE SET
 
 # For a row whose bytes are the same: where it is, when it changed, what the user says.
 KEEP = "UPDATE images SET path = ?, size = ?, mtime_ns = ?, labels = ? WHERE id = ?"
+
+# For a row that is searched no more, or again: caches of earlier generations do not know it.
+STATE = "UPDATE images SET state = ?, generation = ? WHERE id = ?"

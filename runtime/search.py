@@ -159,7 +159,8 @@ class Searcher:
         return graph
 
     def _fits(self, graph: Hnsw, store: Store) -> bool:
-        return store.count(after=graph.generation) <= self._exact_limit
+        # What is gone counts too: candidates that are no more cost time.
+        return store.count_changes(after=graph.generation) <= self._exact_limit
 
     def _through_graph(
         self,

@@ -6,8 +6,9 @@ the user says about it, and its embedding. ``vectors.usearch`` beside it can alw
 Paths are stored as the bytes of the file system (``os.fsencode``), because a file name need not be
 valid UTF-8; in Python they are ``str`` with surrogate escapes, which ``json`` can write.
 
-``generation`` counts the commits that changed an embedding; each row carries the generation that
-last changed it. So a cache built at generation g is right for every row that is not newer.
+``generation`` counts the commits that changed an embedding or a state; each row carries the
+generation that last changed it. So a cache built at generation g is right for every row that is
+not newer.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from boost_edge.runtime.image_rows import (
     vector_key,
 )
 from boost_edge.runtime.replace import replacing
-from boost_edge.runtime.schema import CREATE, KEEP, PAGE_BYTES, SELECT, UPSERT
+from boost_edge.runtime.schema import CREATE, KEEP, PAGE_BYTES, SELECT, STATE, UPSERT
 
 __all__ = ["STORE_NAME", "Store", "Vectors"]
 
@@ -120,10 +121,11 @@ class Store:
             try:
                 yield
             finally:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
 
     def generation(self) -> int:
-        """Return the number of commits that changed an embedding."""
+        """Return the number of commits that changed an embedding or a state."""
         [[generation]] = self._query("SELECT value FROM meta WHERE key = 'generation'")
         return int(generation)
 
@@ -133,18 +135,33 @@ class Store:
         [[count]] = self._query(sql, (after,))
         return int(count)
 
+    def count_changes(self, *, after: int) -> int:
+        """Return the number of images, deleted ones too, that are newer than ``after``."""
+        sql = "SELECT count(*) FROM images WHERE state IN ('live', 'deleted') AND generation > ?"
+        [[count]] = self._query(sql, (after,))
+        return int(count)
+
     def paths(self) -> list[str]:
         """Return the path of every image, in the order of the ids."""
         rows = self._query("SELECT path FROM images WHERE state = 'live' ORDER BY id")
         return [os.fsdecode(path) for (path,) in rows]
 
+    def paths_under(self, folder: str) -> Iterator[tuple[int, str]]:
+        """Yield id and path of the live images below a folder, to be read within a `snapshot`."""
+        start = os.fsencode(folder).rstrip(b"/") + b"/"
+        # "0" comes after "/": between them is what begins with the folder's name and a slash.
+        sql = "SELECT id, path FROM images WHERE state = 'live' AND path > ? AND path < ?"
+        with translating(self._path):
+            for identity, path in self._database.execute(sql, (start, start[:-1] + b"0")):
+                yield identity, os.fsdecode(path)
+
     def find(self, path: str) -> ImageRow | None:
-        """Return the image at a path, if there is one."""
+        """Return the image at a path, live or deleted, if there is one."""
         rows = self._query(SELECT + "WHERE path = ?", (os.fsencode(path),))
         return self._row(rows[0]) if rows else None
 
     def with_digest(self, digest: str, *, limit: int = -1) -> list[ImageRow]:
-        """Return the images whose files hold exactly these bytes, oldest first; -1: no limit."""
+        """Return the images of exactly these bytes, deleted too, oldest first; -1: no limit."""
         sql = SELECT + "WHERE digest = ? ORDER BY id LIMIT ?"
         return [self._row(row) for row in self._query(sql, (digest, limit))]
 
@@ -221,7 +238,9 @@ class Store:
                 self._write(changes)
                 self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                # On a full disk SQLite has done so already.
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
                 raise
 
     def remember_model(self, path: str) -> None:
@@ -235,7 +254,7 @@ class Store:
         return self._query(sql, values)
 
     def _write(self, changes: Changes) -> None:
-        if changes.encoded:
+        if changes.encoded or changes.restated:
             self._database.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
         generation = self.generation()
         self._database.executemany(
@@ -256,6 +275,10 @@ class Store:
             ),
         )
 
+        self._database.executemany(
+            STATE, ((state, generation, identity) for identity, state in changes.restated.items())
+        )
+
     def _chunks(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[Vectors]:
         with translating(self._path), closing(self._database.execute(sql, values)) as cursor:
             while rows := cursor.fetchmany(_CHUNK_ROWS):
@@ -273,9 +296,9 @@ class Store:
 
     def _unpack(self, rows: Sequence[Any]) -> Vectors:
         width = self.binding.dimensions
-        data = b"".join(row[1] for row in rows)
-        if any(len(row[1]) != 4 * width for row in rows):
+        if any(not isinstance(row[1], bytes) or len(row[1]) != 4 * width for row in rows):
             raise damaged(self._path, "an embedding has the wrong length")
+        data = b"".join(row[1] for row in rows)
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         return ids, np.frombuffer(data, "<f4").reshape(len(rows), width)
 

@@ -1,0 +1,58 @@
+"""``boost-edge compact``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.options import json_option
+from boost_edge.cli.progress import show_step
+from boost_edge.cli.render import megabytes, print_json, printable
+
+if TYPE_CHECKING:
+    from boost_edge.runtime.compact import CompactReport
+
+__all__ = ["command"]
+
+
+@click.command("compact")
+@click.argument("gallery", type=click.Path(path_type=Path), metavar="GALLERY")
+@json_option
+def command(gallery: Path, json: bool) -> int:
+    """Remove for good what index --prune deleted, and give the space back.
+
+    Also builds the search cache again and removes temporary files that a killed process left.
+    Needs no model, but free space for one more copy of the gallery.
+
+    \b
+    Example:
+      boost-edge index photos/ --prune
+      boost-edge compact .boost-edge
+    """
+    from boost_edge.runtime.compact import compact_gallery
+
+    show_step("compacting")
+    report = compact_gallery(gallery)
+    if json:
+        print_json({**dataclasses.asdict(report), "path": str(report.path)})
+    else:
+        click.echo(_as_text(report, gallery))
+    return ExitCode.FINE
+
+
+def _as_text(report: CompactReport, gallery: Path) -> str:
+    parts = [f"{report.removed:,} deleted images removed"]
+    if report.left_overs:
+        parts.append(f"{report.left_overs:,} temporary files removed")
+    if report.cached is not None:
+        parts.append(f"{report.cached:,} embeddings cached")
+    sizes = f"{megabytes(report.bytes_before)} before, {megabytes(report.bytes_after)} after"
+    name = printable(str(gallery))
+    return (
+        f"{name}: {', '.join(parts)}; {report.images:,} images in all; {sizes} "
+        f"({report.seconds:.1f} s)"
+    )

@@ -1,0 +1,65 @@
+"""``boost-edge verify``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.options import json_option
+from boost_edge.cli.progress import show_step
+from boost_edge.cli.render import print_json, printable
+
+if TYPE_CHECKING:
+    from boost_edge.runtime.verify import Finding, VerifyReport
+
+__all__ = ["command"]
+
+
+@click.command("verify")
+@click.argument("gallery", type=click.Path(path_type=Path), metavar="GALLERY")
+@json_option
+def command(gallery: Path, json: bool) -> int:
+    """Check a gallery, and say how to repair what is wrong.
+
+    Checks the database, every embedding, the search cache, the model's file, the image files (by
+    size and time) and looks for temporary files. Changes nothing. The exit code is 4 when something
+    is damaged; image files that are gone or changed are no damage.
+
+    \b
+    Example:
+      boost-edge verify .boost-edge
+      boost-edge verify .boost-edge --json
+    """
+    from boost_edge.runtime.verify import verify_gallery
+
+    report = verify_gallery(gallery, step=show_step)
+    if json:
+        print_json({**dataclasses.asdict(report), "path": str(report.path)})
+    else:
+        click.echo("\n".join(_as_text(report, gallery)))
+    return ExitCode.FINE if report.sound else ExitCode.INTEGRITY
+
+
+def _as_text(report: VerifyReport, gallery: Path) -> list[str]:
+    lines = [line for finding in report.findings for line in _finding(finding)]
+    state = "sound" if report.sound else "DAMAGED"
+    held = "" if report.images is None else f", {report.images:,} images"
+    deleted = f", {report.deleted:,} deleted" if report.deleted else ""
+    name = printable(str(gallery))
+    return [*lines, f"{name}: {state}{held}{deleted} ({report.seconds:.1f} s)"]
+
+
+def _finding(finding: Finding) -> list[str]:
+    mark = "damaged" if finding.damage else "note"
+    # A finding that is met once says all in its example.
+    times = f"{finding.count:,} " if finding.count > 1 else ""
+    first = printable(finding.examples[0])
+    more = ", ..." if finding.count > 1 else ""
+    return [
+        f"{mark}: {times}{finding.what} [{finding.code}]: {first}{more}",
+        f"  repair: {printable(finding.repair)}",
+    ]

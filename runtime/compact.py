@@ -1,0 +1,118 @@
+"""``compact``: remove for good what was deleted, and give the space back."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from boost_edge.runtime.database import connect, translating
+from boost_edge.runtime.gallery_folder import bytes_on_disk, require_gallery
+from boost_edge.runtime.recovery import remove_left_overs
+from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
+from boost_edge.runtime.store import STORE_NAME, Store
+from boost_edge.runtime.writer_lock import writer_lock
+
+__all__ = ["CompactReport", "compact_gallery"]
+
+# How long a reader that is searching may keep the log from being emptied, in milliseconds.
+_READER_MS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactReport:
+    """What compacting did.
+
+    ``removed`` counts deleted images, ``left_overs`` temporary files. ``cached`` is the number of
+    different embeddings in the new cache, None where the gallery is small enough to need none.
+    ``bytes_before`` and ``bytes_after`` are the sizes of all files, ``seconds`` the time it took.
+    """
+
+    path: Path
+    images: int
+    removed: int
+    left_overs: int
+    cached: int | None
+    bytes_before: int
+    bytes_after: int
+    seconds: float
+
+
+def compact_gallery(
+    path: str | os.PathLike[str], *, exact_limit: int = EXACT_LIMIT
+) -> CompactReport:
+    """Remove deleted images for good, give back their space, and build the cache again.
+
+    Searching goes on meanwhile. Needs free space for one more copy of the database, or two.
+
+    Parameters
+    ----------
+    path
+        The gallery's folder. Its model is not needed.
+    exact_limit
+        See ``Gallery.open``.
+
+    Raises
+    ------
+    UsageError
+        When there is no gallery.
+    GalleryLockedError
+        When another process is writing to it.
+    GalleryCorruptError
+        When it is damaged.
+    GalleryError
+        When the disk is full or fails; then the gallery is as it was.
+    """
+    started = time.perf_counter()
+    folder = Path(path)
+    require_gallery(folder)
+    with writer_lock(folder), closing(Store.open(folder)) as store:
+        before = bytes_on_disk(folder)
+        left_overs = remove_left_overs(folder)
+        removed = _reclaim(folder / STORE_NAME)
+        cached = _cache_again(folder / GRAPH_NAME, store, exact_limit)
+        images = store.count()
+    return CompactReport(
+        path=folder.absolute(),
+        images=images,
+        removed=removed,
+        left_overs=left_overs,
+        cached=cached,
+        bytes_before=before,
+        bytes_after=bytes_on_disk(folder),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _reclaim(path: Path) -> int:
+    """Remove the deleted rows and the space they took; return their number."""
+    with translating(path), closing(connect(path, mode="rw")) as database:
+        database.execute("PRAGMA synchronous = FULL")
+        removed = database.execute("DELETE FROM images WHERE state = 'deleted'").rowcount
+        database.execute("VACUUM")
+        # The log holds a whole copy now. A reader may keep it from being emptied: the next
+        # process that closes the gallery as the last one does so.
+        database.execute(f"PRAGMA busy_timeout = {_READER_MS:d}")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return removed
+
+
+def _cache_again(cache: Path, store: Store, exact_limit: int) -> int | None:
+    if store.count() <= exact_limit:
+        with suppress(FileNotFoundError):
+            cache.unlink()
+        return None
+    # Only large galleries pay for loading USearch.
+    from boost_edge.runtime.hnsw import Hnsw
+
+    with store.snapshot():
+        graph = Hnsw.build(
+            store.keyed_chunks(),
+            dimensions=store.binding.dimensions,
+            gallery=store.binding.gallery,
+            generation=store.generation(),
+        )
+    graph.save(cache)
+    return len(graph)

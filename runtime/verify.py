@@ -1,0 +1,257 @@
+"""``verify``: check everything about a gallery, and say how to repair what is wrong.
+
+Nothing is changed, and searching and indexing go on meanwhile: the database is seen in one state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from boost_edge.runtime.binding import Binding, read_binding
+from boost_edge.runtime.database import connect, translating
+from boost_edge.runtime.errors import GalleryCorruptError
+from boost_edge.runtime.gallery_folder import require_gallery
+from boost_edge.runtime.recovery import left_overs
+from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
+from boost_edge.runtime.store import STORE_NAME
+from boost_edge.runtime.verify_rows import check_rows, check_structure
+
+if TYPE_CHECKING:
+    from boost_edge.runtime.hnsw import Hnsw
+
+__all__ = ["FLAWS", "Finding", "VerifyReport", "verify_gallery"]
+
+_CHUNK_ROWS = 65536
+_MOST_EXAMPLES = 10
+_RESTORE = "restore gallery.sqlite from a backup, or index the images again into a new folder"
+_COMPACT = "boost-edge compact {gallery}"
+_INDEX = "boost-edge index FOLDER --gallery {gallery}"
+
+FLAWS: dict[str, tuple[bool, str, str]] = {
+    "database_damaged": (True, "the database is damaged", _RESTORE),
+    "row_damaged": (True, "images whose row makes no sense", _RESTORE),
+    "generation_wrong": (True, "images of a generation that is not yet", _RESTORE),
+    "vector_length": (True, "embeddings of the wrong length", _RESTORE),
+    "vector_changed": (True, "embeddings that are not what was written", _RESTORE),
+    "vector_not_finite": (True, "embeddings that are not finite", _RESTORE),
+    "vector_not_unit": (True, "embeddings whose norm is not 1", _RESTORE),
+    "cache_damaged": (True, "the cache is damaged; it is not used", _COMPACT),
+    "cache_foreign": (True, "the cache is not of this gallery; it is not used", _COMPACT),
+    "cache_future": (True, "the cache is newer than the database; it is not used", _COMPACT),
+    "cache_incomplete": (True, "images that the cache should hold and does not", _COMPACT),
+    "cache_missing": (False, "there is no cache: the next search builds it", _COMPACT),
+    "model_missing": (
+        True,
+        "the model is gone",
+        "put it back, or say where it is: boost-edge index FOLDER --gallery {gallery} --model FILE",
+    ),
+    "model_changed": (
+        True,
+        "the model's file is another model now",
+        "put back the model that the gallery was made with, or index the images again into a new "
+        "folder",
+    ),
+    "file_missing": (False, "image files that are gone", f"{_INDEX} --prune"),
+    "file_changed": (False, "image files that changed since they were indexed", _INDEX),
+    "left_over": (False, "temporary files of a process that was killed", _COMPACT),
+}
+"""Each code of a finding: whether it is damage, what it means, and how to repair it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is wrong: ``code`` is a key of `FLAWS`.
+
+    ``damage`` is False where it only ought to be known. ``count`` is how often it was found,
+    ``examples`` are some of the places: paths, or what SQLite says.
+    """
+
+    code: str
+    damage: bool
+    what: str
+    repair: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What verifying found; ``sound`` is whether none of it is damage.
+
+    ``images`` and ``deleted`` count rows; they and ``generation`` are None where the database
+    cannot be read.
+    """
+
+    path: Path
+    sound: bool
+    images: int | None
+    deleted: int | None
+    generation: int | None
+    findings: tuple[Finding, ...]
+    seconds: float
+
+
+def verify_gallery(
+    path: str | os.PathLike[str],
+    *,
+    step: Callable[[str], None] | None = None,
+    exact_limit: int = EXACT_LIMIT,
+) -> VerifyReport:
+    """Check a gallery: database, embeddings, cache, model, image files, temporary files.
+
+    An image file is compared by size and time of change; it is not read.
+
+    Parameters
+    ----------
+    path
+        The gallery's folder. Its model is hashed, not opened.
+    step
+        Called with the name of each part of the work as it begins.
+    exact_limit
+        See ``Gallery.open``.
+
+    Raises
+    ------
+    UsageError
+        When there is no gallery.
+    GalleryCorruptError
+        When its database is gone.
+    GalleryError
+        When the disk fails or a file may not be read.
+    """
+    started = time.perf_counter()
+    folder = Path(path)
+    require_gallery(folder)
+    check = _Check(folder, exact_limit)
+    check.run(step or (lambda _: None))
+    findings = check.findings()
+    return VerifyReport(
+        path=folder.absolute(),
+        sound=not any(finding.damage for finding in findings),
+        images=check.images,
+        deleted=check.deleted,
+        generation=check.generation,
+        findings=findings,
+        seconds=time.perf_counter() - started,
+    )
+
+
+class _Check:
+    """One verification and what it found so far."""
+
+    def __init__(self, folder: Path, exact_limit: int) -> None:
+        self._folder = folder
+        self._exact_limit = exact_limit
+        self._found: Counter[str] = Counter()
+        self._examples: dict[str, list[str]] = {}
+        self.images: int | None = None
+        self.deleted: int | None = None
+        self.generation: int | None = None
+
+    def run(self, step: Callable[[str], None]) -> None:
+        """Check all there is; a database that cannot be read ends only its own part."""
+        path = self._folder / STORE_NAME
+        try:
+            with translating(path), closing(connect(path, mode="rw")) as database:
+                database.execute("BEGIN")
+                self._check_database(database, step)
+        except GalleryCorruptError as error:
+            self._add("database_damaged", str(error.__cause__ or error))
+        step("looking for temporary files")
+        for file in left_overs(self._folder):
+            self._add("left_over", file.name)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what was found, damage first."""
+        gallery = os.fspath(self._folder)
+        found = (
+            Finding(
+                code=code,
+                damage=damage,
+                what=what,
+                repair=repair.replace("{gallery}", gallery),
+                count=self._found[code],
+                examples=tuple(self._examples[code]),
+            )
+            for code, (damage, what, repair) in FLAWS.items()
+            if self._found[code]
+        )
+        return tuple(sorted(found, key=lambda finding: not finding.damage))
+
+    def _add(self, code: str, example: str) -> None:
+        self._found[code] += 1
+        examples = self._examples.setdefault(code, [])
+        if len(examples) < _MOST_EXAMPLES:
+            examples.append(example)
+
+    def _check_database(self, database: sqlite3.Connection, step: Callable[[str], None]) -> None:
+        meta = dict(database.execute("SELECT key, value FROM meta").fetchall())
+        binding = read_binding(self._folder / STORE_NAME, meta)
+        generation = int(meta["generation"])
+        step("checking the database")
+        for code, example in check_structure(database):
+            self._add(code, example)
+        counts = dict(database.execute("SELECT state, count(*) FROM images GROUP BY state"))
+        self.images, self.deleted = counts.get("live", 0), counts.get("deleted", 0)
+        self.generation = generation
+        step("checking the model")
+        self._check_model(binding)
+        step("checking images and embeddings")
+        for code, example in check_rows(
+            database, dimensions=binding.dimensions, generation=generation
+        ):
+            self._add(code, example)
+        step("checking the cache")
+        self._check_cache(database, binding, generation)
+
+    def _check_model(self, binding: Binding) -> None:
+        path = Path(binding.model_path)
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except (OSError, ValueError):
+            self._add("model_missing", binding.model_path)
+            return
+        if digest != binding.model_sha256:
+            self._add("model_changed", binding.model_path)
+
+    def _check_cache(self, database: sqlite3.Connection, binding: Binding, generation: int) -> None:
+        cache = self._folder / GRAPH_NAME
+        if not cache.exists():
+            if (self.images or 0) > self._exact_limit:
+                self._add("cache_missing", cache.name)
+            return
+        from boost_edge.runtime.hnsw import CacheError, Hnsw
+
+        try:
+            graph = Hnsw.read(cache, gallery=binding.gallery, dimensions=binding.dimensions)
+        except CacheError as error:
+            self._add(f"cache_{error.code}", f"{cache.name}: {error}")
+            return
+        if graph.generation > generation:
+            self._add("cache_future", f"generation {graph.generation}, not {generation}")
+            return
+        for path in _absent(database, graph):
+            self._add("cache_incomplete", path)
+
+
+def _absent(database: sqlite3.Connection, graph: Hnsw) -> Iterator[str]:
+    """Yield the paths of live images that the graph should hold and does not."""
+    # What is newer than the graph is found without it.
+    sql = "SELECT vector_key, path FROM images WHERE state = 'live' AND generation <= ?"
+    with closing(database.execute(sql, (graph.generation,))) as cursor:
+        while chunk := cursor.fetchmany(_CHUNK_ROWS):
+            paths = {int(key): path for key, path in chunk}
+            for key in graph.missing(np.fromiter(paths, np.int64, len(paths))).tolist():
+                yield os.fsdecode(paths[key])

@@ -1,0 +1,71 @@
+"""index --prune and --dry-run, verify and compact, as a shell sees them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from boost_edge.cli.main import run
+
+
+@pytest.fixture
+def pictures(catalogue: Path, tmp_path: Path) -> Path:
+    """Return a folder of four pictures."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for source in sorted((catalogue / "images").iterdir())[:4]:
+        (folder / source.name).write_bytes(source.read_bytes())
+    return folder
+
+
+def test_prune_verify_compact(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is gone is noted, foretold, deleted and removed; damage is exit code 4."""
+    gallery = tmp_path / "gallery"
+    index = ["index", str(pictures), "--gallery", str(gallery)]
+
+    assert run([*index, "--dry-run"]) == 0
+    assert "nothing was written, would be 4 added" in capsys.readouterr().out
+    assert not gallery.exists()
+    assert run(index) == 0
+    gone = sorted(pictures.iterdir())[0]
+    gone.unlink()
+    capsys.readouterr()
+
+    assert run(["verify", str(gallery)]) == 0
+    said = capsys.readouterr().out
+    assert f"[file_missing]: {gone}" in said
+    assert f"repair: boost-edge index FOLDER --gallery {gallery} --prune" in said
+    assert f"{gallery}: sound, 4 images" in said
+
+    assert run([*index, "--prune", "--dry-run"]) == 0
+    assert f"would delete {gone}" in capsys.readouterr().out
+    assert run([*index, "--prune", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["pruned"], report["images"], report["dry_run"]) == ([str(gone)], 3, False)
+
+    assert run(["compact", str(gallery), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["removed"], report["images"]) == (1, 3)
+    assert run(["compact", str(gallery)]) == 0
+    assert "0 deleted images removed; 3 images in all" in capsys.readouterr().out
+
+    (gallery / "vectors.usearch").write_bytes(b"no graph")
+    assert run(["verify", str(gallery), "--json"]) == 4
+    report = json.loads(capsys.readouterr().out)
+    assert report["sound"] is False
+    assert [each["code"] for each in report["findings"]] == ["cache_damaged"]
+    assert run(["verify", str(gallery)]) == 4
+    assert f"{gallery}: DAMAGED, 3 images" in capsys.readouterr().out
+    assert run(["compact", str(gallery)]) == 0
+    assert run(["verify", str(gallery)]) == 0
+
+
+def test_where_there_is_no_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both verbs say so in one line, with exit code 2."""
+    for verb in ("verify", "compact"):
+        assert run([verb, str(tmp_path / "absent")]) == 2
+        assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,89 @@
+"""A process that indexes, prunes and compacts, to be killed at some moment; see test_faults.
+
+Arguments: model, gallery, folder of pictures, log, where to count lines (``all``, ``cache`` or
+``none``), and at which count to die (-1: never). Each commit is noted in the log once it is made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from boost_edge import Encoder, Gallery
+from boost_edge.runtime import indexing
+from boost_edge.runtime.compact import compact_gallery
+from boost_edge.runtime.image_rows import Changes
+from boost_edge.runtime.store import Store
+
+EXACT_LIMIT = 4
+COMMIT_IMAGES = 4
+# Everything that writes; among it, what writes the cache.
+WRITING = {"indexing", "store", "hnsw", "replace", "recovery", "compact", "gallery_folder"}
+CACHING = {("hnsw", "save"), ("hnsw", "_write"), ("replace", "replacing"), ("replace", "_sync_")}
+
+
+class Lines:
+    """Counts the lines that are run, and kills this process at one of them."""
+
+    def __init__(self, where: str, deadline: int) -> None:
+        self._where = where
+        self._deadline = deadline
+        self.count = 0
+
+    def enter(self, frame: FrameType, _event: str, _argument: Any) -> Any:
+        """Say whether to count the lines of a function that begins; for ``sys.settrace``."""
+        name = Path(frame.f_code.co_filename).stem
+        counted = name in WRITING and "boost_edge" in frame.f_globals.get("__name__", "")
+        if self._where == "cache":
+            function = frame.f_code.co_name
+            counted = any(name == file and function.startswith(it) for file, it in CACHING)
+        return self.line if counted else None
+
+    def line(self, _frame: FrameType, event: str, _argument: Any) -> Any:
+        """Count a line."""
+        self.count += event == "line"
+        if self.count == self._deadline:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.line
+
+
+def note_commits(log: int) -> None:
+    """Write the paths of each commit into a file, after the commit."""
+    commit = Store.commit
+
+    def noted(self: Store, changes: Changes) -> None:
+        commit(self, changes)
+        paths = [row.path for row, _ in changes.encoded] + [row.path for row in changes.kept]
+        os.write(log, f"{json.dumps(paths)}\n".encode())
+
+    Store.commit = noted  # type: ignore[method-assign] # the test's own view of commits
+
+
+def main() -> None:
+    """Index folder by folder, remove some pictures, prune, compact; say how many lines it took."""
+    model, gallery, pictures, log, where, deadline = sys.argv[1:]
+    note_commits(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+    indexing._COMMIT_IMAGES = COMMIT_IMAGES  # pyright: ignore[reportPrivateUsage] - more moments
+    lines = Lines(where, int(deadline))
+    encoder = Encoder.open(model, threads=1)
+    print("ready", flush=True)  # noqa: T201 - read by the test
+    if where != "none":
+        sys.settrace(lines.enter)
+    with Gallery.open(gallery, encoder, exact_limit=EXACT_LIMIT) as opened:
+        for folder in sorted(Path(pictures).iterdir()):
+            opened.index([folder])
+        for picture in Path(pictures).rglob("gone*"):
+            picture.unlink()
+        opened.index([pictures], prune=True)
+    compact_gallery(gallery, exact_limit=EXACT_LIMIT)
+    sys.settrace(None)
+    print(lines.count)  # noqa: T201 - read by the test
+
+
+if __name__ == "__main__":
+    main()

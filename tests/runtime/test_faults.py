@@ -1,0 +1,418 @@
+"""Faults: a process is killed at any moment, and the gallery goes on without a manual step.
+
+``BOOST_EDGE_KILLS`` is the number of kills, ``BOOST_EDGE_READERS`` that of reading processes,
+``BOOST_EDGE_FLIPS`` that of flipped bits in each file; ``make faults`` runs them in full.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boost_edge import Encoder, Gallery
+from boost_edge.runtime.compact import compact_gallery
+from boost_edge.runtime.errors import BoostEdgeError, GalleryCorruptError, GalleryError
+from boost_edge.runtime.recovery import left_overs
+from boost_edge.runtime.search import GRAPH_NAME
+from boost_edge.runtime.store import STORE_NAME
+from boost_edge.runtime.verify import verify_gallery
+
+KILLS = int(os.environ.get("BOOST_EDGE_KILLS", "6"))
+READERS = int(os.environ.get("BOOST_EDGE_READERS", "2"))
+FLIPS = int(os.environ.get("BOOST_EDGE_FLIPS", "40"))
+SEED = int(os.environ.get("BOOST_EDGE_FAULT_SEED", "0"))
+VICTIM = Path(__file__).with_name("index_and_die.py")
+READER = Path(__file__).with_name("search_all_along.py")
+EXACT_LIMIT = 4
+
+WritePicture = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory, write_picture: WritePicture) -> Path:
+    """Return 48 pictures in three folders, twelve of them called ``gone...``. Read only."""
+    folder = tmp_path_factory.mktemp("originals") / "pictures"
+    for number in range(48):
+        name = f"{'gone' if number % 4 == 0 else 'stays'}{number}.png"
+        colour = ("red", "green", "blue")[number % 3]
+        write_picture(folder / colour / name, colour, seed=number, edge=9)
+    return folder
+
+
+class Victim:
+    """A process that indexes and is killed."""
+
+    def __init__(self, encoder: Encoder, originals: Path, folder: Path) -> None:
+        self.pictures = folder / "pictures"
+        self.gallery = folder / "gallery"
+        self.log = folder / "log"
+        shutil.copytree(originals, self.pictures)
+        self._model = encoder.path
+
+    def start(self, where: str = "none", deadline: int = -1) -> subprocess.Popen[str]:
+        """Start it; it is ready to index when this returns."""
+        arguments = [self._model, self.gallery, self.pictures, self.log, where, deadline]
+        process = subprocess.Popen(
+            [sys.executable, VICTIM, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    def committed(self) -> set[str]:
+        """Return the paths that it said were committed; a line cut short was not said."""
+        lines = self.log.read_text().splitlines(keepends=True) if self.log.exists() else []
+        return {path for line in lines if line.endswith("\n") for path in json.loads(line)}
+
+    def present(self) -> list[str]:
+        """Return the pictures that are there, sorted."""
+        return sorted(str(path) for path in self.pictures.rglob("*.png"))
+
+
+def check_answers(gallery: Gallery, encoder: Encoder, present: list[str]) -> None:
+    """See that the gallery holds the pictures, each once, and ranks them as a naive search does."""
+    assert sorted(gallery.paths()) == present
+    embeddings = encoder.encode(present)
+    for query in embeddings[::7]:
+        scores = np.vecdot(embeddings, query)
+        found = gallery.search(query, k=len(present))
+        assert sorted(hit.path for hit in found) == present
+        expected = sorted(scores.tolist(), reverse=True)
+        np.testing.assert_allclose([hit.score for hit in found], expected, atol=1e-6)
+
+
+def check_recovery(victim: Victim, encoder: Encoder) -> int:
+    """Open, verify, resume: nothing committed is lost. Return the number of files left over."""
+    committed, present = victim.committed(), victim.present()
+    interrupted = 0
+    if (victim.gallery / STORE_NAME).exists():
+        verified = verify_gallery(victim.gallery, exact_limit=EXACT_LIMIT)
+        assert verified.sound, verified.findings
+        interrupted = len(left_overs(victim.gallery))
+    with Gallery.open(victim.gallery, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        held = gallery.paths()
+        assert len(set(held)) == len(held)
+        assert committed & set(present) <= set(held)
+        report = gallery.index([victim.pictures], prune=True)
+        kept = len(set(held) & set(present))
+        assert (report.unchanged, report.added) == (kept, len(present) - kept)
+        assert report.skipped == ()
+        check_answers(gallery, encoder, present)
+        assert left_overs(victim.gallery) == []
+        compact_gallery(victim.gallery, exact_limit=EXACT_LIMIT)
+        check_answers(gallery, encoder, present)
+    assert verify_gallery(victim.gallery, exact_limit=EXACT_LIMIT).findings == ()
+    return interrupted
+
+
+def measure(victim: Victim, where: str) -> tuple[int, float]:
+    """Let a process finish; return the number of lines it ran and the time it took."""
+    process = victim.start(where)
+    began = time.perf_counter()
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    return int(output), time.perf_counter() - began
+
+
+@pytest.fixture(scope="module")
+def measured(
+    encoder: Encoder, originals: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[int, float]]:
+    """Return how many lines and seconds a whole run takes, by what is counted."""
+    return {
+        where: measure(Victim(encoder, originals, tmp_path_factory.mktemp(where)), where)
+        for where in ("none", "all", "cache")
+    }
+
+
+def test_no_kill_loses_anything(
+    encoder: Encoder,
+    originals: Path,
+    measured: dict[str, tuple[int, float]],
+    tmp_path: Path,
+) -> None:
+    """SIGKILL at random moments, also while the cache is written: open, verify, resume.
+
+    A third of the moments are times, a third are lines of what writes anything, and a third are
+    lines of what writes the cache.
+    """
+    dice = random.Random(SEED)  # noqa: S311 - moments, not secrets
+    outcomes: Counter[str] = Counter()
+    for number in range(KILLS):
+        victim = Victim(encoder, originals, tmp_path / str(number))
+        where = ("none", "all", "cache")[number % 3]
+        lines, seconds = measured[where]
+        process = victim.start(where, dice.randint(1, lines) if lines else -1)
+        if where == "none":
+            try:
+                process.wait(dice.uniform(0, seconds))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL)
+        outcomes[f"by {'time' if where == 'none' else where}"] += process.returncode != 0
+        outcomes["left a file over"] += check_recovery(victim, encoder) > 0
+        outcomes["killed"] += process.returncode != 0
+        shutil.rmtree(tmp_path / str(number))
+    assert outcomes["killed"] >= KILLS // 2
+    print(f"{KILLS} runs: {dict(outcomes)}")  # noqa: T201 - the counts are for the record
+
+
+def test_readers_see_whole_commits(encoder: Encoder, originals: Path, tmp_path: Path) -> None:
+    """While one process writes, others search: each answer is of one commit, whole, and right."""
+    folder = tmp_path / "gallery"
+    pictures = tmp_path / "pictures"
+    shutil.copytree(originals, pictures)
+    gone = list(pictures.rglob("gone*"))
+    with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        gallery.index([pictures])
+        command = [sys.executable, READER, encoder.path, folder, str(len(gone))]
+        readers = [
+            subprocess.Popen(
+                list(map(str, command)), stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+            )
+            for _ in range(READERS)
+        ]
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "ready\n"
+        for _ in range(10):
+            for picture in gone:
+                picture.unlink()
+            assert len(gallery.index([pictures], prune=True).pruned) == len(gone)
+            for picture in gone:
+                shutil.copy2(originals / picture.relative_to(pictures), picture)
+            assert gallery.index([pictures]).restored == len(gone)
+            compact_gallery(folder, exact_limit=EXACT_LIMIT)
+        answers = [reader.communicate("stop\n")[0] for reader in readers]
+    assert [reader.returncode for reader in readers] == [0] * READERS
+    assert all(int(answer) > 0 for answer in answers)
+    print(f"{READERS} readers: {[int(answer) for answer in answers]} answers")  # noqa: T201 - counts
+
+
+@pytest.fixture
+def indexed(encoder: Encoder, originals: Path, tmp_path: Path) -> Path:
+    """Return a gallery of all pictures with a cache."""
+    with Gallery.open(tmp_path / "gallery", encoder, exact_limit=EXACT_LIMIT) as gallery:
+        gallery.index([originals])
+    return tmp_path / "gallery"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a file system of 8 MB, or skip and say why."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("needs to mount a small tmpfs, which takes root")
+    options = ["-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
+    done = subprocess.run([mount, *options], check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run([shutil.which("umount") or "umount", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing(
+    encoder: Encoder, write_picture: WritePicture, small_disk: Path, tmp_path: Path
+) -> None:
+    """A disk that fills up is one error; what was committed is there, and indexing goes on."""
+    for number in range(600):
+        write_picture(tmp_path / "many" / f"{number}.png", seed=number, edge=8)
+    folder = small_disk / "gallery"
+    ballast = small_disk / "ballast"
+    with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        gallery.index([tmp_path / "many" / "1.png"])
+        size = os.statvfs(small_disk)
+        ballast.write_bytes(bytes(size.f_bavail * size.f_bsize - 200_000))
+        with pytest.raises(GalleryError, match="disk"):
+            gallery.index([tmp_path / "many"])
+        held = gallery.paths()
+        assert 0 < len(held) < 600
+        check_answers(gallery, encoder, sorted(held))
+        ballast.unlink()
+        again = gallery.index([tmp_path / "many"])
+        assert (again.added, again.unchanged) == (600 - len(held), len(held))
+        check_answers(gallery, encoder, sorted(map(str, (tmp_path / "many").iterdir())))
+    assert verify_gallery(folder, exact_limit=EXACT_LIMIT).findings == ()
+
+
+def codes(folder: Path) -> set[str]:
+    """Return the codes of what is damaged in a gallery."""
+    report = verify_gallery(folder, exact_limit=EXACT_LIMIT)
+    assert report.sound == (not [each for each in report.findings if each.damage])
+    return {each.code for each in report.findings if each.damage}
+
+
+def flip(path: Path, bit: int) -> None:
+    """Flip one bit of a file."""
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+
+
+def answers(folder: Path, encoder: Encoder, queries: list[str]) -> list[list[tuple[str, float]]]:
+    """Return paths and scores of everything, for some queries."""
+    with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        return [[(hit.path, hit.score) for hit in gallery.query(each, k=99)] for each in queries]
+
+
+def test_a_spoilt_cache_changes_nothing(encoder: Encoder, originals: Path, indexed: Path) -> None:
+    """A cache that is cut, gone, emptied or has a bit flipped is found out and built again."""
+    cache = indexed / GRAPH_NAME
+    queries = sorted(map(str, originals.rglob("*.png")))[::11]
+    expected = answers(indexed, encoder, queries)
+    whole = cache.read_bytes()
+    dice = random.Random(SEED)  # noqa: S311 - places, not secrets
+    spoilt = [b"", whole[:1], whole[: len(whole) // 2], whole[:-1], whole + b"\0"]
+    for content in spoilt:
+        cache.write_bytes(content)
+        assert codes(indexed) == {"cache_damaged"}
+        assert answers(indexed, encoder, queries) == expected
+        assert codes(indexed) == set()
+    for _ in range(FLIPS):
+        flip(cache, dice.randrange(8 * len(whole)))
+        assert codes(indexed) == {"cache_damaged"}
+        assert answers(indexed, encoder, queries) == expected
+        assert cache.read_bytes() == whole
+    cache.unlink()
+    assert [each.code for each in verify_gallery(indexed, exact_limit=4).findings] == [
+        "cache_missing"
+    ]
+    assert answers(indexed, encoder, queries) == expected
+
+
+def test_a_flipped_bit_in_the_database_is_no_wrong_answer(
+    encoder: Encoder, originals: Path, indexed: Path, tmp_path: Path
+) -> None:
+    """A bit flipped in the database is found out by verify, or the answers are as before."""
+    queries = sorted(map(str, originals.rglob("*.png")))[::11]
+    expected = answers(indexed, encoder, queries)
+    dice = random.Random(SEED)  # noqa: S311 - places, not secrets
+    size = (indexed / STORE_NAME).stat().st_size
+    found: Counter[str] = Counter()
+    for _ in range(FLIPS):
+        spoilt = tmp_path / "spoilt"
+        shutil.copytree(indexed, spoilt)
+        flip(spoilt / STORE_NAME, dice.randrange(8 * size))
+        try:
+            damaged = bool(codes(spoilt))
+        except GalleryError:
+            damaged = True
+        found["found out"] += damaged
+        try:
+            same = answers(spoilt, encoder, queries) == expected
+        except BoostEdgeError:
+            assert damaged
+        else:
+            assert same or damaged
+            found["harmless"] += same and not damaged
+        shutil.rmtree(spoilt)
+    print(f"{FLIPS} flipped bits: {dict(found)}")  # noqa: T201 - the counts are for the record
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.99])
+def test_a_truncated_database_is_found_out(
+    indexed: Path, encoder: Encoder, originals: Path, share: float
+) -> None:
+    """A database that lost its end is damaged, says verify; search fails in no untyped way."""
+    store = indexed / STORE_NAME
+    os.truncate(store, int(store.stat().st_size * share))
+    assert "database_damaged" in codes(indexed)
+    # SQLite takes what is cut off within a page for zeros.
+    with suppress(GalleryCorruptError):
+        answers(indexed, encoder, sorted(map(str, originals.rglob("*.png")))[::11])
+
+
+@pytest.mark.parametrize("beside", [GRAPH_NAME, f"{STORE_NAME}-wal"])
+def test_a_lost_database_is_said_to_be(indexed: Path, encoder: Encoder, beside: str) -> None:
+    """A gallery whose database is gone is never taken for a new one."""
+    (indexed / STORE_NAME).unlink()
+    for file in indexed.iterdir():
+        file.unlink()
+    (indexed / beside).touch()
+    with pytest.raises(GalleryCorruptError, match="gone"):
+        verify_gallery(indexed)
+    with pytest.raises(GalleryCorruptError, match="gone"):
+        compact_gallery(indexed)
+    with pytest.raises(GalleryCorruptError, match="gone"):
+        Gallery.open(indexed, encoder)
+
+
+def test_a_database_from_a_backup_gets_its_own_cache(
+    encoder: Encoder, originals: Path, indexed: Path, tmp_path: Path, write_picture: WritePicture
+) -> None:
+    """A cache that is newer than the database is dropped before it can pass for current."""
+    backup = tmp_path / "backup"
+    store = indexed / STORE_NAME
+    shutil.copy2(store, backup)
+    pictures = [write_picture(tmp_path / "new" / f"{n}.png", seed=900 + n) for n in range(12)]
+    with Gallery.open(indexed, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        gallery.index(pictures[:6])
+    shutil.copy2(backup, store)
+    assert codes(indexed) == {"cache_future"}
+    with Gallery.open(indexed, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        gallery.index(pictures[6:7])
+        for picture in pictures[6:]:
+            gallery.index([picture])
+        check_answers(
+            gallery, encoder, sorted([*map(str, originals.rglob("*.png")), *map(str, pictures[6:])])
+        )
+    assert codes(indexed) == set()
+
+
+def test_a_clock_set_back_hides_no_change(
+    encoder: Encoder, write_picture: WritePicture, tmp_path: Path
+) -> None:
+    """A file whose new time is before its old one has changed all the same."""
+    picture = write_picture(tmp_path / "pictures" / "0.png", "red")
+    with Gallery.open(tmp_path / "gallery", encoder) as gallery:
+        gallery.index([picture])
+        write_picture(picture, "blue")
+        os.utime(picture, ns=(1, 1))
+        assert gallery.index([picture]).changed == 1
+        assert gallery.query(picture).hits[0].attributes["colour"] == "blue"
+
+
+def test_every_kind_of_damage_has_a_name(indexed: Path, encoder: Encoder) -> None:
+    """Each flaw in a row is found by its code, with the image that has it."""
+    zero = np.zeros(encoder.dimensions, "<f4")
+    nan, long = np.full_like(zero, np.nan), np.full_like(zero, 0.5)
+    edits: list[tuple[str, object, set[str]]] = [
+        ("vector", b"short", {"vector_length"}),
+        ("vector", zero.tobytes(), {"vector_changed"}),
+        ("vector", nan.tobytes(), {"vector_changed", "vector_not_finite"}),
+        ("vector", long.tobytes(), {"vector_changed", "vector_not_unit"}),
+        ("vector_key", 5, {"vector_changed", "cache_incomplete"}),
+        ("generation", 10**6, {"generation_wrong"}),
+        ("predicted", "{", {"row_damaged"}),
+        ("state", "odd", {"row_damaged"}),
+        ("path", b"relative", {"row_damaged"}),
+    ]
+    whole = (indexed / STORE_NAME).read_bytes()
+    for column, value, expected in edits:
+        with closing(sqlite3.connect(indexed / STORE_NAME)) as database:
+            database.execute(f"UPDATE images SET {column} = ? WHERE id = 3", (value,))  # noqa: S608
+            database.commit()
+        assert codes(indexed) == expected
+        for file in indexed.glob(f"{STORE_NAME}*"):
+            file.unlink()
+        (indexed / STORE_NAME).write_bytes(whole)
+    assert codes(indexed) == set()
