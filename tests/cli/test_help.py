@@ -30,7 +30,9 @@ def find_command(words: list[str]) -> click.Context:
 
 def test_verbs_are_the_design_s() -> None:
     """The verbs are those of the design, in the order of its pipeline, with bench's own."""
-    assert VERBS == ("train", "export", "index", "query", "inspect", "bench", "demo")
+    assert VERBS == (
+        "train", "export", "index", "query", "inspect", "verify", "compact", "bench", "demo",
+    )  # fmt: skip
     assert set(COMMANDS) == {
         "boost-edge",
         *(f"boost-edge {verb}" for verb in VERBS),
