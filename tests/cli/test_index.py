@@ -89,7 +89,7 @@ def test_json_is_the_report(photos: Path, shop: Path, call: Call, tmp_path: Path
     said = json.loads(done.stdout)
     assert set(said) == {
         "gallery", "images", "added", "changed", "renamed", "unchanged", "duplicates", "labelled",
-        "skipped", "seconds",
+        "pruned", "restored", "dry_run", "skipped", "seconds",
     }  # fmt: skip
     assert (said["gallery"], said["images"], said["added"]) == (str(tmp_path / "g"), 4, 4)
     [skipped] = said["skipped"]
