@@ -32,8 +32,12 @@ GRAPH_NAME = "vectors.usearch"
 # takes 1.7 ms and HNSW 1.6 ms, of 40,000 rows 7.7 and 1.9 ms (of 10,000 rows 0.8 and 1.1 ms).
 EXACT_LIMIT = 20_000
 
-# How much more than expected a filtered search asks the graph for at first.
-_SPARE = 2
+# So many times the hits that are wanted must be among the graph's candidates and pass the filter:
+# the far end of a long list of candidates has gaps. With 100,000 clustered vectors and filters that
+# have to do with the cluster, recall@10 was 0.78 with one, 0.924 with 4, 0.966 with 8, 0.995 with 16.
+_SPARE = 16
+# A candidate of the graph costs so many rows of a scan: 14 and 4.5 microseconds in the same run.
+_CANDIDATE_COST = 3
 
 # Ids ``(n,) int64`` and scores ``(n,) float32``, best first.
 Scored = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -178,10 +182,12 @@ class Searcher:
         if not rows:
             return _nothing()
         wanted = min(k, rows)
-        # As many as hold k that pass, where passing has nothing to do with being near.
+        # As many as hold those, where passing has nothing to do with being near.
         fetch = k if among is None else _SPARE * k * -(-self._unchanged // rows)
-        # An exact scan of the rows that pass reads each once, which is cheaper where they are few.
-        most = self._exact_limit if among is None else min(self._exact_limit, rows)
+        # From there on an exact scan of the rows that pass is cheaper.
+        most = self._exact_limit
+        if among is not None:
+            most = min(most, rows // _CANDIDATE_COST)
         # Some candidates do not pass, or have changed or gone since: ask for more until enough
         # are left.
         while fetch <= most:
