@@ -7,28 +7,37 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias, cast
 
 from boost_edge.runtime.database import damaged
-from boost_edge.runtime.errors import GalleryCorruptError
+from boost_edge.runtime.errors import GalleryCorruptError, GalleryFormatError
 from boost_edge.runtime.schema import FORMAT_VERSION
 
-__all__ = ["Binding", "new_meta", "read_binding"]
+__all__ = ["GRAPH_DTYPES", "Binding", "GraphDtype", "new_meta", "read_binding"]
+
+# How the search graph holds its vectors; those in the database are always float32.
+GraphDtype: TypeAlias = Literal["f32", "f16", "i8"]
+GRAPH_DTYPES: tuple[GraphDtype, ...] = ("f32", "f16", "i8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
     """The model that a gallery belongs to: its identity, where it was last, and its width D.
 
-    ``gallery`` is a random name given at creation, which the HNSW file carries too.
+    ``gallery`` is a random name given at creation, which the HNSW file carries too;
+    ``graph_dtype`` is how that file is to hold its vectors.
     """
 
     gallery: str
     model_sha256: str
     model_path: str
     dimensions: int
+    graph_dtype: GraphDtype
 
 
-def new_meta(*, model_sha256: str, model_path: str, dimensions: int) -> dict[str, object]:
+def new_meta(
+    *, model_sha256: str, model_path: str, dimensions: int, graph_dtype: GraphDtype
+) -> dict[str, object]:
     """Return the table ``meta`` of a new gallery."""
     return {
         "format_version": FORMAT_VERSION,
@@ -36,6 +45,7 @@ def new_meta(*, model_sha256: str, model_path: str, dimensions: int) -> dict[str
         "model_sha256": model_sha256,
         "model_path": os.fsencode(model_path),
         "dimensions": dimensions,
+        "graph_dtype": graph_dtype,
         "generation": 0,
     }
 
@@ -45,10 +55,18 @@ def read_binding(path: Path, meta: Mapping[str, object]) -> Binding:
 
     Raises
     ------
+    GalleryFormatError
+        When it is of an older format, which ``migrations`` can bring up to date.
     GalleryCorruptError
         When something is missing, or the format is not known to this version.
     """
     match meta:
+        case {"format_version": int(version)} if version in range(1, FORMAT_VERSION):
+            raise GalleryFormatError(
+                f"{path}: is of gallery format {version}, and this version reads format "
+                f"{FORMAT_VERSION}: bring it up to date where it can be written: "
+                f"boost-edge compact {path.parent}"
+            )
         case {"format_version": int(version)} if version != FORMAT_VERSION:
             raise GalleryCorruptError(
                 f"{path}: gallery format {version} is not known to this version, which reads "
@@ -60,13 +78,15 @@ def read_binding(path: Path, meta: Mapping[str, object]) -> Binding:
             "model_sha256": str(model_sha256),
             "model_path": bytes(model_path),
             "dimensions": int(dimensions),
+            "graph_dtype": str(graph_dtype),
             "generation": int(),
-        }:
+        } if graph_dtype in GRAPH_DTYPES:
             return Binding(
                 gallery=gallery,
                 model_sha256=model_sha256,
                 model_path=os.fsdecode(model_path),
                 dimensions=dimensions,
+                graph_dtype=cast("GraphDtype", graph_dtype),
             )
         case _:
             raise damaged(path, f"its table meta holds {', '.join(sorted(meta)) or 'nothing'}")

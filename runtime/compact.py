@@ -8,12 +8,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from boost_edge.runtime.database import connect, translating
+from boost_edge.runtime.database import connect, is_writable, translating
 from boost_edge.runtime.gallery_folder import bytes_on_disk, require_gallery
+from boost_edge.runtime.migrations import migrate
 from boost_edge.runtime.recovery import remove_left_overs
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
-from boost_edge.runtime.writer_lock import writer_lock
+from boost_edge.runtime.writer_lock import read_only_error, writer_lock
 
 __all__ = ["CompactReport", "compact_gallery"]
 
@@ -45,6 +46,8 @@ def compact_gallery(
 ) -> CompactReport:
     """Remove deleted images for good, give back their space, and build the cache again.
 
+    A gallery of an older format is brought up to date first.
+
     Searching goes on meanwhile. Needs free space for one more copy of the database, or two.
 
     Parameters
@@ -63,17 +66,21 @@ def compact_gallery(
     GalleryCorruptError
         When it is damaged.
     GalleryError
-        When the disk is full or fails; then the gallery is as it was.
+        When it cannot be written, or the disk is full or fails; then it answers as before.
     """
     started = time.perf_counter()
     folder = Path(path)
     require_gallery(folder)
-    with writer_lock(folder), closing(Store.open(folder)) as store:
+    if not is_writable(folder / STORE_NAME):
+        raise read_only_error(folder)
+    with writer_lock(folder):
         before = bytes_on_disk(folder)
-        left_overs = remove_left_overs(folder)
-        removed = _reclaim(folder / STORE_NAME)
-        cached = _cache_again(folder / GRAPH_NAME, store, exact_limit)
-        images = store.count()
+        migrate(folder / STORE_NAME)
+        with closing(Store.open(folder)) as store:
+            left_overs = remove_left_overs(folder)
+            removed = _reclaim(folder / STORE_NAME)
+            cached = _cache_again(folder / GRAPH_NAME, store, exact_limit)
+            images = store.count()
     return CompactReport(
         path=folder.absolute(),
         images=images,
@@ -90,7 +97,11 @@ def _reclaim(path: Path) -> int:
     """Remove the deleted rows and the space they took; return their number."""
     with translating(path), closing(connect(path, mode="rw")) as database:
         database.execute("PRAGMA synchronous = FULL")
+        database.execute("BEGIN IMMEDIATE")
         removed = database.execute("DELETE FROM images WHERE state = 'deleted'").rowcount
+        # The triggers leave none, but another program may have.
+        database.execute("DELETE FROM embeddings WHERE id NOT IN (SELECT embedding FROM images)")
+        database.execute("COMMIT")
         database.execute("VACUUM")
         # The log holds a whole copy now. A reader may keep it from being emptied: the next
         # process that closes the gallery as the last one does so.

@@ -9,7 +9,8 @@
     |-- ImageError               one image cannot be read              exit 3 (skipped)
     |-- WeightsError             weights are absent or do not fit      exit 1
     |-- GalleryError             the gallery cannot do this now        exit 1
-    |   `-- GalleryLockedError   another process is writing to it
+    |   |-- GalleryLockedError   another process is writing to it
+    |   `-- GalleryFormatError   it is of an older format, and cannot be written
     |-- IntegrityError           a file is damaged or does not belong  exit 4
     |   |-- ModelFileError       not a boost-edge model, or damaged
     |   |-- RunError             a training run is incomplete or damaged
@@ -27,6 +28,7 @@ __all__ = [
     "BoostEdgeError",
     "GalleryCorruptError",
     "GalleryError",
+    "GalleryFormatError",
     "GalleryLockedError",
     "GateError",
     "ImageError",
@@ -92,6 +94,10 @@ class GalleryError(BoostEdgeError):
 
 class GalleryLockedError(GalleryError):
     """Another process is writing to the gallery."""
+
+
+class GalleryFormatError(GalleryError):
+    """The gallery is of an older format, and was not brought up to date."""
 
 
 class IntegrityError(BoostEdgeError):

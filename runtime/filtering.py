@@ -12,8 +12,8 @@ from boost_edge.runtime.where import Where, parse_where, unknown_name
 
 __all__ = ["Filters"]
 
-# The plus keeps SQLite from an index on ``state``, which leaves all else to be read from the rows
-# with their vectors; ``images_by_attributes`` holds all that a filter reads.
+# The plus keeps SQLite from an index on ``state``: most rows are live, and reading them one after
+# the other is faster than looking each one up. They are short, for they hold no vectors.
 _MATCHING = "SELECT id FROM images WHERE +state = 'live' AND "
 _HAS_LABEL = (
     "SELECT 1 FROM images WHERE +state = 'live' AND labels <> '{}' "

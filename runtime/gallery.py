@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +25,7 @@ from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.where import Where
-from boost_edge.runtime.writer_lock import writer_lock
+from boost_edge.runtime.writer_lock import read_only_error, writer_lock
 
 __all__ = [
     "Gallery",
@@ -50,6 +51,9 @@ class Gallery:
         self._store = store
         self._encoder = encoder
         self._owns_encoder = owns
+        if store.read_only and not (folder / GRAPH_NAME).exists():
+            # A graph that cannot be kept would be built for each process anew.
+            exact_limit = sys.maxsize
         self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
         self._filters = Filters([each.name for each in encoder.manifest.attributes])
         # One database connection: threads take turns.
@@ -65,6 +69,7 @@ class Gallery:
         create: bool = True,
         threads: int | None = None,
         exact_limit: int = EXACT_LIMIT,
+        read_only: bool = False,
     ) -> Gallery:
         """Open a gallery, or make a new one.
 
@@ -81,6 +86,9 @@ class Gallery:
             Threads for a model that the gallery opens itself; see ``Encoder.open``.
         exact_limit
             Up to so many images search is exact; above it goes through an HNSW graph.
+        read_only
+            Whether to write nothing: no gallery is made, brought up to date or indexed into. A
+            gallery that cannot be written, as on a read-only disk, is opened so by itself.
 
         Raises
         ------
@@ -89,9 +97,12 @@ class Gallery:
         GalleryCorruptError
             When the gallery is damaged, or belongs to another model.
         GalleryError
-            When the gallery's model is gone, or the folder cannot be written to.
+            When the gallery's model is gone, the folder for a new one cannot be written to, or the
+            gallery is of an older format and cannot be brought up to date.
         """
-        store, bound = bind(Path(path), encoder, create=create, threads=threads)
+        store, bound = bind(
+            Path(path), encoder, create=create, threads=threads, read_only=read_only
+        )
         return cls(
             Path(path).absolute(), store, bound, owns=encoder is None, exact_limit=exact_limit
         )
@@ -110,6 +121,11 @@ class Gallery:
     def model_sha256(self) -> str:
         """The sha256 of the model that the gallery belongs to, in hexadecimal."""
         return self._store.binding.model_sha256
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written: opened so, or on a disk that cannot be written."""
+        return self._store.read_only
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -158,7 +174,7 @@ class Gallery:
         GalleryLockedError
             When another process is indexing into this gallery.
         GalleryError
-            When the disk is full or fails.
+            When the gallery is open read-only, or the disk is full or fails.
         """
         if isinstance(paths, str | bytes | os.PathLike):
             raise UsageError("paths must be a list: to index one path, give [path]")
@@ -168,8 +184,10 @@ class Gallery:
         )
         # On a connection of its own, so that searches go on meanwhile.
         if dry_run:
-            with closing(Store.open(self._folder)) as store:
+            with closing(Store.open(self._folder, read_only=True)) as store:
                 return index(store, self._encoder, paths)
+        if self._store.read_only:
+            raise read_only_error(self._folder)
         with writer_lock(self._folder), closing(Store.open(self._folder)) as store:
             recover(self._folder, store)
             store.remember_model(os.fspath(self._encoder.path))

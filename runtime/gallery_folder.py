@@ -7,15 +7,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from boost_edge.runtime.database import is_writable
 from boost_edge.runtime.encoder import Encoder
-from boost_edge.runtime.errors import GalleryCorruptError, GalleryError, UsageError
+from boost_edge.runtime.errors import (
+    GalleryCorruptError,
+    GalleryError,
+    GalleryFormatError,
+    UsageError,
+)
+from boost_edge.runtime.migrations import migrate
 from boost_edge.runtime.replace import TEMPORARY_SUFFIX
 from boost_edge.runtime.schema import FORMAT_VERSION
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
 from boost_edge.runtime.writer_lock import LOCK_NAME, writer_lock
 
-__all__ = ["GalleryStats", "bind", "bytes_on_disk", "gallery_stats", "require_gallery"]
+__all__ = [
+    "GalleryStats",
+    "bind",
+    "bytes_on_disk",
+    "gallery_stats",
+    "open_store",
+    "require_gallery",
+]
 
 # Where these are, there was a database.
 _BESIDE_STORE = {GRAPH_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"}
@@ -94,25 +108,52 @@ def gallery_stats(path: str | os.PathLike[str]) -> GalleryStats:
     """
     folder = Path(path)
     require_gallery(folder)
-    store = Store.open(folder)
+    store = open_store(folder)
     try:
         return GalleryStats.of(folder, store)
     finally:
         store.close()
 
 
+def open_store(folder: Path, *, read_only: bool = False) -> Store:
+    """Open the store in a folder, and bring it up to date if it is of an older format.
+
+    Raises
+    ------
+    GalleryFormatError
+        When it is of an older format and cannot be written.
+    GalleryLockedError
+        When it is of an older format and another process is writing to it.
+    GalleryCorruptError
+        When it is damaged, or of a format that this version cannot read.
+    """
+    try:
+        return Store.open(folder, read_only=read_only)
+    except GalleryFormatError:
+        if read_only or not is_writable(folder / STORE_NAME):
+            raise
+    with writer_lock(folder):
+        migrate(folder / STORE_NAME)
+    return Store.open(folder)
+
+
 def bind(
-    folder: Path, encoder: Encoder | None, *, create: bool, threads: int | None
+    folder: Path,
+    encoder: Encoder | None,
+    *,
+    create: bool,
+    threads: int | None,
+    read_only: bool = False,
 ) -> tuple[Store, Encoder]:
     """Open or make the store in a folder, with the one model that it belongs to.
 
     See ``Gallery.open``. Without ``encoder``, the one returned is the caller's to close.
     """
     if not _has_store(folder):
-        if encoder is None or not create:
+        if encoder is None or read_only or not create:
             raise _no_gallery(folder)
         _create(folder, encoder)
-    store = Store.open(folder)
+    store = open_store(folder, read_only=read_only)
     try:
         return store, _check_model(folder, store, encoder, threads=threads)
     except BaseException:

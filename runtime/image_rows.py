@@ -73,7 +73,7 @@ class Changes:
 def row_to_values(row: ImageRow) -> tuple[object, ...]:
     """Return a row as ``schema.UPSERT`` takes it, up to the labels."""
     predicted = json.dumps({name: asdict(value) for name, value in row.predicted.items()})
-    stamp = (row.digest, row.size, row.mtime_ns, row.width, row.height)
+    stamp = (row.size, row.mtime_ns, row.width, row.height)
     return (os.fsencode(row.path), *stamp, predicted, json.dumps(row.labels))
 
 
@@ -83,6 +83,8 @@ def row_from_values(values: Sequence[Any]) -> ImageRow:
     try:
         if state not in STATES:
             raise ValueError(f"its state is {state!r}")
+        if not isinstance(digest, str):
+            raise TypeError("it has no embedding")
         return ImageRow(
             id=identity,
             path=os.fsdecode(path),

@@ -2,58 +2,117 @@
 
 from __future__ import annotations
 
-__all__ = ["CREATE", "FORMAT_VERSION", "KEEP", "PAGE_BYTES", "SELECT", "STATE", "UPSERT"]
+__all__ = [
+    "CREATE",
+    "EMBED",
+    "FORMAT_VERSION",
+    "HOLDERS",
+    "KEEP",
+    "KEYED",
+    "OF_DIGEST",
+    "OF_THESE",
+    "OF_THESE_LIVE",
+    "PAGE_BYTES",
+    "RENEW",
+    "SELECT",
+    "STATE",
+    "TOUCH",
+    "UPSERT",
+    "VECTORS",
+]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-# Several rows with their vectors fit a page of this size, so less of the file is slack.
+# Several embeddings fit a page of this size, so less of the file is slack.
 PAGE_BYTES = 16384
 
-# ``live`` rows are the ones that are searched; a ``deleted`` one keeps its embedding, in case its
-# file returns. The vector is last, so that reading the columns before it does not read it.
-# ``images_by_attributes`` holds what a filter reads, so that it does not read past the vectors.
+# An embedding belongs to some bytes, an image to a path; equal bytes at two paths are two images
+# with one embedding. All that a filter reads stands in ``images``, whose rows are short, so that
+# a scan of them needs no index of its own. ``live`` rows are the ones that are searched; a
+# ``deleted`` one keeps its embedding, in case its file returns. The triggers take an embedding
+# away with the last image that has it, whoever writes, and within the same transaction.
+# A change here is a new format: see migrations.py.
 CREATE = """
 BEGIN;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE embeddings (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    vector_key INTEGER NOT NULL,
+    vector BLOB NOT NULL
+);
 CREATE TABLE images (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     path BLOB NOT NULL UNIQUE,
-    digest TEXT NOT NULL,
+    embedding INTEGER NOT NULL REFERENCES embeddings (id),
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
     width INTEGER NOT NULL,
     height INTEGER NOT NULL,
-    predicted TEXT NOT NULL,
-    labels TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'live',
     generation INTEGER NOT NULL,
-    vector_key INTEGER NOT NULL,
-    vector BLOB NOT NULL
+    predicted TEXT NOT NULL,
+    labels TEXT NOT NULL
 );
-CREATE INDEX images_by_digest ON images (digest);
+CREATE INDEX embeddings_by_vector ON embeddings (vector_key);
+CREATE INDEX images_by_embedding ON images (embedding, state, generation);
 CREATE INDEX images_by_generation ON images (state, generation);
-CREATE INDEX images_by_attributes ON images (id, state, predicted, labels);
-CREATE INDEX images_by_vector ON images (vector_key, state, generation);
+CREATE TRIGGER image_changed AFTER UPDATE OF embedding ON images
+WHEN OLD.embedding <> NEW.embedding BEGIN
+    DELETE FROM embeddings WHERE id = OLD.embedding
+    AND NOT EXISTS (SELECT 1 FROM images WHERE embedding = OLD.embedding);
+END;
+CREATE TRIGGER image_removed AFTER DELETE ON images BEGIN
+    DELETE FROM embeddings WHERE id = OLD.embedding
+    AND NOT EXISTS (SELECT 1 FROM images WHERE embedding = OLD.embedding);
+END;
 COMMIT;
 """
 
-# The columns of an ImageRow, in the order of ``image_rows``.
+# The columns of an ImageRow, in the order of ``image_rows``. An outer join, so that an image whose
+# embedding is gone is damaged, and not merely absent.
 SELECT = """
-SELECT id, path, digest, size, mtime_ns, width, height, predicted, labels, state FROM images
+SELECT images.id, path, digest, size, mtime_ns, width, height, predicted, labels, state
+FROM images LEFT JOIN embeddings ON embeddings.id = images.embedding
+"""
+
+# Outer joins: an image whose embedding is gone is damaged, and not merely absent.
+VECTORS = """
+SELECT images.id, vector FROM images LEFT JOIN embeddings ON embeddings.id = images.embedding
+"""
+OF_THESE = "WHERE images.id IN (SELECT value FROM json_each(?))"
+# The unary plus keeps SQLite from an index that most rows are in.
+OF_THESE_LIVE = f"{OF_THESE} AND +state = 'live'"
+OF_DIGEST = """
+WHERE embedding = (SELECT id FROM embeddings WHERE digest = ?) ORDER BY images.id LIMIT ?
+"""
+KEYED = """
+SELECT vector_key, vector FROM embeddings WHERE EXISTS
+(SELECT 1 FROM images WHERE embedding = embeddings.id AND state = 'live')
+"""
+# A cross join in SQLite is one whose order stays as it is written.
+HOLDERS = """
+SELECT images.id, vector_key FROM embeddings CROSS JOIN images ON images.embedding = embeddings.id
+WHERE vector_key IN (SELECT value FROM json_each(?)) AND state = 'live' AND generation <= ?
 """
 
 # A row is known by its path, whose id stays as it is. Writing twice is the same as once.
 UPSERT = """
 INSERT INTO images
-    (path, digest, size, mtime_ns, width, height, predicted, labels,
-    generation, vector_key, vector)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (path, size, mtime_ns, width, height, predicted, labels, generation, embedding)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (path) DO UPDATE SET
-    digest = excluded.digest, size = excluded.size, mtime_ns = excluded.mtime_ns,
+    size = excluded.size, mtime_ns = excluded.mtime_ns,
     width = excluded.width, height = excluded.height, predicted = excluded.predicted,
     labels = excluded.labels, state = 'live', generation = excluded.generation,
-    vector_key = excluded.vector_key, vector = excluded.vector
+    embedding = excluded.embedding
 """
+
+# For bytes that are new; for an embedding of known bytes that is another; and for all images that
+# have it then.
+EMBED = "INSERT INTO embeddings (digest, vector_key, vector) VALUES (?, ?, ?)"
+RENEW = "UPDATE embeddings SET vector_key = ?, vector = ? WHERE id = ?"
+TOUCH = "UPDATE images SET generation = ? WHERE embedding = ?"
 
 # For a row whose bytes are the same: where it is, when it changed, what the user says.
 KEEP = "UPDATE images SET path = ?, size = ?, mtime_ns = ?, labels = ? WHERE id = ?"

@@ -159,7 +159,8 @@ class Searcher:
             gallery=binding.gallery,
             generation=generation,
         )
-        graph.save(self._cache)
+        if not store.read_only:
+            graph.save(self._cache)
         return graph
 
     def _fits(self, graph: Hnsw, store: Store) -> bool:

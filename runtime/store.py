@@ -1,7 +1,8 @@
 """``gallery.sqlite``: the truth about a gallery's images.
 
-One row for each image: where it is, what its bytes hash to, what the model says about it, what
-the user says about it, and its embedding. ``vectors.usearch`` beside it can always be rebuilt.
+One row for each image: where it is, what the model says about it, what the user says about it; and
+one row for each different content: what its bytes hash to, and its embedding, which all images of
+these bytes share. ``vectors.usearch`` beside it can always be rebuilt.
 
 Paths are stored as the bytes of the file system (``os.fsencode``), because a file name need not be
 valid UTF-8; in Python they are ``str`` with surrogate escapes, which ``json`` can write.
@@ -15,27 +16,30 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.binding import Binding, new_meta, read_binding
-from boost_edge.runtime.database import connect, damaged, translating
-from boost_edge.runtime.errors import GalleryError
-from boost_edge.runtime.image_rows import (
-    Changes,
-    ImageRow,
-    row_from_values,
-    row_to_values,
-    vector_key,
+from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype, new_meta
+from boost_edge.runtime.commit import write_changes
+from boost_edge.runtime.database import damaged, stamp_of, translating
+from boost_edge.runtime.errors import GalleryError, UsageError
+from boost_edge.runtime.image_rows import Changes, ImageRow, row_from_values
+from boost_edge.runtime.schema import (
+    HOLDERS,
+    KEYED,
+    OF_DIGEST,
+    OF_THESE,
+    OF_THESE_LIVE,
+    SELECT,
+    VECTORS,
 )
-from boost_edge.runtime.replace import replacing
-from boost_edge.runtime.schema import CREATE, KEEP, PAGE_BYTES, SELECT, STATE, UPSERT
+from boost_edge.runtime.store_file import OpenDatabase, create_database, open_database
 
 __all__ = ["STORE_NAME", "Store", "Vectors"]
 
@@ -44,24 +48,32 @@ STORE_NAME = "gallery.sqlite"
 _CHUNK_ROWS = 4096
 # No generation is newer: SQLite's largest integer.
 _EVERY = 2**63 - 1
-_LIVE_IDS = "WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'"
-_CHUNKS_OF = """
-SELECT id, vector FROM images WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'
-"""
 
 Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class Store:
-    """An open ``gallery.sqlite``; the caller sees to one writer and one thread at a time."""
+    """An open ``gallery.sqlite``; the caller sees to one writer and one thread at a time.
 
-    def __init__(self, folder: Path, database: sqlite3.Connection, binding: Binding) -> None:
+    ``read_only`` is whether nothing can be written through it.
+    """
+
+    def __init__(self, folder: Path, opened: OpenDatabase) -> None:
         self._path = folder / STORE_NAME
-        self._database = database
-        self.binding = binding
+        self._database = opened.database
+        self.binding = opened.binding
+        self.read_only = opened.read_only
+        self._stamp = opened.stamp
 
     @staticmethod
-    def create(folder: Path, *, model_sha256: str, model_path: str, dimensions: int) -> None:
+    def create(
+        folder: Path,
+        *,
+        model_sha256: str,
+        model_path: str,
+        dimensions: int,
+        graph_dtype: GraphDtype = "i8",
+    ) -> None:
         """Make an empty store in ``folder``; it appears whole or not at all.
 
         Raises
@@ -69,41 +81,28 @@ class Store:
         GalleryError
             When it cannot be written.
         """
-        path = folder / STORE_NAME
-        meta = new_meta(model_sha256=model_sha256, model_path=model_path, dimensions=dimensions)
-        try:
-            with (
-                replacing(path) as temporary,
-                translating(path),
-                closing(connect(temporary, mode="rwc")) as database,
-            ):
-                database.execute(f"PRAGMA page_size = {PAGE_BYTES:d}")
-                database.executescript(CREATE)
-                database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-                database.execute("PRAGMA journal_mode = WAL")
-        except OSError as error:
-            raise GalleryError(f"{path}: cannot be written: {error.strerror}") from error
+        meta = new_meta(
+            model_sha256=model_sha256,
+            model_path=model_path,
+            dimensions=dimensions,
+            graph_dtype=graph_dtype,
+        )
+        create_database(folder / STORE_NAME, meta)
 
     @classmethod
-    def open(cls, folder: Path) -> Store:
-        """Open the store in ``folder``.
+    def open(cls, folder: Path, *, read_only: bool = False) -> Store:
+        """Open the store in ``folder``, read-only where it cannot be written.
 
         Raises
         ------
+        GalleryFormatError
+            When it is of an older format; see ``gallery_folder.open_store``.
         GalleryCorruptError
             When it is damaged, not a gallery's, or of a format that this version cannot read.
+        GalleryError
+            When it can neither be written nor read as it is.
         """
-        path = folder / STORE_NAME
-        with translating(path):
-            database = connect(path, mode="rw")
-            try:
-                # What is committed must survive a power cut, not only a crash.
-                database.execute("PRAGMA synchronous = FULL")
-                meta = dict(database.execute("SELECT key, value FROM meta").fetchall())
-                return cls(folder, database, read_binding(path, meta))
-            except BaseException:
-                database.close()
-                raise
+        return cls(folder, open_database(folder / STORE_NAME, read_only=read_only))
 
     def close(self) -> None:
         """Close the database."""
@@ -117,6 +116,8 @@ class Store:
             if self._database.in_transaction:
                 yield
                 return
+            if self._stamp is not None and self._stamp != stamp_of(self._path):
+                raise GalleryError(f"{self._path}: was written to meanwhile: open it again")
             self._database.execute("BEGIN")
             try:
                 yield
@@ -162,12 +163,12 @@ class Store:
 
     def with_digest(self, digest: str, *, limit: int = -1) -> list[ImageRow]:
         """Return the images of exactly these bytes, deleted too, oldest first; -1: no limit."""
-        sql = SELECT + "WHERE digest = ? ORDER BY id LIMIT ?"
+        sql = SELECT + OF_DIGEST
         return [self._row(row) for row in self._query(sql, (digest, limit))]
 
     def images(self, ids: Iterable[int]) -> dict[int, ImageRow]:
         """Return the live images with these ids; those that are gone are left out."""
-        rows = self._query(SELECT + _LIVE_IDS, (_json_ids(ids),))
+        rows = self._query(SELECT + OF_THESE_LIVE, (_json_ids(ids),))
         return {row[0]: self._row(row) for row in rows}
 
     def vectors(self, *, after: int = 0) -> Vectors:
@@ -188,18 +189,19 @@ class Store:
 
         To be read within one `snapshot`.
         """
-        sql = "SELECT id, vector FROM images WHERE state = 'live' AND generation BETWEEN ? AND ?"
+        sql = VECTORS + "WHERE state = 'live' AND generation BETWEEN ? AND ?"
         if not after:
-            # The unary plus keeps SQLite from the index where most rows are wanted anyway.
+            # Most rows are wanted anyway.
             sql = sql.replace("state", "+state").replace("generation", "+generation")
         return self._chunks(sql, (after + 1, upto))
 
     def keyed_chunks(self) -> Iterator[Vectors]:
         """Yield the keys ``(n,) int64`` and embeddings of all live images, in pieces.
 
-        Images with equal embeddings have the same key. To be read within one `snapshot`.
+        Images of equal bytes give one of them; equal embeddings of different bytes have the same
+        key. To be read within one `snapshot`.
         """
-        return self._chunks("SELECT vector_key, vector FROM images WHERE +state = 'live'")
+        return self._chunks(KEYED)
 
     def holders(
         self, keys: Sequence[int], *, upto: int
@@ -208,11 +210,7 @@ class Store:
 
         Images whose embedding is newer than generation ``upto`` are left out.
         """
-        sql = (
-            "SELECT id, vector_key FROM images WHERE state = 'live' AND generation <= ? "
-            "AND vector_key IN (SELECT value FROM json_each(?))"
-        )
-        rows = self._query(sql, (upto, _json_ids(keys)))
+        rows = self._query(HOLDERS, (_json_ids(keys), upto))
         pairs = np.array(rows, np.int64).reshape(len(rows), 2)
         return pairs[:, 0], pairs[:, 1]
 
@@ -221,12 +219,11 @@ class Store:
 
         To be read within one `snapshot`.
         """
-        return self._chunks(_CHUNKS_OF, (_json_ids(ids),))
+        return self._chunks(VECTORS + OF_THESE_LIVE, (_json_ids(ids),))
 
     def vectors_of(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return the embeddings ``(n, D) float32`` of stored images, in the order of ``ids``."""
-        sql = "SELECT id, vector FROM images WHERE id IN (SELECT value FROM json_each(?))"
-        found, matrix = self._unpack(self._query(sql, (_json_ids(ids),)))
+        found, matrix = self._unpack(self._query(VECTORS + OF_THESE, (_json_ids(ids),)))
         place = {identity: index for index, identity in enumerate(found.tolist())}
         return matrix[[place[identity] for identity in ids]]
 
@@ -235,7 +232,7 @@ class Store:
         with translating(self._path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                self._write(changes)
+                write_changes(self._database, changes)
                 self._database.execute("COMMIT")
             except BaseException:
                 # On a full disk SQLite has done so already.
@@ -249,35 +246,18 @@ class Store:
         with translating(self._path):
             self._database.execute(sql, (os.fsencode(path), os.fsencode(path)))
 
+    def set_graph_dtype(self, dtype: GraphDtype) -> None:
+        """Say how the search graph is to hold its vectors from now on."""
+        if dtype not in GRAPH_DTYPES:
+            raise UsageError(f"{dtype!r} is not one of {', '.join(GRAPH_DTYPES)}")
+        sql = "UPDATE meta SET value = ? WHERE key = 'graph_dtype' AND value <> ?"
+        with translating(self._path):
+            self._database.execute(sql, (dtype, dtype))
+        self.binding = replace(self.binding, graph_dtype=dtype)
+
     def select(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
         """Return the rows that a SELECT of constant text gives for its parameters."""
         return self._query(sql, values)
-
-    def _write(self, changes: Changes) -> None:
-        if changes.encoded or changes.restated:
-            self._database.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
-        generation = self.generation()
-        self._database.executemany(
-            UPSERT,
-            (
-                (*row_to_values(row), generation, vector_key(data), data)
-                for row, data in (
-                    (row, vector.astype("<f4", copy=False).tobytes())
-                    for row, vector in changes.encoded
-                )
-            ),
-        )
-        self._database.executemany(
-            KEEP,
-            (
-                (os.fsencode(row.path), row.size, row.mtime_ns, json.dumps(row.labels), row.id)
-                for row in changes.kept
-            ),
-        )
-
-        self._database.executemany(
-            STATE, ((state, generation, identity) for identity, state in changes.restated.items())
-        )
 
     def _chunks(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[Vectors]:
         with translating(self._path), closing(self._database.execute(sql, values)) as cursor:

@@ -1,6 +1,7 @@
 """``verify``: check everything about a gallery, and say how to repair what is wrong.
 
-Nothing is changed, and searching and indexing go on meanwhile: the database is seen in one state.
+Nothing is changed, so a gallery on a read-only disk can be verified too; searching and indexing go
+on meanwhile, for the database is seen in one state.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from boost_edge.runtime.binding import Binding, read_binding
-from boost_edge.runtime.database import connect, translating
+from boost_edge.runtime.database import connect_reading, translating
 from boost_edge.runtime.errors import GalleryCorruptError
 from boost_edge.runtime.gallery_folder import require_gallery
 from boost_edge.runtime.recovery import left_overs
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME
-from boost_edge.runtime.verify_rows import check_rows, check_structure
+from boost_edge.runtime.verify_rows import check_embeddings, check_images, check_structure
 
 if TYPE_CHECKING:
     from boost_edge.runtime.hnsw import Hnsw
@@ -42,6 +43,8 @@ FLAWS: dict[str, tuple[bool, str, str]] = {
     "database_damaged": (True, "the database is damaged", _RESTORE),
     "row_damaged": (True, "images whose row makes no sense", _RESTORE),
     "generation_wrong": (True, "images of a generation that is not yet", _RESTORE),
+    "embedding_missing": (True, "images without an embedding", _RESTORE),
+    "embedding_unused": (True, "embeddings that no image has", _COMPACT),
     "vector_length": (True, "embeddings of the wrong length", _RESTORE),
     "vector_changed": (True, "embeddings that are not what was written", _RESTORE),
     "vector_not_finite": (True, "embeddings that are not finite", _RESTORE),
@@ -128,7 +131,7 @@ def verify_gallery(
     GalleryCorruptError
         When its database is gone.
     GalleryError
-        When the disk fails or a file may not be read.
+        When the disk fails, a file may not be read, or the gallery is of an older format.
     """
     started = time.perf_counter()
     folder = Path(path)
@@ -163,7 +166,7 @@ class _Check:
         """Check all there is; a database that cannot be read ends only its own part."""
         path = self._folder / STORE_NAME
         try:
-            with translating(path), closing(connect(path, mode="rw")) as database:
+            with translating(path), closing(connect_reading(path)[0]) as database:
                 database.execute("BEGIN")
                 self._check_database(database, step)
         except GalleryCorruptError as error:
@@ -208,9 +211,9 @@ class _Check:
         step("checking the model")
         self._check_model(binding)
         step("checking images and embeddings")
-        for code, example in check_rows(
-            database, dimensions=binding.dimensions, generation=generation
-        ):
+        for code, example in check_images(database, generation=generation):
+            self._add(code, example)
+        for code, example in check_embeddings(database, dimensions=binding.dimensions):
             self._add(code, example)
         step("checking the cache")
         self._check_cache(database, binding, generation)
@@ -249,7 +252,10 @@ class _Check:
 def _absent(database: sqlite3.Connection, graph: Hnsw) -> Iterator[str]:
     """Yield the paths of live images that the graph should hold and does not."""
     # What is newer than the graph is found without it.
-    sql = "SELECT vector_key, path FROM images WHERE state = 'live' AND generation <= ?"
+    sql = (
+        "SELECT vector_key, path FROM images JOIN embeddings ON embeddings.id = images.embedding "
+        "WHERE +state = 'live' AND generation <= ?"
+    )
     with closing(database.execute(sql, (graph.generation,))) as cursor:
         while chunk := cursor.fetchmany(_CHUNK_ROWS):
             paths = {int(key): path for key, path in chunk}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from boost_edge.runtime.image_rows import ImageRow, row_from_values, vector_key
-from boost_edge.runtime.schema import SELECT
+from boost_edge.runtime.schema import CREATE, SELECT
 
-__all__ = ["check_rows", "check_structure"]
+__all__ = ["check_embeddings", "check_images", "check_structure"]
 
 # Codes, each with an example: a path where there is one.
 Flaws = Iterator[tuple[str, str]]
@@ -23,61 +24,85 @@ _CHUNK_ROWS = 1024
 _MOST_MESSAGES = 20
 # Far more than 32-bit arithmetic, or a model in 16 bits, leaves.
 _NORM_TOLERANCE = 1e-2
-_COLUMNS = SELECT.replace(" FROM", ", generation, vector_key, vector FROM")
-_PLAIN = 10
+_IMAGES = SELECT.replace("\nFROM", ", generation\nFROM") + "ORDER BY images.id"
+_DIGEST = 2
+# With the path of an image that has it, a live one if there is one.
+_EMBEDDINGS = """
+SELECT id, digest, vector_key, vector, (SELECT path FROM images
+WHERE embedding = embeddings.id ORDER BY state DESC, images.id LIMIT 1) FROM embeddings ORDER BY id
+"""
+_PARTS = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """A row as it is stored; ``image`` is None where it cannot be read."""
+class _Embedding:
+    """An embedding as it is stored, named after an image that has it."""
 
     name: str
-    image: ImageRow | None
-    generation: Any
     key: Any
     vector: Any
 
 
 def check_structure(database: sqlite3.Connection) -> Flaws:
-    """Let SQLite check its pages, records and indexes (sqlite.org/pragma.html)."""
+    """Let SQLite check its pages, records and indexes (sqlite.org/pragma.html); compare tables."""
     for (message,) in database.execute(f"PRAGMA integrity_check({_MOST_MESSAGES:d})"):
         if message != "ok":
             yield "database_damaged", str(message)
+    with closing(sqlite3.connect(":memory:")) as reference:
+        reference.executescript(CREATE)
+        expected = set(reference.execute(_PARTS))
+    for kind, name, *_ in sorted(expected - set(database.execute(_PARTS))):
+        yield "database_damaged", f"the {kind} {name} is not as it was made"
 
 
-def check_rows(database: sqlite3.Connection, *, dimensions: int, generation: int) -> Flaws:
-    """Check every row, deleted ones too, and the files of the live ones."""
-    with closing(database.execute(_COLUMNS + "ORDER BY id")) as cursor:
-        while chunk := cursor.fetchmany(_CHUNK_ROWS):
-            rows = [_read(values) for values in chunk]
-            for row in rows:
-                yield from _check_fields(row, generation)
-                if row.image is not None and row.image.state == "live":
-                    yield from _check_file(row.image)
-            yield from _check_vectors(rows, dimensions)
+def check_images(database: sqlite3.Connection, *, generation: int) -> Flaws:
+    """Check the row of every image, deleted ones too, and the files of the live ones."""
+    with closing(database.execute(_IMAGES)) as cursor:
+        while rows := cursor.fetchmany(_CHUNK_ROWS):
+            for *values, newest in rows:
+                image = _read(values)
+                name = image.path if image is not None else f"image {values[0]}"
+                if values[_DIGEST] is None:
+                    yield "embedding_missing", name
+                if image is None or not _makes_sense(image):
+                    yield "row_damaged", name
+                if not isinstance(newest, int) or not 0 < newest <= generation:
+                    yield "generation_wrong", name
+                if image is not None and image.state == "live":
+                    yield from _check_file(image)
 
 
-def _read(values: Sequence[Any]) -> _Row:
-    image: ImageRow | None = None
+def check_embeddings(database: sqlite3.Connection, *, dimensions: int) -> Flaws:
+    """Check every embedding, and that an image has it."""
+    with closing(database.execute(_EMBEDDINGS)) as cursor:
+        while rows := cursor.fetchmany(_CHUNK_ROWS):
+            embeddings: list[_Embedding] = []
+            for identity, digest, key, vector, path in rows:
+                name = os.fsdecode(path) if isinstance(path, bytes) else f"embedding {identity}"
+                if path is None:
+                    yield "embedding_unused", name
+                if not isinstance(digest, str):
+                    yield "row_damaged", name
+                embeddings.append(_Embedding(name=name, key=key, vector=vector))
+            yield from _check_vectors(embeddings, dimensions)
+
+
+def _read(values: Sequence[Any]) -> ImageRow | None:
+    """Return the row if it can be read, its embedding apart."""
+    values = list(values)
+    if values[_DIGEST] is None:
+        values[_DIGEST] = ""
     with suppress(ValueError):
-        image = row_from_values(values[:_PLAIN])
-    name = image.path if image is not None else f"image {values[0]}"
-    generation, key, vector = values[_PLAIN:]
-    return _Row(name=name, image=image, generation=generation, key=key, vector=vector)
+        return row_from_values(values)
+    return None
 
 
-def _check_fields(row: _Row, generation: int) -> Flaws:
-    image = row.image
-    whole = (
-        image is not None
-        and all(type(n) is int for n in (image.size, image.mtime_ns, image.width, image.height))
-        and (type(image.digest), type(image.labels)) == (str, dict)
+def _makes_sense(image: ImageRow) -> bool:
+    return (
+        all(type(n) is int for n in (image.size, image.mtime_ns, image.width, image.height))
+        and type(image.labels) is dict
         and Path(image.path).is_absolute()
     )
-    if not whole:
-        yield "row_damaged", row.name
-    if not isinstance(row.generation, int) or not 0 < row.generation <= generation:
-        yield "generation_wrong", row.name
 
 
 def _check_file(image: ImageRow) -> Flaws:
@@ -90,8 +115,8 @@ def _check_file(image: ImageRow) -> Flaws:
         yield "file_changed", image.path
 
 
-def _check_vectors(rows: Sequence[_Row], dimensions: int) -> Flaws:
-    whole: list[_Row] = []
+def _check_vectors(rows: Sequence[_Embedding], dimensions: int) -> Flaws:
+    whole: list[_Embedding] = []
     for row in rows:
         if isinstance(row.vector, bytes) and len(row.vector) == 4 * dimensions:
             whole.append(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Generator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from boost_edge.runtime.errors import GalleryError, GalleryLockedError
 
-__all__ = ["LOCK_NAME", "writer_lock"]
+__all__ = ["LOCK_NAME", "read_only_error", "writer_lock"]
 
 LOCK_NAME = "writer.lock"
 # Room for any process id.
@@ -31,6 +32,8 @@ def writer_lock(folder: Path) -> Generator[None, None, None]:
     try:
         handle = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise read_only_error(folder) from error
         raise GalleryError(f"{folder}: cannot be written to: {error.strerror}") from error
     try:
         try:
@@ -50,3 +53,11 @@ def writer_lock(folder: Path) -> Generator[None, None, None]:
         os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def read_only_error(folder: Path) -> GalleryError:
+    """Return the error for a gallery that is to be written and cannot be."""
+    return GalleryError(
+        f"{folder}: cannot be written to, for it is read-only or was opened so: "
+        "copy it to where it can be written"
+    )

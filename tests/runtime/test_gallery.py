@@ -194,7 +194,7 @@ def test_damage_found_later_is_corrupt(gallery: Gallery, pictures: Path) -> None
     """An embedding that lost its tail is noticed when it is searched."""
     gallery.index([pictures])
     with closing(sqlite3.connect(gallery.path / STORE_NAME)) as database:
-        database.execute("UPDATE images SET vector = x'00' WHERE id = 3")
+        database.execute("UPDATE embeddings SET vector = x'00' WHERE id = 3")
         database.commit()
     with pytest.raises(GalleryCorruptError, match="wrong length"):
         gallery.query(pictures / "red" / "0.png")

@@ -134,7 +134,7 @@ def test_stats_tell_what_there_is(gallery: Gallery, pictures: Path, encoder: Enc
     stats = gallery.stats()
     assert (stats.images, stats.dimensions, stats.generation) == (9, 16, 1)
     assert (stats.model_sha256, stats.model_path) == (encoder.sha256, str(encoder.path))
-    assert (stats.path, stats.format_version) == (gallery.path, 1)
+    assert (stats.path, stats.format_version) == (gallery.path, 2)
     assert stats.bytes_on_disk > 9 * 16 * 4
     gallery.close()
     again = gallery_stats(gallery.path)

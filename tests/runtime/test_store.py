@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +26,7 @@ from boost_edge.runtime.errors import (
     GalleryLockedError,
     UsageError,
 )
-from boost_edge.runtime.image_rows import Changes, ImageRow, vector_key
+from boost_edge.runtime.image_rows import Changes, ImageRow, State, vector_key
 from boost_edge.runtime.store import STORE_NAME, Store
 
 WIDTH = 4
@@ -35,7 +37,7 @@ def a_row(path: str = "/pictures/a.png", **changes: object) -> ImageRow:
     row = ImageRow(
         id=None,
         path=path,
-        digest="d" * 64,
+        digest=hashlib.sha256(os.fsencode(path)).hexdigest(),
         size=1234,
         mtime_ns=1_700_000_000_123_456_789,
         width=60,
@@ -116,6 +118,100 @@ def test_committing_twice_is_committing_once(store: Store) -> None:
     assert store.count() == 2
 
 
+def held(store: Store) -> dict[str, int]:
+    """Return how many images have each embedding, by digest."""
+    rows = store.select(
+        "SELECT digest, (SELECT count(*) FROM images WHERE embedding = embeddings.id) "
+        "FROM embeddings"
+    )
+    return dict(rows)
+
+
+def test_equal_bytes_have_one_embedding(store: Store) -> None:
+    """Copies are images of their own, with their own labels, and one embedding is stored."""
+    copies = [a_row(f"/{n}", digest="d" * 64, labels={"n": str(n)}) for n in range(3)]
+    store.commit(Changes(encoded=[(row, a_vector(1)) for row in copies]))
+    assert held(store) == {"d" * 64: 3}
+    assert [row.labels for row in store.with_digest("d" * 64)] == [row.labels for row in copies]
+    assert [row.path for row in store.with_digest("d" * 64, limit=1)] == ["/0"]
+    ids, matrix = store.vectors()
+    assert ids.tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(matrix, [a_vector(1)] * 3)
+    [(keys, vectors)] = store.keyed_chunks()
+    key = vector_key(a_vector(1).tobytes())
+    assert (keys.tolist(), vectors.shape) == ([key], (1, WIDTH))
+    assert sorted(store.holders([key], upto=1)[0].tolist()) == [1, 2, 3]
+
+
+def test_an_embedding_goes_with_its_last_image(store: Store) -> None:
+    """While any image has it, deleted ones too, it stays; then it goes, in the same commit."""
+    store.commit(
+        Changes(encoded=[(a_row(f"/{n}", digest="d" * 64), a_vector(1)) for n in range(2)])
+    )
+    store.commit(Changes(restated={1: "deleted"}))
+    store.commit(Changes(encoded=[(a_row("/1", digest="e" * 64), a_vector(2))]))
+    assert held(store) == {"d" * 64: 1, "e" * 64: 1}
+    store.commit(Changes(encoded=[(a_row("/0", digest="e" * 64), a_vector(2))]))
+    assert held(store) == {"e" * 64: 2}
+
+
+def test_a_new_embedding_is_that_of_all_copies(store: Store) -> None:
+    """Known bytes encoded to another vector: all of their images have it, and are newer."""
+    store.commit(
+        Changes(encoded=[(a_row(f"/{n}", digest="d" * 64), a_vector(1)) for n in range(2)])
+    )
+    store.commit(Changes(encoded=[(a_row("/2"), a_vector(3))]))
+    store.commit(Changes(encoded=[(a_row("/0", digest="d" * 64), a_vector(2))]))
+    ids, matrix = store.vectors(after=2)
+    assert ids.tolist() == [1, 2]
+    np.testing.assert_array_equal(matrix, [a_vector(2)] * 2)
+    assert store.holders([vector_key(a_vector(1).tobytes())], upto=9)[0].tolist() == []
+
+
+contents = st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from(["live", "deleted"]))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(contents, max_size=12))
+def test_any_order_of_commits_leaves_what_was_last_said(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, State]]
+) -> None:
+    """Whatever is written over what, the store is a dictionary from paths to contents."""
+    folder = tmp_path_factory.mktemp("store")
+    Store.create(folder, model_sha256="5" * 64, model_path="/model.onnx", dimensions=WIDTH)
+    expected: dict[str, tuple[int, State]] = {}
+    with closing(Store.open(folder)) as store:
+        for place, content, state in steps:
+            path = f"/{place}"
+            digest = f"{content:064x}"
+            store.commit(Changes(encoded=[(a_row(path, digest=digest), a_vector(content))]))
+            found = store.find(path)
+            assert found is not None
+            assert found.id is not None
+            store.commit(Changes(restated={found.id: state}))
+            expected[path] = (content, state)
+        live = {path: content for path, (content, state) in expected.items() if state == "live"}
+        assert sorted(store.paths()) == sorted(live)
+        ids, matrix = store.vectors()
+        rows = store.images(ids.tolist())
+        for identity, vector in zip(ids.tolist(), matrix, strict=True):
+            np.testing.assert_array_equal(vector, a_vector(live[rows[identity].path]))
+        counts = Counter(f"{content:064x}" for content, _ in expected.values())
+        assert held(store) == dict(counts)
+
+
+def test_the_graph_may_hold_other_numbers(store: Store, tmp_path: Path) -> None:
+    """How the graph holds its vectors is the gallery's to say, and nothing unknown is taken."""
+    assert store.binding.graph_dtype == "i8"
+    store.set_graph_dtype("f16")
+    assert store.binding.graph_dtype == "f16"
+    with closing(Store.open(tmp_path)) as again:
+        assert again.binding == store.binding
+    with pytest.raises(UsageError, match="f64"):
+        store.set_graph_dtype("f64")  # type: ignore[arg-type] # what a user may try
+    assert (store.binding.graph_dtype, store.generation()) == ("f16", 0)
+
+
 def test_a_kept_row_keeps_its_vector(store: Store) -> None:
     """Moving and labelling change neither id, embedding nor generation."""
     store.commit(Changes(encoded=[(a_row("/old"), a_vector())]))
@@ -150,8 +246,8 @@ def test_equal_vectors_share_a_key(store: Store) -> None:
     store.commit(Changes(encoded=[(a_row("/c"), a_vector(1))]))
     key = vector_key(a_vector(1).tobytes())
     [(keys, matrix)] = store.keyed_chunks()
-    assert keys.tolist() == [key, vector_key(a_vector(2).tobytes()), key]
-    np.testing.assert_array_equal(matrix[0], matrix[2])
+    assert sorted(keys.tolist()) == sorted([key, vector_key(a_vector(2).tobytes()), key])
+    np.testing.assert_array_equal(*matrix[keys == key])
     assert store.holders([key], upto=1)[0].tolist() == [1]
     ids, held = store.holders([key], upto=2)
     assert (sorted(ids.tolist()), held.tolist()) == ([1, 3], [key, key])
@@ -220,7 +316,7 @@ def read_everything(folder: Path) -> None:
         store.images(ids.tolist())
         for number in range(200):
             store.find(f"/{number}")
-        store.with_digest("d" * 64)
+            store.with_digest(a_row(f"/{number}").digest)
 
 
 def overwrite(path: Path, data: bytes) -> None:
@@ -265,7 +361,11 @@ def test_a_damaged_page_is_corrupt_or_harmless(tmp_path: Path) -> None:
         ("DELETE FROM meta", "meta holds nothing"),
         ("DROP TABLE meta", "no such table: meta"),
         ("DROP TABLE images", "no such table: images"),
-        ("UPDATE images SET vector = x'00'", "wrong length"),
+        ("DROP TABLE embeddings", "no such table: embeddings"),
+        ("UPDATE embeddings SET vector = x'00'", "wrong length"),
+        ("DELETE FROM embeddings", "wrong length"),
+        ("UPDATE meta SET value = 'f64' WHERE key = 'graph_dtype'", "is damaged"),
+        ("DELETE FROM meta WHERE key = 'graph_dtype'", "is damaged"),
         ("UPDATE images SET predicted = '{'", "row of image 1"),
         ("UPDATE images SET predicted = '[1]'", "row of image 1"),
         ("UPDATE images SET path = 7", "row of image 1"),
