@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,7 @@ from boost_edge.runtime.manifest import (
     Manifest,
     Weights,
 )
+from boost_edge.runtime.store import STORE_NAME
 
 SIZE = 8
 DIMENSIONS = 16
@@ -32,6 +38,8 @@ ATTRIBUTES = (
 )
 BuildModel = Callable[..., Path]
 WritePicture = Callable[..., Path]
+FORMAT_1 = Path(__file__).with_name("format_1.sql")
+META_OF_FORMAT_1 = ("gallery", "model_sha256", "model_path", "dimensions", "generation")
 
 
 def tiny_manifest(**changes: Any) -> Manifest:
@@ -170,3 +178,83 @@ def gallery(tmp_path: Path, encoder: Encoder) -> Iterator[Gallery]:
     """Return a new, empty gallery of the tiny model."""
     with Gallery.open(tmp_path / "gallery", encoder) as opened:
         yield opened
+
+
+def write_format_1(folder: Path) -> Path:
+    """Write a closed gallery again as format 1 wrote it; return its database."""
+    path = folder / STORE_NAME
+    newer = path.rename(folder / "newer")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA page_size = 16384")
+        database.executescript(FORMAT_1.read_text())
+        database.execute("ATTACH ? AS newer", (os.fsencode(newer),))
+        database.execute("INSERT INTO meta VALUES ('format_version', 1)")
+        for key in META_OF_FORMAT_1:
+            database.execute("INSERT INTO meta SELECT * FROM newer.meta WHERE key = ?", (key,))
+        database.execute(
+            "INSERT INTO images SELECT images.id, path, digest, size, mtime_ns, width, height, "
+            "predicted, labels, state, generation, vector_key, vector FROM newer.images "
+            "JOIN newer.embeddings ON embeddings.id = images.embedding"
+        )
+        database.execute("DETACH newer")
+        database.execute("PRAGMA journal_mode = WAL")
+    newer.unlink()
+    return path
+
+
+@pytest.fixture(scope="session")
+def as_format_1() -> Callable[[Path], Path]:
+    """Return a function that writes a closed gallery again as format 1 wrote it."""
+    return write_format_1
+
+
+class Disk:
+    """A file system of its own of 8 MB, which can be made read-only: file modes do not stop root.
+
+    ``path`` is where it is mounted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def read_only(self) -> Generator[None, None, None]:
+        """Let nothing write to it for a while."""
+        mount("-o", "remount,ro", str(self.path))
+        try:
+            yield
+        finally:
+            mount("-o", "remount,rw", str(self.path))
+
+    @contextmanager
+    def full(self, *, spare: int) -> Generator[None, None, None]:
+        """Leave only so many bytes for a while."""
+        ballast = self.path / "ballast"
+        size = os.statvfs(self.path)
+        ballast.write_bytes(bytes(max(0, size.f_bavail * size.f_bsize - spare)))
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+
+def mount(*arguments: str) -> None:
+    """Mount something, or skip and say why."""
+    tool = shutil.which("mount")
+    if tool is None or os.geteuid() != 0:
+        pytest.skip("needs to mount a tmpfs, which takes root")
+    done = subprocess.run([tool, *arguments], check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """Return a small file system of its own, or skip and say why."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", "size=8m", "none", str(folder))
+    try:
+        yield Disk(folder)
+    finally:
+        subprocess.run([shutil.which("umount") or "umount", str(folder)], check=True)
