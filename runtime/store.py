@@ -179,10 +179,16 @@ class Store:
             matrix = np.empty((count, self.binding.dimensions), np.float32)
             start = 0
             for some_ids, some in self.vector_chunks(after=after):
+                if start + len(some) > count:
+                    break
                 ids[start : start + len(some)] = some_ids
                 matrix[start : start + len(some)] = some
                 start += len(some)
-        return ids, matrix
+            else:
+                if start == count:
+                    return ids, matrix
+        # The index that counts and the table that is read are at odds.
+        raise damaged(self._path, "its images cannot be counted")
 
     def vector_chunks(self, *, after: int = 0, upto: int = _EVERY) -> Iterator[Vectors]:
         """Yield ids and embeddings newer than ``after`` and not newer than ``upto``, in pieces.

@@ -40,15 +40,20 @@ def writer_lock(folder: Path) -> Generator[None, None, None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             # Empty for the moment between another process's lock and its note.
-            holder = os.pread(handle, _HOLDER_BYTES, 0).decode("ascii", "replace").strip()
+            holder = os.pread(handle, _HOLDER_BYTES, 0).strip()
+            name = holder.decode("ascii") if holder.isdigit() else "(unknown)"
             raise GalleryLockedError(
-                f"{folder}: process {holder or '(unknown)'} is writing to it: "
-                "wait until it is done, then try again"
+                f"{folder}: process {name} is writing to it: wait until it is done, then try again"
             ) from error
         except OSError as error:
             raise GalleryError(f"{folder}: cannot be locked: {error.strerror}") from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        try:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        except OSError as error:
+            raise GalleryError(
+                f"{folder}: cannot be written to: {error.strerror}: check the disk's space"
+            ) from error
         yield
         os.ftruncate(handle, 0)
     finally:

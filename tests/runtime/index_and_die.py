@@ -1,7 +1,8 @@
 """A process that indexes, prunes and compacts, to be killed at some moment; see test_faults.
 
-Arguments: model, gallery, folder of pictures, log, where to count lines (``all``, ``cache`` or
-``none``), and at which count to die (-1: never). Each commit is noted in the log once it is made.
+Arguments: model, gallery, folder of pictures, log, where to count lines (``all``, ``cache``,
+``migrations``, ``compact`` or ``none``), and at which count to die (-1: never). For migrations
+and compacting SQLite's own steps count too. Each commit is noted in the log once it is made.
 """
 
 from __future__ import annotations
@@ -9,21 +10,27 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from boost_edge import Encoder, Gallery
-from boost_edge.runtime import indexing
+from boost_edge.runtime import compact, indexing, migrations
 from boost_edge.runtime.compact import compact_gallery
+from boost_edge.runtime.database import connect
 from boost_edge.runtime.image_rows import Changes
 from boost_edge.runtime.store import Store
 
 EXACT_LIMIT = 4
 COMMIT_IMAGES = 4
 # Everything that writes; among it, what writes the cache.
-WRITING = {"indexing", "store", "hnsw", "replace", "recovery", "compact", "gallery_folder"}
+WRITING = {"indexing", "store", "store_file", "commit", "hnsw", "replace", "recovery", "compact"}
+WRITING |= {"gallery_folder", "migrations"}
+# Modules that leave much to single statements of SQL.
+STATEMENTS = {"migrations": migrations, "compact": compact}
+STEPS = 20
 CACHING = {("hnsw", "save"), ("hnsw", "_write"), ("replace", "replacing"), ("replace", "_sync_")}
 
 
@@ -42,14 +49,27 @@ class Lines:
         if self._where == "cache":
             function = frame.f_code.co_name
             counted = any(name == file and function.startswith(it) for file, it in CACHING)
+        elif self._where in STATEMENTS:
+            counted = name == self._where
         return self.line if counted else None
 
     def line(self, _frame: FrameType, event: str, _argument: Any) -> Any:
         """Count a line."""
-        self.count += event == "line"
+        if event == "line":
+            self.step()
+        return self.line
+
+    def step(self) -> None:
+        """Count a line, or some steps of SQLite's."""
+        self.count += 1
         if self.count == self._deadline:
             os.kill(os.getpid(), signal.SIGKILL)
-        return self.line
+
+    def connect(self, *arguments: Any, **keywords: Any) -> sqlite3.Connection:
+        """Connect to a database, and count its steps."""
+        database = connect(*arguments, **keywords)
+        database.set_progress_handler(self.step, STEPS)
+        return database
 
 
 def note_commits(log: int) -> None:
@@ -70,6 +90,8 @@ def main() -> None:
     note_commits(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     indexing._COMMIT_IMAGES = COMMIT_IMAGES  # pyright: ignore[reportPrivateUsage] - more moments
     lines = Lines(where, int(deadline))
+    if where in STATEMENTS:
+        STATEMENTS[where].connect = lines.connect  # type: ignore[attr-defined] # to be counted
     encoder = Encoder.open(model, threads=1)
     print("ready", flush=True)  # noqa: T201 - read by the test
     if where != "none":

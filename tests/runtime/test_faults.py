@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -16,9 +17,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +29,12 @@ from boost_edge import Encoder, Gallery
 from boost_edge.runtime.compact import compact_gallery
 from boost_edge.runtime.errors import BoostEdgeError, GalleryCorruptError, GalleryError
 from boost_edge.runtime.recovery import left_overs
+from boost_edge.runtime.schema import CREATE
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME
 from boost_edge.runtime.verify import verify_gallery
 
-KILLS = int(os.environ.get("BOOST_EDGE_KILLS", "6"))
+KILLS = int(os.environ.get("BOOST_EDGE_KILLS", "8"))
 READERS = int(os.environ.get("BOOST_EDGE_READERS", "2"))
 FLIPS = int(os.environ.get("BOOST_EDGE_FLIPS", "40"))
 SEED = int(os.environ.get("BOOST_EDGE_FAULT_SEED", "0"))
@@ -40,6 +43,8 @@ READER = Path(__file__).with_name("search_all_along.py")
 EXACT_LIMIT = 4
 
 WritePicture = Callable[..., Path]
+TRIGGER = re.search(r"CREATE TRIGGER image_changed.*?END", CREATE, re.DOTALL)
+MOMENTS = ("none", "all", "cache", "compact")
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +140,7 @@ def measured(
     """Return how many lines and seconds a whole run takes, by what is counted."""
     return {
         where: measure(Victim(encoder, originals, tmp_path_factory.mktemp(where)), where)
-        for where in ("none", "all", "cache")
+        for where in MOMENTS
     }
 
 
@@ -147,14 +152,14 @@ def test_no_kill_loses_anything(
 ) -> None:
     """SIGKILL at random moments, also while the cache is written: open, verify, resume.
 
-    A third of the moments are times, a third are lines of what writes anything, and a third are
-    lines of what writes the cache.
+    A quarter of the moments are times, and a quarter each are lines of what writes anything, of
+    what writes the cache, and of compacting, SQLite's own steps included.
     """
     dice = random.Random(SEED)  # noqa: S311 - moments, not secrets
     outcomes: Counter[str] = Counter()
     for number in range(KILLS):
         victim = Victim(encoder, originals, tmp_path / str(number))
-        where = ("none", "all", "cache")[number % 3]
+        where = MOMENTS[number % len(MOMENTS)]
         lines, seconds = measured[where]
         process = victim.start(where, dice.randint(1, lines) if lines else -1)
         if where == "none":
@@ -170,6 +175,65 @@ def test_no_kill_loses_anything(
         shutil.rmtree(tmp_path / str(number))
     assert outcomes["killed"] >= KILLS // 2
     print(f"{KILLS} runs: {dict(outcomes)}")  # noqa: T201 - the counts are for the record
+
+
+@pytest.fixture(scope="module")
+def outdated(
+    encoder: Encoder,
+    originals: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    as_format_1: Callable[[Path], Path],
+) -> Path:
+    """Return a gallery of all pictures in format 1, some of them deleted. Read only."""
+    folder = tmp_path_factory.mktemp("outdated") / "gallery"
+    with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        gallery.index([originals])
+    as_format_1(folder)
+    return folder
+
+
+def rows_of(path: Path) -> tuple[int, list[object]]:
+    """Return the format of a gallery's database, and all of its rows."""
+    columns = "path, digest, size, mtime_ns, width, height, predicted, labels, state, vector"
+    with closing(sqlite3.connect(path)) as database:
+        [[version]] = database.execute("SELECT value FROM meta WHERE key = 'format_version'")
+        apart = "" if version == 1 else "JOIN embeddings ON embeddings.id = images.embedding"
+        sql = f"SELECT images.id, {columns} FROM images {apart} ORDER BY images.id"  # noqa: S608
+        return version, database.execute(sql).fetchall()
+
+
+def test_no_kill_within_a_migration_loses_anything(
+    encoder: Encoder, originals: Path, outdated: Path, tmp_path: Path
+) -> None:
+    """SIGKILL while a gallery is brought up to date: it is of one format or the other, whole."""
+    dice = random.Random(SEED)  # noqa: S311 - moments, not secrets
+    _, expected = rows_of(outdated / STORE_NAME)
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    measuring = Victim(encoder, nothing, tmp_path)
+    shutil.copytree(outdated, measuring.gallery)
+    lines, _ = measure(measuring, "migrations")
+    outcomes: Counter[str] = Counter()
+    for number in range(max(4, KILLS // 2)):
+        victim = Victim(encoder, nothing, tmp_path / str(number))
+        shutil.copytree(outdated, victim.gallery)
+        # The last moments are the ones in which it turns from one format into the other.
+        deadline = dice.randint(1, lines) if number % 2 else lines - dice.randint(0, 40)
+        process = victim.start("migrations", deadline)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        shutil.copytree(victim.gallery, tmp_path / "seen")
+        version, rows = rows_of(tmp_path / "seen" / STORE_NAME)
+        assert rows == expected
+        outcomes[f"was of format {version}"] += 1
+        with Gallery.open(victim.gallery, encoder, exact_limit=EXACT_LIMIT) as gallery:
+            check_answers(gallery, encoder, sorted(map(str, originals.rglob("*.png"))))
+        assert rows_of(victim.gallery / STORE_NAME) == (2, expected)
+        assert verify_gallery(victim.gallery, exact_limit=EXACT_LIMIT).findings == ()
+        for folder in (tmp_path / str(number), tmp_path / "seen"):
+            shutil.rmtree(folder)
+    assert outcomes["was of format 1"] > 0
+    print(f"{outcomes.total()} kills within a migration: {dict(outcomes)}")  # noqa: T201 - counts
 
 
 def test_readers_see_whole_commits(encoder: Encoder, originals: Path, tmp_path: Path) -> None:
@@ -213,44 +277,88 @@ def indexed(encoder: Encoder, originals: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a file system of 8 MB, or skip and say why."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("needs to mount a small tmpfs, which takes root")
-    options = ["-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
-    done = subprocess.run([mount, *options], check=False, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run([shutil.which("umount") or "umount", str(folder)], check=True)
-
-
-def test_a_full_disk_loses_nothing(
-    encoder: Encoder, write_picture: WritePicture, small_disk: Path, tmp_path: Path
-) -> None:
-    """A disk that fills up is one error; what was committed is there, and indexing goes on."""
+def many(write_picture: WritePicture, tmp_path: Path) -> Path:
+    """Return a folder of 600 small pictures."""
     for number in range(600):
         write_picture(tmp_path / "many" / f"{number}.png", seed=number, edge=8)
-    folder = small_disk / "gallery"
-    ballast = small_disk / "ballast"
+    return tmp_path / "many"
+
+
+def test_a_full_disk_loses_nothing(encoder: Encoder, many: Path, disk: Any) -> None:
+    """A disk that fills up is one error; what was committed is there, and indexing goes on."""
+    folder = disk.path / "gallery"
     with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as gallery:
-        gallery.index([tmp_path / "many" / "1.png"])
-        size = os.statvfs(small_disk)
-        ballast.write_bytes(bytes(size.f_bavail * size.f_bsize - 200_000))
-        with pytest.raises(GalleryError, match="disk"):
-            gallery.index([tmp_path / "many"])
-        held = gallery.paths()
-        assert 0 < len(held) < 600
-        check_answers(gallery, encoder, sorted(held))
-        ballast.unlink()
-        again = gallery.index([tmp_path / "many"])
+        gallery.index([many / "1.png"])
+        with disk.full(spare=200_000):
+            with pytest.raises(GalleryError, match="disk"):
+                gallery.index([many])
+            held = gallery.paths()
+            assert 0 < len(held) < 600
+            check_answers(gallery, encoder, sorted(held))
+        again = gallery.index([many])
         assert (again.added, again.unchanged) == (600 - len(held), len(held))
-        check_answers(gallery, encoder, sorted(map(str, (tmp_path / "many").iterdir())))
+        check_answers(gallery, encoder, sorted(map(str, many.iterdir())))
+    assert verify_gallery(folder, exact_limit=EXACT_LIMIT).findings == ()
+
+
+@pytest.mark.parametrize("spare", [0, 20_000, 100_000])
+def test_a_disk_too_full_for_the_cache_is_searched(
+    encoder: Encoder, many: Path, disk: Any, spare: int
+) -> None:
+    """Where the cache finds no room there is none, nor half of one, and answers are right."""
+    folder = disk.path / "gallery"
+    with Gallery.open(folder, encoder, exact_limit=10_000) as gallery:
+        gallery.index([many])
+        with disk.full(spare=spare):
+            with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as reader:
+                check_answers(reader, encoder, sorted(map(str, many.iterdir())))
+            assert not (folder / GRAPH_NAME).exists()
+            assert left_overs(folder) == []
+    answers(folder, encoder, [str(many / "1.png")])
+    assert (folder / GRAPH_NAME).exists()
+    assert verify_gallery(folder, exact_limit=EXACT_LIMIT).findings == ()
+
+
+@pytest.mark.parametrize("spare", [0, 20_000, 100_000])
+def test_a_disk_too_full_for_a_migration_keeps_the_old_format(
+    encoder: Encoder, many: Path, disk: Any, as_format_1: Callable[[Path], Path], spare: int
+) -> None:
+    """A gallery that cannot be brought up to date for want of room is as it was; later it can."""
+    folder = disk.path / "gallery"
+    with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        gallery.index([many])
+    as_format_1(folder)
+    expected = rows_of(folder / STORE_NAME)
+    with disk.full(spare=spare):
+        with pytest.raises(GalleryError, match="disk") as caught:
+            Gallery.open(folder, encoder)
+        assert "\n" not in str(caught.value)
+    assert rows_of(folder / STORE_NAME) == expected
+    with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        check_answers(gallery, encoder, sorted(map(str, many.iterdir())))
+    assert rows_of(folder / STORE_NAME) == (2, expected[1])
+    assert verify_gallery(folder, exact_limit=EXACT_LIMIT).findings == ()
+
+
+@pytest.mark.parametrize("spare", [0, 20_000, 300_000])
+def test_a_disk_too_full_to_compact_loses_nothing(
+    encoder: Encoder, many: Path, disk: Any, spare: int
+) -> None:
+    """A gallery that finds no room to be compacted answers as before, and is sound."""
+    folder = disk.path / "gallery"
+    with Gallery.open(folder, encoder, exact_limit=EXACT_LIMIT) as gallery:
+        gallery.index([many])
+        for number in range(50):
+            (many / f"{number}.png").unlink()
+        gallery.index([many], prune=True)
+        present = sorted(map(str, many.iterdir()))
+        with disk.full(spare=spare):
+            with pytest.raises(GalleryError, match="disk") as caught:
+                compact_gallery(folder, exact_limit=EXACT_LIMIT)
+            assert "\n" not in str(caught.value)
+            check_answers(gallery, encoder, present)
+        compact_gallery(folder, exact_limit=EXACT_LIMIT)
+        check_answers(gallery, encoder, present)
     assert verify_gallery(folder, exact_limit=EXACT_LIMIT).findings == ()
 
 
@@ -396,6 +504,8 @@ def test_every_kind_of_damage_has_a_name(indexed: Path, encoder: Encoder) -> Non
     zero = np.zeros(encoder.dimensions, "<f4")
     nan, long = np.full_like(zero, np.nan), np.full_like(zero, 0.5)
     edits: list[tuple[str, object, set[str]]] = [
+        ("embedding", 999, {"embedding_missing", "embedding_unused"}),
+        ("embedding", 4, {"embedding_unused"}),
         ("vector", b"short", {"vector_length"}),
         ("vector", zero.tobytes(), {"vector_changed"}),
         ("vector", nan.tobytes(), {"vector_changed", "vector_not_finite"}),
@@ -409,7 +519,12 @@ def test_every_kind_of_damage_has_a_name(indexed: Path, encoder: Encoder) -> Non
     whole = (indexed / STORE_NAME).read_bytes()
     for column, value, expected in edits:
         with closing(sqlite3.connect(indexed / STORE_NAME)) as database:
-            database.execute(f"UPDATE images SET {column} = ? WHERE id = 3", (value,))  # noqa: S608
+            # As a fault would, not as a program: nothing else follows.
+            database.execute("DROP TRIGGER image_changed")
+            table = "embeddings" if column.startswith("vector") else "images"
+            database.execute(f"UPDATE {table} SET {column} = ? WHERE id = 3", (value,))  # noqa: S608
+            assert TRIGGER is not None
+            database.execute(TRIGGER[0])
             database.commit()
         assert codes(indexed) == expected
         for file in indexed.glob(f"{STORE_NAME}*"):
