@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from boost_edge.runtime.database import damaged
 from boost_edge.runtime.errors import GalleryCorruptError, GalleryFormatError
@@ -86,7 +86,7 @@ def read_binding(path: Path, meta: Mapping[str, object]) -> Binding:
                 model_sha256=model_sha256,
                 model_path=os.fsdecode(model_path),
                 dimensions=dimensions,
-                graph_dtype=cast("GraphDtype", graph_dtype),
+                graph_dtype=graph_dtype,
             )
         case _:
             raise damaged(path, f"its table meta holds {', '.join(sorted(meta)) or 'nothing'}")

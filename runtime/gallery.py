@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.runtime.database import damaged
 from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.filtering import Filters
@@ -23,7 +24,7 @@ from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import index_images
 from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
-from boost_edge.runtime.store import Store
+from boost_edge.runtime.store import STORE_NAME, Store
 from boost_edge.runtime.where import Where
 from boost_edge.runtime.writer_lock import read_only_error, writer_lock
 
@@ -329,6 +330,9 @@ class Gallery:
             among = None if where is None else self._filters.ids(self._store, where)
             ids, scores = self._searcher.find(self._store, query, k, among=among)
             rows = self._store.images(ids.tolist())
+            if len(rows) < len(ids):
+                # Found through an index that the rows do not agree with.
+                raise damaged(self._folder / STORE_NAME, "an image that was found is gone")
         if min_score is not None:
             ids, scores = ids[scores >= min_score], scores[scores >= min_score]
         return make_hits((ids, scores), rows, predicted)

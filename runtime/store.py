@@ -231,6 +231,8 @@ class Store:
         """Return the embeddings ``(n, D) float32`` of stored images, in the order of ``ids``."""
         found, matrix = self._unpack(self._query(VECTORS + OF_THESE, (_json_ids(ids),)))
         place = {identity: index for index, identity in enumerate(found.tolist())}
+        if missing := set(ids) - place.keys():
+            raise damaged(self._path, f"the row of image {min(missing)} is gone")
         return matrix[[place[identity] for identity in ids]]
 
     def commit(self, changes: Changes) -> None:

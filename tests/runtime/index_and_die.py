@@ -25,13 +25,16 @@ from boost_edge.runtime.store import Store
 
 EXACT_LIMIT = 4
 COMMIT_IMAGES = 4
-# Everything that writes; among it, what writes the cache.
-WRITING = {"indexing", "store", "store_file", "commit", "hnsw", "replace", "recovery", "compact"}
-WRITING |= {"gallery_folder", "migrations"}
+# Everything that writes.
+WRITING = {
+    *("indexing", "store", "store_file", "commit", "hnsw", "replace", "recovery", "compact"),
+    *("gallery_folder", "migrations"),
+}
+# Among it, what writes the cache.
+CACHING = {("hnsw", "save"), ("hnsw", "_write"), ("replace", "replacing"), ("replace", "_sync_")}
 # Modules that leave much to single statements of SQL.
 STATEMENTS = {"migrations": migrations, "compact": compact}
 STEPS = 20
-CACHING = {("hnsw", "save"), ("hnsw", "_write"), ("replace", "replacing"), ("replace", "_sync_")}
 
 
 class Lines:

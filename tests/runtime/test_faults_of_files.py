@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -96,8 +96,8 @@ def test_a_flipped_bit_in_the_log_takes_whole_commits(
         assert now in states
         found[f"as after commit {states.index(now)}"] += 1
         with Gallery.open(spoilt, encoder, exact_limit=EXACT_LIMIT) as gallery:
-            report = gallery.index([pictures])
-            assert (report.unchanged, report.added) == (len(now), 9 - len(now))
+            added = gallery.index([pictures])
+            assert (added.unchanged, added.added) == (len(now), 9 - len(now))
         assert sorted(answer(spoilt, encoder)) == sorted(states[-1])
         assert verify_gallery(spoilt, exact_limit=EXACT_LIMIT).findings == ()
     assert set(found) != {"as after commit 3"}
@@ -171,7 +171,7 @@ def test_a_clock_set_back_while_indexing_hides_nothing(
         for path in (files[done - 1], files[-done]):
             # Each time earlier than the one before.
             write_picture(path, "green", seed=500 + len(written))
-            os.utime(path, ns=(10**9 - len(written),) * 2)
+            os.utime(path, ns=(10**9 - len(written), 10**9 - len(written)))
             written.append(path)
 
     with Gallery.open(tmp_path / "gallery", encoder) as gallery:
@@ -202,7 +202,9 @@ with Encoder.open(sys.argv[1], threads=1) as encoder, Gallery.open(sys.argv[2], 
 
 
 @contextmanager
-def writing(gallery: Path, encoder: Encoder, pictures: Path) -> Iterator[subprocess.Popen[str]]:
+def writing(
+    gallery: Path, encoder: Encoder, pictures: Path
+) -> Generator[subprocess.Popen[str], None, None]:
     """Have another process write to a gallery, for as long as it is not told to go on."""
     command = [sys.executable, "-c", WRITER, encoder.path, gallery, pictures]
     with subprocess.Popen(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,7 @@ def test_a_gallery_without_a_cache_on_a_read_only_disk(
             assert cache.exists() == (content is not None)
 
 
-@contextmanager
-def copied_alive(made: Path, encoder: Encoder, pictures: Path, name: str) -> Iterator[Path]:
+def copied_alive(made: Path, encoder: Encoder, pictures: Path, name: str) -> Path:
     """Copy a gallery with commits that are only in its log, as a backup of a live one is."""
     with closing(sqlite3.connect(made / STORE_NAME)) as reader:
         reader.execute("BEGIN")
@@ -102,33 +101,33 @@ def copied_alive(made: Path, encoder: Encoder, pictures: Path, name: str) -> Ite
             gallery.index([pictures])
             copy = made.with_name(name)
             shutil.copytree(made, copy)
-    yield copy
+    return copy
 
 
 def test_a_log_on_a_read_only_disk_is_read_or_refused(
     encoder: Encoder, pictures: Path, made: Path, disk: Any
 ) -> None:
     """Commits in a log are seen; where SQLite cannot read them, one line says what to do."""
-    with copied_alive(made, encoder, pictures, "copy") as copy:
-        assert (copy / f"{STORE_NAME}-wal").stat().st_size > 0
-        expected = answers(made, encoder, pictures, exact_limit=4)
-        with disk.read_only():
-            assert answers(copy, encoder, pictures, exact_limit=4) == expected
-            assert gallery_stats(copy).images == 10
-            assert verify_gallery(copy, exact_limit=4).sound
-        (copy / f"{STORE_NAME}-shm").unlink()
-        with disk.read_only():
-            for call in (
-                lambda: Gallery.open(copy, encoder),
-                lambda: gallery_stats(copy),
-                lambda: verify_gallery(copy),
-            ):
-                with pytest.raises(GalleryError, match=f"compact {copy}") as caught:
-                    call()
-                assert "\n" not in str(caught.value)
-        compact_gallery(copy, exact_limit=4)
-        with disk.read_only():
-            assert answers(copy, encoder, pictures, exact_limit=4) == expected
+    copy = copied_alive(made, encoder, pictures, "copy")
+    assert (copy / f"{STORE_NAME}-wal").stat().st_size > 0
+    expected = answers(made, encoder, pictures, exact_limit=4)
+    with disk.read_only():
+        assert answers(copy, encoder, pictures, exact_limit=4) == expected
+        assert gallery_stats(copy).images == 10
+        assert verify_gallery(copy, exact_limit=4).sound
+    (copy / f"{STORE_NAME}-shm").unlink()
+    with disk.read_only():
+        for call in (
+            lambda: Gallery.open(copy, encoder),
+            lambda: gallery_stats(copy),
+            lambda: verify_gallery(copy),
+        ):
+            with pytest.raises(GalleryError, match=f"compact {copy}") as caught:
+                call()
+            assert "\n" not in str(caught.value)
+    compact_gallery(copy, exact_limit=4)
+    with disk.read_only():
+        assert answers(copy, encoder, pictures, exact_limit=4) == expected
 
 
 def test_an_empty_log_is_no_obstacle(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from boost_edge.runtime.binding import GraphDtype
 from boost_edge.runtime.encoder import Prediction
 from boost_edge.runtime.errors import (
     BoostEdgeError,
@@ -202,14 +204,15 @@ def test_any_order_of_commits_leaves_what_was_last_said(
 
 def test_the_graph_may_hold_other_numbers(store: Store, tmp_path: Path) -> None:
     """How the graph holds its vectors is the gallery's to say, and nothing unknown is taken."""
-    assert store.binding.graph_dtype == "i8"
+    seen = [store.binding.graph_dtype]
     store.set_graph_dtype("f16")
-    assert store.binding.graph_dtype == "f16"
+    seen.append(store.binding.graph_dtype)
     with closing(Store.open(tmp_path)) as again:
         assert again.binding == store.binding
     with pytest.raises(UsageError, match="f64"):
-        store.set_graph_dtype("f64")  # type: ignore[arg-type] # what a user may try
-    assert (store.binding.graph_dtype, store.generation()) == ("f16", 0)
+        store.set_graph_dtype(cast("GraphDtype", "f64"))
+    assert [*seen, store.binding.graph_dtype] == ["i8", "f16", "f16"]
+    assert store.generation() == 0
 
 
 def test_a_kept_row_keeps_its_vector(store: Store) -> None:
@@ -410,3 +413,35 @@ def test_creating_where_nothing_can_be_written_is_one_line(tmp_path: Path) -> No
     """A folder that is not there gives our error."""
     with pytest.raises(GalleryError, match="unable to open"):
         Store.create(tmp_path / "no", model_sha256="", model_path="", dimensions=1)
+
+
+def test_rows_that_are_at_odds_with_an_index_are_corrupt(tmp_path: Path) -> None:
+    """An index that counts other rows than there are gives our error, never a wrong number."""
+    path = make_folder(tmp_path, rows=5)
+    changes = {
+        "live": "UPDATE images SET state = 'deleted' WHERE id = 3",
+        "more": "INSERT INTO images SELECT 9, x'2f', 1, 1, 1, 1, 1, 'live', 1, '{}', '{}'",
+    }
+    for change in changes.values():
+        whole = path.read_bytes()
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            # SQLite forgets this index, and so keeps it as it was.
+            find = "SELECT sql FROM sqlite_schema WHERE name = 'images_by_generation'"
+            [(sql,)] = database.execute(find).fetchall()
+            root = "SELECT rootpage FROM sqlite_schema WHERE name = 'images_by_generation'"
+            [(page,)] = database.execute(root).fetchall()
+            database.execute("PRAGMA writable_schema = ON")
+            database.execute("DELETE FROM sqlite_schema WHERE name = 'images_by_generation'")
+            database.execute("PRAGMA writable_schema = RESET")
+            database.execute(change)
+            database.execute("PRAGMA writable_schema = ON")
+            database.execute(
+                "INSERT INTO sqlite_schema VALUES ('index', ?, 'images', ?, ?)",
+                ("images_by_generation", page, sql),
+            )
+        with closing(Store.open(tmp_path)) as store:
+            with pytest.raises(GalleryCorruptError, match="cannot be counted"):
+                store.vectors()
+            with pytest.raises(GalleryCorruptError, match="image 77 is gone"):
+                store.vectors_of([1, 77])
+        path.write_bytes(whole)
