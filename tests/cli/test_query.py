@@ -41,7 +41,9 @@ def test_json_is_as_the_design_prints_it(image: Path, shop: Path, call: Call) ->
     assert all(set(each) == {"value", "p"} for each in said["attributes"].values())
     assert [hit["rank"] for hit in said["hits"]] == list(range(1, 11))
     best = said["hits"][0]
-    assert set(best) == {"rank", "id", "path", "score", "attributes", "labels", "agrees"}
+    keys = {"rank", "id", "path", "score", "preference", "attributes", "labels", "agrees"}
+    assert set(best) == keys
+    assert {hit["preference"] for hit in said["hits"]} == {0.0}
     assert best["path"] == str(image)
     assert best["score"] == pytest.approx(1.0, abs=1e-5)
     assert set(best["attributes"]) == set(best["agrees"]) == ATTRIBUTES
