@@ -157,7 +157,8 @@ class _Parser:
             self._probability() if number else self._attribute("an attribute, p(...), not or (")
         )
         if self._next.is_sign(*_COMPARISONS):
-            return compare(attribute, self._take().text, self._value(number=number))
+            sign = self._take().text
+            return compare(attribute, sign, self._value(number=number), number=number)
         negated = self._next.is_word("not")
         self._at += negated
         if not self._next.is_word("in"):
