@@ -10,7 +10,7 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.model import shipped_model
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.query import result_table
+from boost_edge.cli.results import result_table
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:

@@ -19,7 +19,9 @@ from boost_edge.runtime.errors import BoostEdgeError
 
 __all__ = ["VERBS", "cli", "main", "run"]
 
-VERBS = ("train", "export", "index", "query", "inspect", "verify", "compact", "bench", "demo")
+VERBS = (
+    "train", "export", "index", "query", "facets", "inspect", "verify", "compact", "bench", "demo",
+)  # fmt: skip
 # What these did before an interruption counts: the same command goes on from there.
 _RESUMING = ("train", "index")
 # Set by the completion script that click writes for bash, zsh and fish.

@@ -19,6 +19,7 @@ __all__ = [
     "readout_option",
     "resize_option",
     "threads_option",
+    "where_option",
 ]
 
 
@@ -82,6 +83,12 @@ resize_option = click.option(
     default=DEFAULT_RESIZE,
     show_default=True,
     help="How an image becomes a square.",
+)
+where_option = click.option(
+    "--where",
+    metavar="EXPR",
+    help="Only images whose attributes pass this filter: =, !=, <, <=, >, >=, in (a, b), and, or, "
+    "not, p(name) for the probability of a prediction.",
 )
 # Parameters are called as their options are, for their environment variables are called so too.
 json_option = click.option("--json", is_flag=True, help="Print JSON instead of text.")

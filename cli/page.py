@@ -38,7 +38,8 @@ h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
   list-style: none; margin: 0; padding: 0; align-content: start; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
   overflow: hidden; height: 100%; }
-.asked figure { border: 2px solid var(--accent); height: auto; }
+.asked figure { border: 2px solid var(--accent); height: auto; margin-bottom: .4rem; }
+.asked { font-size: .8rem; }
 img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #fff; }
 figcaption { padding: .5rem .6rem .65rem; font-size: .8rem; overflow-wrap: anywhere; }
 .score { font-variant-numeric: tabular-nums; font-weight: 600; }
@@ -46,17 +47,22 @@ figcaption { padding: .5rem .6rem .65rem; font-size: .8rem; overflow-wrap: anywh
 .tag { display: inline-block; margin: .2rem .2rem 0 0; padding: 0 .45rem; border-radius: 1rem;
   border: 1px solid var(--line); color: var(--soft); }
 .tag.agrees { background: var(--agree-paper); color: var(--agree); border-color: transparent; }
+.facets { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .8rem;
+  margin: 1rem 0 0; font-size: .8rem; }
+.facets dd { margin: 0; }
 .none { color: var(--soft); }
 """
 
 
-def results_page(results: Sequence[QueryResult], *, title: str, lead: str) -> str:
+def results_page(
+    results: Sequence[QueryResult], *, title: str, lead: str, facets: bool = False
+) -> str:
     """Return the page: each query with its predicted attributes, and its hits in order.
 
     Pictures stand in the page as small JPEG copies; one that can no longer be read is left out.
-    ``title`` and ``lead`` are plain text.
+    ``title`` and ``lead`` are plain text. With ``facets`` the values of the hits are counted.
     """
-    body = "\n".join(_query(result) for result in results)
+    body = "\n".join(_query(result, facets=facets) for result in results)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -65,12 +71,27 @@ def results_page(results: Sequence[QueryResult], *, title: str, lead: str) -> st
     )
 
 
-def _query(result: QueryResult) -> str:
+def _query(result: QueryResult, *, facets: bool) -> str:
     hits = "\n".join(_hit(hit, result.attributes) for hit in result.hits)
     answer = f'<ol class="hits">{hits}</ol>' if hits else '<p class="none">No hits.</p>'
+    if facets and hits:
+        answer = f"<div>{answer}\n{_facets(result)}</div>"
     return (
         f'<section class="query">\n<div class="asked">{_asked(result)}</div>\n{answer}\n</section>'
     )
+
+
+def _facets(result: QueryResult) -> str:
+    lines = "".join(
+        f"<dt>{_text(name)}</dt><dd>"
+        + "".join(
+            f'<span class="tag">{_text(value)} {count}</span>'
+            for value, count in facet.values.items()
+        )
+        + "</dd>"
+        for name, facet in result.facets().items()
+    )
+    return f'<dl class="facets">{lines}</dl>'
 
 
 def _asked(result: QueryResult) -> str:
@@ -79,11 +100,17 @@ def _asked(result: QueryResult) -> str:
         f"{prediction.p:.0%}</span>"
         for name, prediction in result.attributes.items()
     )
-    name = Path(result.query).name
+    asked = [("Like", path) for path in result.like] + [("Unlike", path) for path in result.unlike]
+    figures = [_example(how, path) for how, path in asked or [("Query", result.query)]]
+    return f"{''.join(figures)}<div>{tags}</div>"
+
+
+def _example(how: str, path: str) -> str:
+    name = Path(path).name
     return (
-        f"<figure>{_picture(result.query, f'Query: {name}')}"
-        f'<figcaption><span class="score">Query</span> <span class="name">{_text(name)}</span>'
-        f"<br>{tags}</figcaption></figure>"
+        f"<figure>{_picture(path, f'{how}: {name}')}"
+        f'<figcaption><span class="score">{how}</span> <span class="name">{_text(name)}</span>'
+        f"</figcaption></figure>"
     )
 
 
@@ -96,9 +123,10 @@ def _hit(hit: Hit, asked: dict[str, Prediction]) -> str:
         if name in asked
     )
     name = Path(hit.path).name
+    bonus = f" {hit.preference:+.3f}" if hit.preference else ""
     return (
         f"<li><figure>{_picture(hit.path, f'Hit {hit.rank}: {name}')}"
-        f'<figcaption><span class="score">{hit.rank}. {hit.score:.3f}</span> '
+        f'<figcaption><span class="score">{hit.rank}. {hit.score:.3f}{bonus}</span> '
         f'<span class="name">{_text(name)}</span><br>{tags}</figcaption></figure></li>'
     )
 

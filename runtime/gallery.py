@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -14,21 +13,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.database import damaged
-from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction
+from boost_edge.runtime.encoder import Encoder, ImageLike
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.filtering import Filters
+from boost_edge.runtime.examples import UNLIKE_WEIGHT, ExampleLike
+from boost_edge.runtime.facets import MOST_VALUES, Facets
 from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
-from boost_edge.runtime.hits import Hit, QueryResult, make_hits
+from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import index_images
+from boost_edge.runtime.querying import Querier
 from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
-from boost_edge.runtime.store import STORE_NAME, Store
-from boost_edge.runtime.where import Where
+from boost_edge.runtime.store import Store
 from boost_edge.runtime.writer_lock import read_only_error, writer_lock
 
 __all__ = [
+    "Facets",
     "Gallery",
     "GalleryStats",
     "Hit",
@@ -56,9 +56,9 @@ class Gallery:
             # A graph that cannot be kept would be built for each process anew.
             exact_limit = sys.maxsize
         self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
-        self._filters = Filters([each.name for each in encoder.manifest.attributes])
         # One database connection: threads take turns.
         self._turn = threading.RLock()
+        self._querier = Querier(store, encoder, self._searcher, self._turn)
         self._closed = False
 
     @classmethod
@@ -203,6 +203,7 @@ class Gallery:
         k: int = 10,
         min_score: float | None = None,
         where: str | None = None,
+        prefer: Iterable[str] = (),
     ) -> QueryResult:
         """Find the ``k`` images most like one image.
 
@@ -213,10 +214,13 @@ class Gallery:
         k
             How many hits to return at most, at least 1.
         min_score
-            Hits below this cosine are left out.
+            Images below this cosine are left out.
         where
             Only images that pass this filter are hits, as in ``"gender = Women and p(type) > 0.8"``
             (docs/filters.md).
+        prefer
+            Values that lift an image among the hits, as in ``["colour = Red:0.3"]``
+            (docs/queries.md).
 
         Raises
         ------
@@ -227,27 +231,46 @@ class Gallery:
         GalleryCorruptError
             When the gallery turns out to be damaged.
         """
-        passing = self._prepare(k, where)
-        started = time.perf_counter()
-        pixels = self._encoder.load(image)
-        decoded = time.perf_counter()
-        encoding = self._encoder.run(pixels[None])
-        predicted: dict[str, Prediction] = {}
-        if encoding.attributes is not None:
-            predicted = self._encoder.describe(encoding.attributes[0])
-        encoded = time.perf_counter()
-        hits = self._find(encoding.embeddings[0], k, min_score, predicted, passing)
-        took = (decoded - started, encoded - decoded, time.perf_counter() - encoded)
-        return QueryResult(
-            query=os.fspath(image) if isinstance(image, str | os.PathLike) else "<array>",
-            model=self.model_sha256,
-            took_ms={
-                step: seconds * 1e3
-                for step, seconds in zip(("decode", "encode", "search"), took, strict=True)
-            },
-            attributes=predicted,
-            hits=hits,
-        )
+        self._check_open()
+        request = self._querier.request(k, min_score, where, prefer)
+        return self._querier.by_image(image, request)
+
+    def query_examples(
+        self,
+        like: Sequence[ExampleLike],
+        unlike: Sequence[ExampleLike] = (),
+        *,
+        unlike_weight: float = UNLIKE_WEIGHT,
+        k: int = 10,
+        min_score: float | None = None,
+        where: str | None = None,
+        prefer: Iterable[str] = (),
+    ) -> QueryResult:
+        """Find the ``k`` images most like some examples together, and unlike others.
+
+        The query is ``mean(like) - unlike_weight * mean(unlike)``, normalised (Rocchio's method;
+        ``examples`` says where the default weight is from). Examples are not left out of the hits.
+
+        Parameters
+        ----------
+        like, unlike
+            Images as for `query`, and ids (``int``) of images of the gallery, whose stored
+            embeddings are taken; at least one to be like.
+        unlike_weight
+            At least 0.
+        k, min_score, where, prefer
+            As for `query`.
+
+        Raises
+        ------
+        UsageError
+            As for `query`, and when the examples cancel each other out.
+        ImageError
+            When an example cannot be read.
+        """
+        self._check_open()
+        request = self._querier.request(k, min_score, where, prefer)
+        return self._querier.by_examples(like, unlike, unlike_weight, request)
 
     def search(
         self,
@@ -256,6 +279,7 @@ class Gallery:
         k: int = 10,
         min_score: float | None = None,
         where: str | None = None,
+        prefer: Iterable[str] = (),
     ) -> tuple[Hit, ...]:
         """Find the ``k`` images whose embeddings are nearest to a vector ``(D,) float32``.
 
@@ -264,15 +288,37 @@ class Gallery:
         Raises
         ------
         UsageError
-            When the vector has another shape or is not finite, ``k`` is less than 1, ``where``
-            is no filter, or the gallery is closed.
+            When the vector has another shape or is not finite, another argument makes no sense, or
+            the gallery is closed.
         """
-        passing = self._prepare(k, where)
-        query = np.asarray(vector, np.float32)
-        dimensions = self._store.binding.dimensions
-        if query.shape != (dimensions,) or not np.isfinite(query).all():
-            raise UsageError(f"a query vector must be ({dimensions},) and finite")
-        return self._find(query, k, min_score, {}, passing)
+        self._check_open()
+        return self._querier.by_vector(vector, self._querier.request(k, min_score, where, prefer))
+
+    def facets(
+        self,
+        *,
+        where: str | None = None,
+        attributes: Sequence[str] | None = None,
+        limit: int = MOST_VALUES,
+    ) -> Facets:
+        """Count the values of attributes: the user's label where there is one, else the predicted.
+
+        Parameters
+        ----------
+        where
+            Only images that pass this filter are counted (docs/filters.md).
+        attributes
+            What to count; by default all that the model predicts, then all that users gave.
+        limit
+            How many values of an attribute to list, the most frequent; at least 1.
+
+        Raises
+        ------
+        UsageError
+            When there is no such attribute, an argument makes no sense, or the gallery is closed.
+        """
+        self._check_open()
+        return self._querier.facets(where, attributes, limit)
 
     def paths(self) -> list[str]:
         """Return the absolute path of every image, in the order in which they came."""
@@ -305,34 +351,3 @@ class Gallery:
     def _check_open(self) -> None:
         if self._closed:
             raise UsageError(f"{self._folder}: the gallery is closed: open it again")
-
-    def _prepare(self, k: int, where: str | None) -> Where | None:
-        """Check the arguments of a search; read its filter."""
-        self._check_open()
-        if k < 1:
-            raise UsageError(f"k is {k}, but must be at least 1")
-        if where is None:
-            return None
-        with self._turn, self._store.snapshot():
-            return self._filters.read(self._store, where)
-
-    def _find(
-        self,
-        vector: NDArray[np.float32],
-        k: int,
-        min_score: float | None,
-        predicted: Mapping[str, Prediction],
-        where: Where | None,
-    ) -> tuple[Hit, ...]:
-        length = np.float32(np.linalg.norm(vector))
-        query = vector / length if length > 0 else vector
-        with self._turn, self._store.snapshot():
-            among = None if where is None else self._filters.ids(self._store, where)
-            ids, scores = self._searcher.find(self._store, query, k, among=among)
-            rows = self._store.images(ids.tolist())
-            if len(rows) < len(ids):
-                # Found through an index that the rows do not agree with.
-                raise damaged(self._folder / STORE_NAME, "an image that was found is gone")
-        if min_score is not None:
-            ids, scores = ids[scores >= min_score], scores[scores >= min_score]
-        return make_hits((ids, scores), rows, predicted)

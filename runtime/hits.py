@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from boost_edge.runtime.encoder import Prediction
+from boost_edge.runtime.facets import Facet, count_values
 from boost_edge.runtime.image_rows import ImageRow
 from boost_edge.runtime.search import Scored
 
@@ -18,15 +22,17 @@ class Hit:
 
     ``rank`` counts from 1. ``id`` is stable: an image keeps it when its file is renamed or changes.
     ``path`` is absolute, with links as they were given (bytes that are not UTF-8 as surrogate
-    escapes; ``os.fsencode`` gives them back). ``score`` is the cosine, in [-1, 1]. ``attributes``
-    are the predicted values, ``labels`` what the user gave; ``agrees`` names the attributes whose
-    predicted value is the query's.
+    escapes; ``os.fsencode`` gives them back). ``score`` is the cosine, in [-1, 1]; ``preference``
+    is what preferences add to it, and hits are in the order of the sum (0.0 without preferences).
+    ``attributes`` are the predicted values, ``labels`` what the user gave; ``agrees`` names the
+    attributes whose predicted value is the query's.
     """
 
     rank: int
     id: str
     path: str
     score: float
+    preference: float
     attributes: dict[str, str]
     labels: dict[str, str]
     agrees: tuple[str, ...]
@@ -34,11 +40,13 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
-    """The answer to one query image; iterable and sized over its hits, best first.
+    """The answer to one query; iterable and sized over its hits, best first.
 
-    ``query`` is the path as given, or ``"<array>"``; ``model`` is the model's sha256; ``took_ms``
-    are milliseconds by step (``decode``, ``encode``, ``search``); ``attributes`` are what the model
-    predicts of the query image.
+    ``query`` is the path of the query image as given, or ``"<array>"``; ``model`` is the model's
+    sha256; ``took_ms`` are milliseconds by step (``decode``, ``encode``, ``search``);
+    ``attributes`` are what the model predicts of the query image. For a query by several examples
+    ``query`` is ``"<examples>"``, ``like`` and ``unlike`` name them, and ``attributes`` are the
+    predicted values that all examples of ``like`` share, with the means of their probabilities.
     """
 
     query: str
@@ -46,6 +54,8 @@ class QueryResult:
     took_ms: dict[str, float]
     attributes: dict[str, Prediction]
     hits: tuple[Hit, ...]
+    like: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -53,14 +63,21 @@ class QueryResult:
     def __len__(self) -> int:
         return len(self.hits)
 
+    def facets(self) -> dict[str, Facet]:
+        """Return how often each value of an attribute occurs among the hits."""
+        return count_values(((hit.labels, hit.attributes) for hit in self.hits), self.attributes)
+
 
 def make_hits(
-    scored: Scored, rows: Mapping[int, ImageRow], predicted: Mapping[str, Prediction]
+    scored: Scored,
+    rows: Mapping[int, ImageRow],
+    predicted: Mapping[str, Prediction],
+    bonuses: NDArray[np.float64],
 ) -> tuple[Hit, ...]:
-    """Return hits for ids and scores, best first, against the query's predicted attributes."""
+    """Return hits for ids, scores and bonuses, best first, against what the query is predicted."""
     ids, scores = scored
     hits: list[Hit] = []
-    for identity, score in zip(ids.tolist(), scores.tolist(), strict=True):
+    for identity, score, bonus in zip(ids.tolist(), scores.tolist(), bonuses.tolist(), strict=True):
         row = rows[identity]
         attributes = {name: each.value for name, each in row.predicted.items()}
         hits.append(
@@ -70,6 +87,7 @@ def make_hits(
                 path=row.path,
                 # Rounding can carry a unit vector's score past 1.
                 score=min(1.0, max(-1.0, score)),
+                preference=bonus,
                 attributes=attributes,
                 labels=row.labels,
                 agrees=tuple(

@@ -166,9 +166,15 @@ class Store:
         sql = SELECT + OF_DIGEST
         return [self._row(row) for row in self._query(sql, (digest, limit))]
 
-    def images(self, ids: Iterable[int]) -> dict[int, ImageRow]:
-        """Return the live images with these ids; those that are gone are left out."""
-        rows = self._query(SELECT + OF_THESE_LIVE, (_json_ids(ids),))
+    def images(self, ids: Sequence[int], *, every: bool = False) -> dict[int, ImageRow]:
+        """Return the live images with these ids; those that are gone are left out.
+
+        With ``every``, one that is gone raises GalleryCorruptError: it was found in this snapshot
+        through an index that the rows do not agree with.
+        """
+        rows = self._query(SELECT + _LIVE_IDS, (_json_ids(ids),))
+        if every and len(rows) < len(ids):
+            raise damaged(self._path, "an image that was found is gone")
         return {row[0]: self._row(row) for row in rows}
 
     def vectors(self, *, after: int = 0) -> Vectors:

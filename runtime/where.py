@@ -19,14 +19,22 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Literal
 
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.where_tokens import Token, filter_error, tokenise
+from boost_edge.runtime.where_sql import (
+    EITHER,
+    LABEL,
+    PREDICTED,
+    Sql,
+    Value,
+    as_number,
+    compare,
+    json_path,
+)
+from boost_edge.runtime.where_tokens import Token, filter_error, nearest_name, tokenise
 
 __all__ = ["Name", "Where", "parse_where", "unknown_name"]
 
@@ -35,25 +43,13 @@ __all__ = ["Name", "Where", "parse_where", "unknown_name"]
 _MAX_DEPTH = 10
 _MAX_CONDITIONS = 200
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _KEYWORDS = ("and", "or", "not", "in")
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 
-# The value of an attribute, or NULL where it is not known. Paths into the JSON are parameters.
-_LABEL = "json_extract(labels, ?)"
-_PREDICTED = "json_extract(predicted, ?)"
-_EITHER = f"coalesce({_LABEL}, {_PREDICTED})"
-# SQLite reads a text beside a number as a number where it is one, and else takes it for greater
-# than every number (sqlite.org/datatype3.html, section 4.2); then it is not known to be either.
-_ORDERED = "CASE WHEN {0} <= CAST(9e999 AS REAL) THEN {0} {1} CAST(? AS NUMERIC) END"
 _IN_TEXTS = "{0} IN (SELECT value FROM json_each(?))"
 _IN_NUMBERS = "{0} IN (SELECT CAST(value AS NUMERIC) FROM json_each(?))"
 
 _Source = Literal["label", "predicted", "either"]
-_Values = tuple[str | int | float, ...]
-# A piece of SQL and the values of its parameters.
-_Sql = tuple[str, _Values]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +71,7 @@ class Where:
 
     text: str
     sql: str
-    values: _Values
+    values: tuple[Value, ...]
     names: tuple[Name, ...]
 
 
@@ -95,14 +91,7 @@ def parse_where(text: str) -> Where:
 def unknown_name(where: Where, name: Name, known: Iterable[str]) -> UsageError:
     """Return the error for a name that no attribute has, with the nearest that there is."""
     kind = {"label": "label", "predicted": "predicted attribute", "either": "attribute"}
-    wrong = name.name.casefold()
-    nearest = max(
-        sorted(known),
-        key=lambda each: SequenceMatcher(None, wrong, each.casefold()).ratio(),
-        default=None,
-    )
-    hint = "the gallery has none" if nearest is None else f"did you mean {nearest!r}?"
-    problem = f"no {kind[name.source]} is called {name.name!r}, {hint}"
+    problem = f"no {kind[name.source]} is called {name.name!r}, {nearest_name(name.name, known)}"
     return filter_error(where.text, name.column, problem)
 
 
@@ -117,16 +106,16 @@ class _Parser:
         self._conditions = 0
         self.names: list[Name] = []
 
-    def whole(self) -> _Sql:
+    def whole(self) -> Sql:
         found = self._expression()
         if self._next.kind != "end":
             raise self._expected("and, or, or the end")
         return found
 
-    def _expression(self) -> _Sql:
+    def _expression(self) -> Sql:
         return self._chain("or", " OR ")
 
-    def _chain(self, word: Literal["or", "and"], joint: str) -> _Sql:
+    def _chain(self, word: Literal["or", "and"], joint: str) -> Sql:
         part = self._conjunction if word == "or" else self._negation
         parts = [part()]
         while self._next.is_word(word):
@@ -136,10 +125,10 @@ class _Parser:
             return parts[0]
         return f"({joint.join(sql for sql, _ in parts)})", _joined(parts)
 
-    def _conjunction(self) -> _Sql:
+    def _conjunction(self) -> Sql:
         return self._chain("and", " AND ")
 
-    def _negation(self) -> _Sql:
+    def _negation(self) -> Sql:
         if not (self._next.is_word("not") or self._next.is_sign("(")):
             return self._condition()
         self._depth += 1
@@ -154,7 +143,7 @@ class _Parser:
         self._depth -= 1
         return inside
 
-    def _condition(self) -> _Sql:
+    def _condition(self) -> Sql:
         self._conditions += 1
         if self._conditions > _MAX_CONDITIONS:
             raise self._expected(f"at most {_MAX_CONDITIONS} conditions; in (...) takes any number")
@@ -168,7 +157,8 @@ class _Parser:
             self._probability() if number else self._attribute("an attribute, p(...), not or (")
         )
         if self._next.is_sign(*_COMPARISONS):
-            return _compare(attribute, self._take().text, self._value(number=number))
+            sign = self._take().text
+            return compare(attribute, sign, self._value(number=number), number=number)
         negated = self._next.is_word("not")
         self._at += negated
         if not self._next.is_word("in"):
@@ -177,7 +167,7 @@ class _Parser:
         sql, values = self._membership(attribute, number=number)
         return (f"(NOT {sql})" if negated else sql), values
 
-    def _membership(self, attribute: _Sql, *, number: bool) -> _Sql:
+    def _membership(self, attribute: Sql, *, number: bool) -> Sql:
         self._sign("(", "( and a list of values")
         values = [self._value(number=number)]
         while self._next.is_sign(","):
@@ -187,33 +177,33 @@ class _Parser:
         texts = [each for each in values if isinstance(each, str)]
         numbers = [each for each in values if not isinstance(each, str)]
         sql, paths = attribute
-        parts: list[_Sql] = [
+        parts: list[Sql] = [
             (shape.format(sql), (*paths, json.dumps(some)))
             for shape, some in ((_IN_TEXTS, texts), (_IN_NUMBERS, numbers))
             if some
         ]
         return f"({' OR '.join(sql for sql, _ in parts)})", _joined(parts)
 
-    def _probability(self) -> _Sql:
+    def _probability(self) -> Sql:
         self._at += 2
         name = self._name("an attribute that the model predicts")
         if name.source == "label":
             raise self._refused(name.column, "p(...) is of a prediction, not of a label")
         self.names.append(Name(source="predicted", name=name.name, column=name.column))
         self._sign(")", ")")
-        return _PREDICTED, (_path(name.name) + ".p",)
+        return PREDICTED, (json_path(name.name) + ".p",)
 
-    def _attribute(self, expected: str) -> _Sql:
+    def _attribute(self, expected: str) -> Sql:
         name = self._name(expected)
         self.names.append(name)
-        label, value = _path(name.name), _path(name.name) + ".value"
+        label, value = json_path(name.name), json_path(name.name) + ".value"
         match name.source:
             case "label":
-                return _LABEL, (label,)
+                return LABEL, (label,)
             case "predicted":
-                return _PREDICTED, (value,)
+                return PREDICTED, (value,)
             case _:
-                return _EITHER, (label, value)
+                return EITHER, (label, value)
 
     def _name(self, expected: str) -> Name:
         token = self._operand(expected)
@@ -234,13 +224,13 @@ class _Parser:
             raise self._refused(token.column, "an attribute with a quotation mark in its name")
         return Name(source=source, name=name, column=token.column)
 
-    def _value(self, *, number: bool) -> str | int | float:
+    def _value(self, *, number: bool) -> Value:
         token = self._operand("a number" if number else "a value")
-        if token.kind == "word" and _NUMBER.fullmatch(token.text):
-            found = float(token.text)
+        found = as_number(token.text) if token.kind == "word" else None
+        if found is not None:
             if not math.isfinite(found):
                 raise self._refused(token.column, "expected a number that is not so large")
-            return int(token.text) if _INTEGER.fullmatch(token.text) else found
+            return found
         if number:
             self._at -= 1
             raise self._expected("a number")
@@ -282,19 +272,5 @@ class _Parser:
         return filter_error(self._text, column, why)
 
 
-def _compare(attribute: _Sql, sign: str, value: str | int | float) -> _Sql:
-    sql, paths = attribute
-    if isinstance(value, str):
-        return f"({sql} {sign} ?)", (*paths, value)
-    if sign in ("=", "!="):
-        return f"({sql} {sign} CAST(? AS NUMERIC))", (*paths, value)
-    return _ORDERED.format(sql, sign), (*paths, *paths, value)
-
-
-def _path(name: str) -> str:
-    """Return where a name's entry is; escaped as in the JSON, which old SQLite compares raw."""
-    return f"$.{json.dumps(name)}"
-
-
-def _joined(parts: Iterable[_Sql]) -> _Values:
+def _joined(parts: Iterable[Sql]) -> tuple[Value, ...]:
     return tuple(value for _, values in parts for value in values)

@@ -1,14 +1,16 @@
-"""The words of a filter, and errors that point into it."""
+"""The words of a filter or a preference, and errors that point into it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Literal
 
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["Token", "filter_error", "tokenise"]
+__all__ = ["Token", "filter_error", "nearest_name", "tokenise"]
 
 # So much of a long expression is shown on either side of an error.
 _CONTEXT = 60
@@ -44,8 +46,8 @@ class Token:
         return self.kind == "sign" and self.text in signs
 
 
-def tokenise(text: str) -> list[Token]:
-    """Cut an expression into tokens, the last of which is its end.
+def tokenise(text: str, *, what: str = "filter") -> list[Token]:
+    """Cut an expression into tokens, the last of which is its end; ``what`` it is, for errors.
 
     Raises
     ------
@@ -55,16 +57,16 @@ def tokenise(text: str) -> list[Token]:
     # SQLite takes no other text.
     bad = re.search("[\0\ud800-\udfff]", text)
     if bad:
-        raise filter_error(text, bad.start(), "expected text in UTF-8")
+        raise filter_error(text, bad.start(), "expected text in UTF-8", what=what)
     tokens: list[Token] = []
     at = _after_space(text, 0)
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None:
             if text[at] in "'\"":
-                raise filter_error(text, at, "expected a closing quote after this one")
-            what = f"expected a word, a quote or an operator, found {text[at]!r}"
-            raise filter_error(text, at, what)
+                raise filter_error(text, at, "expected a closing quote after this one", what=what)
+            problem = f"expected a word, a quote or an operator, found {text[at]!r}"
+            raise filter_error(text, at, problem, what=what)
         raw = found.group()
         if found["sign"]:
             tokens.append(Token(kind="sign", text=raw, column=at))
@@ -77,12 +79,22 @@ def tokenise(text: str) -> list[Token]:
     return [*tokens, Token(kind="end", text="", column=len(text))]
 
 
-def filter_error(text: str, column: int, problem: str) -> UsageError:
+def filter_error(text: str, column: int, problem: str, *, what: str = "filter") -> UsageError:
     """Return the error at a column of an expression, where a caret stands in the message."""
     start, end = max(0, column - _CONTEXT), column + _CONTEXT
     before = ("..." if start else "") + _on_one_line(text[start:column])
     after = _on_one_line(text[column:end]) + ("..." if end < len(text) else "")
-    return UsageError(f"filter, column {column + 1} (at ^): {problem}: {before}^{after}")
+    return UsageError(f"{what}, column {column + 1} (at ^): {problem}: {before}^{after}")
+
+
+def nearest_name(wrong: str, known: Iterable[str]) -> str:
+    """Return the end of an error about a name that nothing has: the nearest that there is."""
+    nearest = max(
+        sorted(known),
+        key=lambda each: SequenceMatcher(None, wrong.casefold(), each.casefold()).ratio(),
+        default=None,
+    )
+    return "the gallery has none" if nearest is None else f"did you mean {nearest!r}?"
 
 
 def _after_space(text: str, at: int) -> int:

@@ -41,7 +41,9 @@ def test_json_is_as_the_design_prints_it(image: Path, shop: Path, call: Call) ->
     assert all(set(each) == {"value", "p"} for each in said["attributes"].values())
     assert [hit["rank"] for hit in said["hits"]] == list(range(1, 11))
     best = said["hits"][0]
-    assert set(best) == {"rank", "id", "path", "score", "attributes", "labels", "agrees"}
+    keys = {"rank", "id", "path", "score", "preference", "attributes", "labels", "agrees"}
+    assert set(best) == keys
+    assert {hit["preference"] for hit in said["hits"]} == {0.0}
     assert best["path"] == str(image)
     assert best["score"] == pytest.approx(1.0, abs=1e-5)
     assert set(best["attributes"]) == set(best["agrees"]) == ATTRIBUTES
@@ -320,3 +322,122 @@ def test_a_wrong_filter_points_at_the_place(image: Path, shop: Path, refused: Re
         "colour = red and^"
     )
     assert "did you mean 'colour'?: ^colr = red" in refused(2, *search, "colr = red")
+
+
+def test_prefer_lifts_what_is_preferred(image: Path, shop: Path, call: Call) -> None:
+    """The order is by score and preference; the score stays the cosine."""
+    search = ("query", image, "--gallery", shop / "gallery", "-k", 80, "--format", "json")
+    plain = {hit["id"]: hit for hit in json.loads(call(*search).stdout)["hits"]}
+    colour = list(plain.values())[-1]["attributes"]["colour"]
+    done = call(*search, "--prefer", f"colour='{colour}':1", "--prefer", "type=none:-0.5")
+    assert (done.returncode, done.stderr) == (0, "")
+    hits = json.loads(done.stdout)["hits"]
+    assert {hit["id"]: hit["score"] for hit in hits} == {i: h["score"] for i, h in plain.items()}
+    order = [(-(hit["score"] + hit["preference"]), int(hit["id"])) for hit in hits]
+    assert order == sorted(order)
+    for hit in hits:
+        assert (hit["preference"] > 0) == (hit["attributes"]["colour"] == colour)
+    first = call(*search[:-4], "-k", 3, "--format", "json", "--prefer", f"colour='{colour}':1")
+    assert [h["id"] for h in json.loads(first.stdout)["hits"]] == [h["id"] for h in hits[:3]]
+
+
+def test_preferences_are_shown_where_they_are_used(image: Path, shop: Path, call: Call) -> None:
+    """Table and page show what was added; CSV has a column where it was asked for."""
+    search = ("query", image, "--gallery", shop / "gallery", "-k", 2)
+    said = json.loads(call(*search, "--format", "json").stdout)
+    prefer = ("--prefer", f"type='{said['attributes']['type']['value']}':0.5")
+    lines = call(*search, *prefer).stdout.splitlines()
+    header = next(number for number, line in enumerate(lines) if line.startswith("rank"))
+    assert lines[header].split()[:4] == ["rank", "score", "preference", "path"]
+    score, bonus = lines[header + 1].split()[1:3]
+    assert bonus.startswith("+0.")
+    assert f"1. {score} {bonus}</span>" in call(*search, *prefer, "--format", "html").stdout
+    rows = list(csv.DictReader(io.StringIO(call(*search, *prefer, "--format", "csv").stdout)))
+    assert f"{float(rows[0]['preference']):+.3f}" == bonus
+    unused = call(*search, "--prefer", "type=none")
+    assert "preference" not in unused.stdout
+
+
+def test_examples_are_one_query(image: Path, shop: Path, catalogue: Path, call: Call) -> None:
+    """--like and --unlike make one answer, after those of the images; it names its examples."""
+    other, third = (catalogue / "images" / f"0000{number}.jpg" for number in (1, 2))
+    gallery = ("--gallery", shop / "gallery", "-k", 3, "--format", "json")
+    alone = json.loads(call("query", "--like", image, *gallery).stdout)
+    plain = json.loads(call("query", image, *gallery).stdout)
+    assert alone["hits"] == plain["hits"]
+    assert (alone["query"], alone["like"], alone["unlike"]) == ("<examples>", [str(image)], [])
+    identity = plain["hits"][0]["id"]
+    examples = ("--like", other, "--like", f"id:{identity}", "--unlike", third)
+    first, second = json.loads(call("query", image, *examples, *gallery).stdout)
+    assert first["hits"] == plain["hits"]
+    assert "like" not in first
+    assert second["like"] == [str(other), str(image)]
+    assert second["unlike"] == [str(third)]
+    weighed = call("query", *examples, "--unlike-weight", 0.9, *gallery)
+    assert json.loads(weighed.stdout)["hits"] != second["hits"]
+    table = call("query", *examples, "--gallery", shop / "gallery", "-k", 1).stdout
+    assert table.startswith(f"like {other}, {image}\nunlike {third}\n  decode ")
+    page = Page()
+    page.feed(call("query", *examples, *gallery[:-1], "html").stdout)
+    assert (page.open, page.pictures) == ([], 6)
+
+
+def test_an_unreadable_example(image: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """The query of the examples fails as a whole, and is named by the file; others are answered."""
+    gallery = ("--gallery", shop / "gallery", "-k", 1, "--format", "json")
+    done = call("query", image, "--like", image, "--unlike", tmp_path / "gone.jpg", *gallery)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"boost-edge: skipped {tmp_path / 'gone.jpg'}: ")
+    assert [set(each) & {"hits", "error"} for each in json.loads(done.stdout)] == [
+        {"hits"},
+        {"error"},
+    ]
+    assert call("query", "--like", tmp_path / "gone.jpg", *gallery).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("IMAGE", "--prefer", "colour:1"), "preference, column 9 (at ^): expected =, found the"),
+        (("IMAGE", "--prefer", "colr=red"), "did you mean 'colour'?: ^colr=red"),
+        (("IMAGE", "--prefer", "colour=red:7"), "expected a weight in [-1, 1]"),
+        (("--unlike", "IMAGE"), "--unlike needs --like: say what to look for instead"),
+        (("IMAGE", "--unlike", "IMAGE"), "--unlike needs --like: an IMAGE is a query of its own"),
+        (("--like", "IMAGE", "--unlike-weight", "1"), "--unlike-weight needs --unlike"),
+        (("--like", "id:0"), "id 0: the gallery has no such image"),
+        (("--like", "id:1x"), "id:1x: an id is a number, as in id:17 (a file is ./id:1x)"),
+        (("--like", "id:" + "9" * 19), "an id is a number"),
+        (
+            ("--like", "IMAGE", "--unlike", "IMAGE", "--unlike-weight", "1"),
+            "the examples cancel each other out",
+        ),
+        (("--like", "IMAGE", "--unlike", "IMAGE", "--unlike-weight", "nan"), "at least 0"),
+        (("IMAGE", "--facets", "--format", "csv"), "--facets has no place in csv"),
+    ],
+)
+def test_what_makes_no_query_is_one_line(
+    arguments: tuple[str, ...], line: str, image: Path, shop: Path, refused: Refused
+) -> None:
+    """Wrong preferences and examples are exit code 2, with what to do."""
+    given = [str(image) if each == "IMAGE" else each for each in arguments]
+    assert line in refused(2, "query", *given, "--gallery", shop / "gallery")
+
+
+def test_facets_of_the_hits(image: Path, shop: Path, call: Call) -> None:
+    """--facets counts the values of the hits in JSON, table and page."""
+    search = ("query", image, "--gallery", shop / "gallery", "-k", 7, "--facets", "--format")
+    said = json.loads(call(*search, "json").stdout)
+    assert set(said["facets"]) == ATTRIBUTES
+    for name, facet in said["facets"].items():
+        values = [hit["attributes"][name] for hit in said["hits"]]
+        assert facet["values"] == {value: values.count(value) for value in values}
+        assert (facet["more"], facet["unknown"]) == (0, 0)
+    table = call(*search, "table").stdout
+    value, count = next(iter(said["facets"]["colour"]["values"].items()))
+    assert f"\ncolour      {value} {count}" in table
+    page = Page()
+    page.feed(call(*search, "html").stdout)
+    assert page.open == []
+    assert f">{value} {count}</span>" in call(*search, "html").stdout
+    nothing = call(*search, "table", "--where", "colour = none").stdout
+    assert nothing.endswith("\n\nno hits\n")

@@ -74,11 +74,13 @@ def test_a_result_is_plain_data(gallery: Gallery, pictures: Path) -> None:
     result = gallery.query(pictures / "red" / "0.png", k=2)
     assert len(result) == len(list(result)) == 2
     decoded = json.loads(json.dumps(dataclasses.asdict(result)))
-    assert set(decoded) == {"query", "model", "took_ms", "attributes", "hits"}
+    keys = {"query", "model", "took_ms", "attributes", "hits", "like", "unlike"}
+    assert set(decoded) == keys
+    assert (decoded["like"], decoded["unlike"]) == ([], [])
     assert set(decoded["took_ms"]) == {"decode", "encode", "search"}
     assert all(value >= 0 for value in decoded["took_ms"].values())
     assert set(decoded["attributes"]["colour"]) == {"value", "p"}
-    keys = {"rank", "id", "path", "score", "attributes", "labels", "agrees"}
+    keys = {"rank", "id", "path", "score", "preference", "attributes", "labels", "agrees"}
     assert set(decoded["hits"][0]) == keys
 
 

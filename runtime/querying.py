@@ -1,0 +1,195 @@
+"""Queries of an open gallery: what is asked beside the example, and what answers it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.examples import (
+    Described,
+    ExampleLike,
+    check_examples,
+    combine,
+    encode_example,
+    in_common,
+    stored_example,
+)
+from boost_edge.runtime.facets import Facets, count_in_store
+from boost_edge.runtime.filtering import Filters
+from boost_edge.runtime.hits import Hit, QueryResult, make_hits
+from boost_edge.runtime.preferences import (
+    Preference,
+    best_preferred,
+    bonuses_of,
+    greatest_bonus,
+)
+from boost_edge.runtime.search import Searcher
+from boost_edge.runtime.store import Store
+from boost_edge.runtime.where import Where
+
+__all__ = ["Querier", "Request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """``k`` hits at most, none below the cosine ``min_score``, that pass a filter.
+
+    With preferences, those come first whose cosine and bonus are the greatest together.
+    """
+
+    k: int
+    min_score: float | None
+    where: Where | None
+    prefer: tuple[Preference, ...]
+
+
+class Querier:
+    """Answers queries of one open store; ``turn`` is held while the store is used."""
+
+    def __init__(
+        self, store: Store, encoder: Encoder, searcher: Searcher, turn: threading.RLock
+    ) -> None:
+        self._store = store
+        self._encoder = encoder
+        self._searcher = searcher
+        self._filters = Filters([each.name for each in encoder.manifest.attributes])
+        self._turn = turn
+
+    def request(
+        self, k: int, min_score: float | None, where: str | None, prefer: Iterable[str]
+    ) -> Request:
+        """Check what is asked, and read its filter and its preferences.
+
+        Raises
+        ------
+        UsageError
+            When something makes no sense, or names what the gallery does not know.
+        """
+        if k < 1:
+            raise UsageError(f"k is {k}, but must be at least 1")
+        if min_score is not None and math.isnan(min_score):
+            raise UsageError("min_score is not a number")
+        if isinstance(prefer, str):
+            raise UsageError("prefer must be a list: for one preference, give [preference]")
+        with self._turn, self._store.snapshot():
+            return Request(
+                k=k,
+                min_score=min_score,
+                where=None if where is None else self._filters.read(self._store, where),
+                prefer=self._filters.preferences(self._store, prefer),
+            )
+
+    def by_image(self, image: ImageLike, request: Request) -> QueryResult:
+        """Answer one image; see ``Gallery.query``."""
+        took = dict.fromkeys(("decode", "encode", "search"), 0.0)
+        described = encode_example(self._encoder, image, took)
+        return self._result(described.name, described.vector, described.predicted, request, took)
+
+    def by_examples(
+        self,
+        like: Sequence[ExampleLike],
+        unlike: Sequence[ExampleLike],
+        unlike_weight: float,
+        request: Request,
+    ) -> QueryResult:
+        """Answer several examples together; see ``Gallery.query_examples``."""
+        check_examples(like, unlike, unlike_weight)
+        took = dict.fromkeys(("decode", "encode", "search"), 0.0)
+        wanted = [self._describe(each, took) for each in like]
+        unwanted = [self._describe(each, took) for each in unlike]
+        vector = combine(
+            np.array([each.vector for each in wanted], np.float32),
+            np.array([each.vector for each in unwanted], np.float32),
+            unlike_weight,
+        )
+        predicted = in_common([each.predicted for each in wanted])
+        result = self._result("<examples>", vector, predicted, request, took)
+        return replace(
+            result,
+            like=tuple(each.name for each in wanted),
+            unlike=tuple(each.name for each in unwanted),
+        )
+
+    def by_vector(self, vector: NDArray[np.float32], request: Request) -> tuple[Hit, ...]:
+        """Answer a vector; see ``Gallery.search``."""
+        query = np.asarray(vector, np.float32)
+        dimensions = self._store.binding.dimensions
+        if query.shape != (dimensions,) or not np.isfinite(query).all():
+            raise UsageError(f"a query vector must be ({dimensions},) and finite")
+        return self._hits(query, {}, request)
+
+    def facets(self, where: str | None, attributes: Sequence[str] | None, limit: int) -> Facets:
+        """Count the values of attributes; see ``Gallery.facets``."""
+        if limit < 1:
+            raise UsageError(f"limit is {limit}, but must be at least 1")
+        if isinstance(attributes, str):
+            raise UsageError("attributes must be a list: for one attribute, give [attribute]")
+        with self._turn, self._store.snapshot():
+            passing = None if where is None else self._filters.read(self._store, where)
+            names = self._filters.attributes(self._store, attributes)
+            return count_in_store(self._store, names, where=passing, limit=limit)
+
+    def _describe(self, example: ExampleLike, took: dict[str, float]) -> Described:
+        if not isinstance(example, int):
+            return encode_example(self._encoder, example, took)
+        started = time.perf_counter()
+        with self._turn:
+            stored = stored_example(self._store, example)
+        took["search"] += (time.perf_counter() - started) * 1e3
+        return stored
+
+    def _result(
+        self,
+        name: str,
+        vector: NDArray[np.float32],
+        predicted: dict[str, Prediction],
+        request: Request,
+        took: dict[str, float],
+    ) -> QueryResult:
+        started = time.perf_counter()
+        hits = self._hits(vector, predicted, request)
+        took["search"] += (time.perf_counter() - started) * 1e3
+        return QueryResult(
+            query=name,
+            model=self._store.binding.model_sha256,
+            took_ms=took,
+            attributes=predicted,
+            hits=hits,
+        )
+
+    def _hits(
+        self, vector: NDArray[np.float32], predicted: Mapping[str, Prediction], request: Request
+    ) -> tuple[Hit, ...]:
+        """Return the hits for a vector of any length, of which this is predicted."""
+        length = np.float32(np.linalg.norm(vector))
+        query = vector / length if length > 0 else vector
+        store = self._store
+        with self._turn, store.snapshot():
+            among = None if request.where is None else self._filters.ids(store, request.where)
+            find = partial(self._searcher.find, store, query, among=among)
+            if request.prefer:
+                (ids, cosines), bonuses = best_preferred(
+                    find,
+                    bonuses_of(store, request.prefer),
+                    request.k,
+                    most=greatest_bonus(request.prefer),
+                    least=request.min_score,
+                )
+            else:
+                ids, cosines = find(request.k)
+                if request.min_score is not None:
+                    # In double precision, as the score is given and the bound was.
+                    near = cosines.astype(np.float64) >= request.min_score
+                    ids, cosines = ids[near], cosines[near]
+                bonuses = np.zeros(len(ids))
+            rows = store.images(ids.tolist(), every=True)
+        return make_hits((ids, cosines), rows, predicted, bonuses)
