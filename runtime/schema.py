@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["CREATE", "FORMAT_VERSION", "KEEP", "PAGE_BYTES", "SELECT", "STATE", "UPSERT"]
+__all__ = [
+    "CREATE",
+    "FORMAT_VERSION",
+    "KEEP",
+    "PAGE_BYTES",
+    "SELECT",
+    "STATE",
+    "STATE_AT",
+    "UPSERT",
+]
 
 FORMAT_VERSION = 1
 
@@ -60,3 +69,6 @@ KEEP = "UPDATE images SET path = ?, size = ?, mtime_ns = ?, labels = ? WHERE id 
 
 # For a row that is searched no more, or again: caches of earlier generations do not know it.
 STATE = "UPDATE images SET state = ?, generation = ? WHERE id = ?"
+
+# For a row that was just written, and is not live where it comes from.
+STATE_AT = "UPDATE images SET state = ? WHERE path = ?"

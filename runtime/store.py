@@ -19,7 +19,7 @@ import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from boost_edge.runtime.image_rows import (
     vector_key,
 )
 from boost_edge.runtime.replace import replacing
-from boost_edge.runtime.schema import CREATE, KEEP, PAGE_BYTES, SELECT, STATE, UPSERT
+from boost_edge.runtime.schema import CREATE, KEEP, PAGE_BYTES, SELECT, STATE, STATE_AT, UPSERT
 
 __all__ = ["STORE_NAME", "Store", "Vectors"]
 
@@ -45,6 +45,8 @@ _CHUNK_ROWS = 4096
 # No generation is newer: SQLite's largest integer.
 _EVERY = 2**63 - 1
 _LIVE_IDS = "WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'"
+_BY_ID = SELECT + "WHERE images.id > ? AND (state = 'live' OR ?) ORDER BY images.id LIMIT ?"
+_BY_PATH = SELECT + "WHERE path > ? AND (state = 'live' OR ?) ORDER BY path LIMIT ?"
 _CHUNKS_OF = """
 SELECT id, vector FROM images WHERE id IN (SELECT value FROM json_each(?)) AND state = 'live'
 """
@@ -85,8 +87,8 @@ class Store:
             raise GalleryError(f"{path}: cannot be written: {error.strerror}") from error
 
     @classmethod
-    def open(cls, folder: Path) -> Store:
-        """Open the store in ``folder``.
+    def open(cls, folder: Path, *, read_only: bool = False) -> Store:
+        """Open the store in ``folder``; ``read_only``: nothing can be written through it.
 
         Raises
         ------
@@ -99,6 +101,8 @@ class Store:
             try:
                 # What is committed must survive a power cut, not only a crash.
                 database.execute("PRAGMA synchronous = FULL")
+                if read_only:
+                    database.execute("PRAGMA query_only = ON")
                 meta = dict(database.execute("SELECT key, value FROM meta").fetchall())
                 return cls(folder, database, read_binding(path, meta))
             except BaseException:
@@ -159,6 +163,19 @@ class Store:
         """Return the image at a path, live or deleted, if there is one."""
         rows = self._query(SELECT + "WHERE path = ?", (os.fsencode(path),))
         return self._row(rows[0]) if rows else None
+
+    def page(
+        self, after: ImageRow | None, *, by: Literal["id", "path"], limit: int, deleted: bool
+    ) -> list[ImageRow]:
+        """Return the next rows after one, in the order of their ids, or of their paths' bytes.
+
+        The first rows come after None; ``deleted`` is whether to return deleted ones too.
+        """
+        if by == "id":
+            sql, start = _BY_ID, 0 if after is None else after.id
+        else:
+            sql, start = _BY_PATH, b"" if after is None else os.fsencode(after.path)
+        return [self._row(row) for row in self._query(sql, (start, deleted, limit))]
 
     def with_digest(self, digest: str, *, limit: int = -1) -> list[ImageRow]:
         """Return the images of exactly these bytes, deleted too, oldest first; -1: no limit."""
@@ -267,6 +284,15 @@ class Store:
                 )
             ),
         )
+        # A row that was deleted elsewhere comes as such, in the same transaction.
+        self._database.executemany(
+            STATE_AT,
+            (
+                (row.state, os.fsencode(row.path))
+                for row, _ in changes.encoded
+                if row.state != "live"
+            ),
+        )
         self._database.executemany(
             KEEP,
             (
@@ -274,7 +300,6 @@ class Store:
                 for row in changes.kept
             ),
         )
-
         self._database.executemany(
             STATE, ((state, generation, identity) for identity, state in changes.restated.items())
         )
