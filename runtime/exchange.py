@@ -1,7 +1,7 @@
 """What all exchange files have in common: their header, their end, what their rows are.
 
-See docs/exchange-format.md. An exchange file carries a gallery, or a part of one, to another gallery
-of the same model or to another program. There are two forms with the same content: JSON lines and
+An exchange file carries a gallery, or a part of one, to another gallery of the same model or to
+another program (docs/exchange-format.md). There are two forms with the same content: JSON lines and
 Parquet.
 """
 

@@ -171,10 +171,8 @@ class Store:
 
         The first rows come after None; ``deleted`` is whether to return deleted ones too.
         """
-        if by == "id":
-            sql, start = _BY_ID, 0 if after is None else after.id
-        else:
-            sql, start = _BY_PATH, b"" if after is None else os.fsencode(after.path)
+        place = (0, b"") if after is None else (after.id, os.fsencode(after.path))
+        sql, start = (_BY_ID, place[0]) if by == "id" else (_BY_PATH, place[1])
         return [self._row(row) for row in self._query(sql, (start, deleted, limit))]
 
     def with_digest(self, digest: str, *, limit: int = -1) -> list[ImageRow]:

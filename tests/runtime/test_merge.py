@@ -14,6 +14,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.runtime.moving import (
+    a_row,
+    content_of,
+    make_gallery,
+    path_of,
+    rows_of,
+    vector_of,
+)
 
 from boost_edge.runtime.arrivals import ArrivalReport, Arrivals
 from boost_edge.runtime.encoder import Encoder
@@ -34,14 +42,6 @@ from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.verify import verify_gallery
 from boost_edge.runtime.writer_lock import writer_lock
-from tests.runtime.moving import (
-    a_row,
-    content_of,
-    make_gallery,
-    path_of,
-    rows_of,
-    vector_of,
-)
 
 Rows = dict[str, ImageRow]
 
@@ -253,7 +253,7 @@ def test_conflicts_say_what_to_do(tmp_path: Path) -> None:
     assert (report.added, report.unchanged, report.conflicts) == (8, 1, 0)
     assert "/dev/ice/0" in rows_of(target)
     export_gallery(two, tmp_path / "two.jsonl")
-    with pytest.raises(ConflictError, match="in the gallery and in the file.*--under FOLDER"):
+    with pytest.raises(ConflictError, match=r"in the gallery and in the file.*--under FOLDER"):
         import_gallery(tmp_path / "two.jsonl", target)
     assert import_gallery(tmp_path / "two.jsonl", target, under="/dev/ice").unchanged == 4
     kept = merge_galleries([two], target, on_conflict="keep")
@@ -320,19 +320,19 @@ def test_the_model_must_be_the_same(tmp_path: Path, encoder: Encoder) -> None:
     mine = make_gallery(tmp_path / "mine", [a_row("/a")], model=encoder.sha256)
     other = make_gallery(tmp_path / "other", [a_row("/b")], model="6" * 64)
     export_gallery(other, tmp_path / "other.jsonl")
-    with pytest.raises(GalleryCorruptError, match="666666666666.*cannot be compared"):
+    with pytest.raises(GalleryCorruptError, match=r"666666666666.*cannot be compared"):
         merge_galleries([other], mine)
     with pytest.raises(GalleryCorruptError, match="cannot be compared"):
         merge_galleries([mine, other], tmp_path / "new")
     with pytest.raises(GalleryCorruptError, match="give that one"):
         merge_galleries([other], tmp_path / "new", encoder=encoder)
-    with pytest.raises(ExchangeFileError, match="666666666666.*cannot be compared"):
+    with pytest.raises(ExchangeFileError, match=r"666666666666.*cannot be compared"):
         import_gallery(tmp_path / "other.jsonl", mine)
     with pytest.raises(ExchangeFileError, match="cannot be compared"):
         import_gallery(tmp_path / "other.jsonl", tmp_path / "new", encoder=encoder)
-    with pytest.raises(UsageError, match="the model 666666666666 .width 16. is .--model FILE"):
+    with pytest.raises(UsageError, match=r"the model 666666666666 .width 16. is .--model FILE"):
         import_gallery(tmp_path / "other.jsonl", tmp_path / "new")
-    with pytest.raises(UsageError, match="none of the sources' model .*--model FILE"):
+    with pytest.raises(UsageError, match=r"none of the sources' model .*--model FILE"):
         merge_galleries([other], tmp_path / "new")
     assert not (tmp_path / "new").exists()
     assert list(rows_of(mine)) == ["/a"]
