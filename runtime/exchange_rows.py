@@ -112,7 +112,8 @@ def _flaw(row: ImageRow) -> str:
     path = os.fsencode(row.path)
     if not path.startswith(b"/") or b"\0" in path:
         return "its path is not absolute"
-    if not isinstance(row.digest, str) or not _DIGEST.fullmatch(row.digest):
+    # A row from a file may be of any type.
+    if not _DIGEST.fullmatch(str(row.digest)) or type(row.digest) is not str:
         return "its digest is not 64 hexadecimal digits"
     for name, lowest in (("size", 0), ("mtime_ns", -_LIMIT), ("width", 1), ("height", 1)):
         number: object = getattr(row, name)

@@ -53,12 +53,7 @@ class _Source:
 
     def versions(self, *, vectors: bool) -> Iterator[_Version]:
         """Yield the live rows, in the order of their paths' bytes."""
-        if vectors:
-            pairs = itertools.chain.from_iterable(batches_of(self.store, by="path"))
-        else:
-            rows = itertools.chain.from_iterable(pages_of(self.store, by="path"))
-            pairs = ((row, _NO_VECTOR) for row in rows)
-        for row, vector in pairs:
+        for row, vector in self._all() if vectors else self._bare():
             path = put_under(row.path, self.under)
             yield _Version(
                 key=os.fsencode(path),
@@ -66,6 +61,14 @@ class _Source:
                 row=replace(row, path=path),
                 vector=vector,
             )
+
+    def _bare(self) -> Iterator[tuple[ImageRow, NDArray[np.float32]]]:
+        for page in pages_of(self.store, by="path"):
+            yield from ((row, _NO_VECTOR) for row in page)
+
+    def _all(self) -> Iterator[tuple[ImageRow, NDArray[np.float32]]]:
+        for batch in batches_of(self.store, by="path"):
+            yield from batch
 
 
 def merge_galleries(

@@ -268,7 +268,11 @@ def test_a_gallery_comes_back(
     """All rows, in their order, with equal vectors; a second time changes nothing."""
     file = tmp_path / f"some.{form}"
     seen: list[tuple[str, int, int]] = []
-    report = export_gallery(some, file, deleted=deleted, progress=lambda *step: seen.append(step))
+
+    def note(stage: str, done: int, total: int) -> None:
+        seen.append((stage, done, total))
+
+    report = export_gallery(some, file, deleted=deleted, progress=note)
     expected = {path: row for path, row in rows_of(some).items() if deleted or row.state == "live"}
     assert (report.images, report.deleted) == (len(expected), 6 if deleted else 0)
     assert seen[-1] == ("export", len(expected), len(expected))

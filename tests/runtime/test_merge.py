@@ -38,6 +38,7 @@ from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.joining import POLICIES, Policy
 from boost_edge.runtime.merge import merge_galleries
+from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.verify import verify_gallery
@@ -45,10 +46,16 @@ from boost_edge.runtime.writer_lock import writer_lock
 
 Rows = dict[str, ImageRow]
 
+
+def versioned(
+    path: str, content: str, mtime_ns: int, labels: dict[str, str], state: str
+) -> ImageRow:
+    """Return a row that others at its path may contradict."""
+    return a_row(path, content, mtime_ns=mtime_ns, labels=labels, state=state)
+
+
 some_rows = st.builds(
-    lambda path, content, mtime, labels, state: a_row(
-        path, content, mtime_ns=mtime, labels=labels, state=state
-    ),
+    versioned,
     st.sampled_from([path_of(name) for name in (b"a", b"a/b", b"a\xff", b"b", b"z")]),
     st.sampled_from("01a"),
     st.integers(0, 3),
@@ -104,6 +111,17 @@ def naive_merge(target: list[ImageRow], sources: list[list[ImageRow]], policy: P
             raise ConflictError(path, paths=(path,), count=1)
         merged[path] = naive_path(known, naive_source(versions), policy)
     return merged
+
+
+def move(
+    how: str, source: Path, folder: Path, policy: Policy, progress: Progress = silent
+) -> ArrivalReport:
+    """Bring the live rows of one gallery into another, through a file or not."""
+    if how == "merge":
+        return merge_galleries([source], folder, on_conflict=policy, progress=progress)
+    file = source.with_suffix(".jsonl")
+    export_gallery(source, file)
+    return import_gallery(file, folder, on_conflict=policy, progress=progress)
 
 
 @settings(deadline=None, max_examples=40)
@@ -194,14 +212,10 @@ def test_importing_is_merging_one_gallery(
     with tempfile.TemporaryDirectory() as made:
         source = make_gallery(Path(made) / "source", incoming)
         merged, imported = (make_gallery(Path(made) / n, target) for n in ("merged", "imported"))
-        export_gallery(source, Path(made) / "file.jsonl")
         outcomes: list[ArrivalReport | str] = []
-        for call in (
-            lambda: merge_galleries([source], merged, on_conflict=policy),
-            lambda: import_gallery(Path(made) / "file.jsonl", imported, on_conflict=policy),
-        ):
+        for how, folder in (("merge", merged), ("import", imported)):
             try:
-                report = call()
+                report = move(how, source, folder, policy)
             except ConflictError as error:
                 outcomes.append(",".join(sorted(error.paths)))
             else:
@@ -289,13 +303,7 @@ def test_an_interruption_is_resumed(tmp_path: Path, policy: Policy) -> None:
     """Stopped anywhere, the gallery is sound and holds whole batches; again, all is there."""
     rows = [a_row(f"/{number:04}", "b") for number in range(700)]
     source = make_gallery(tmp_path / "source", rows)
-    export_gallery(source, tmp_path / "file.jsonl")
-    for stage, call in (
-        ("import", lambda folder, stop: import_gallery(
-            tmp_path / "file.jsonl", folder, on_conflict=policy, progress=stop)),
-        ("merge", lambda folder, stop: merge_galleries(
-            [source], folder, on_conflict=policy, progress=stop)),
-    ):  # fmt: skip
+    for stage in ("import", "merge"):
         folder = make_gallery(tmp_path / stage, [a_row("/mine")])
 
         def stop(at: str, done: int, total: int, stage: str = stage) -> None:
@@ -304,13 +312,13 @@ def test_an_interruption_is_resumed(tmp_path: Path, policy: Policy) -> None:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            call(folder, stop)
+            move(stage, source, folder, policy, stop)
         held = rows_of(folder)
         assert 256 <= len(held) < 701
         assert [each.code for each in verify_gallery(folder).findings if each.damage] == [
             "model_missing"
         ]
-        report = call(folder, lambda *_: None)
+        report = move(stage, source, folder, policy)
         assert (report.added, report.unchanged) == (701 - len(held), len(held) - 1)
         assert rows_of(folder) == {row.path: row for row in [a_row("/mine"), *rows]}
 
