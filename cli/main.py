@@ -20,10 +20,11 @@ from boost_edge.runtime.errors import BoostEdgeError
 __all__ = ["VERBS", "cli", "main", "run"]
 
 VERBS = (
-    "train", "export", "index", "query", "facets", "inspect", "verify", "compact", "bench", "demo",
+    "train", "export", "index", "query", "facets", "inspect", "verify", "compact", "gallery",
+    "bench", "demo",
 )  # fmt: skip
 # What these did before an interruption counts: the same command goes on from there.
-_RESUMING = ("train", "index")
+_RESUMING = ("train", "index", "gallery")
 # Set by the completion script that click writes for bash, zsh and fish.
 _COMPLETION = "_BOOST_EDGE_COMPLETE"
 

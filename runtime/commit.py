@@ -7,7 +7,7 @@ import os
 import sqlite3
 
 from boost_edge.runtime.image_rows import Changes, row_to_values, vector_key
-from boost_edge.runtime.schema import EMBED, KEEP, RENEW, STATE, TOUCH, UPSERT
+from boost_edge.runtime.schema import EMBED, KEEP, RENEW, STATE, STATE_AT, TOUCH, UPSERT
 
 __all__ = ["write_changes"]
 
@@ -21,6 +21,9 @@ def write_changes(database: sqlite3.Connection, changes: Changes) -> None:
         data = vector.astype("<f4", copy=False).tobytes()
         embedding = _embed(database, row.digest, data, generation)
         database.execute(UPSERT, (*row_to_values(row), generation, embedding))
+        if row.state != "live":
+            # It was deleted where it comes from.
+            database.execute(STATE_AT, (row.state, os.fsencode(row.path)))
     database.executemany(
         KEEP,
         (

@@ -9,10 +9,12 @@
     |-- ImageError               one image cannot be read              exit 3 (skipped)
     |-- WeightsError             weights are absent or do not fit      exit 1
     |-- GalleryError             the gallery cannot do this now        exit 1
+    |   |-- ConflictError        images at the same path are not the same
     |   |-- GalleryLockedError   another process is writing to it
     |   `-- GalleryFormatError   it is of an older format, and cannot be written
     |-- IntegrityError           a file is damaged or does not belong  exit 4
     |   |-- ModelFileError       not a boost-edge model, or damaged
+    |   |-- ExchangeFileError    an exported file is damaged, or of another model
     |   |-- RunError             a training run is incomplete or damaged
     |   `-- GalleryCorruptError  the gallery is damaged, or of another model
     `-- GateError                a quality or speed gate was not met   exit 5
@@ -26,6 +28,8 @@ from __future__ import annotations
 
 __all__ = [
     "BoostEdgeError",
+    "ConflictError",
+    "ExchangeFileError",
     "GalleryCorruptError",
     "GalleryError",
     "GalleryFormatError",
@@ -92,6 +96,18 @@ class GalleryError(BoostEdgeError):
     """The gallery cannot do what was asked now."""
 
 
+class ConflictError(GalleryError):
+    """Images at the same path are not the same; nothing was written.
+
+    ``paths`` are some of these paths, ``count`` is their number.
+    """
+
+    def __init__(self, message: str, *, paths: tuple[str, ...], count: int) -> None:
+        super().__init__(message)
+        self.paths = paths
+        self.count = count
+
+
 class GalleryLockedError(GalleryError):
     """Another process is writing to the gallery."""
 
@@ -106,6 +122,10 @@ class IntegrityError(BoostEdgeError):
 
 class ModelFileError(IntegrityError):
     """Not a boost-edge model, a damaged one, or one of a format this version cannot read."""
+
+
+class ExchangeFileError(IntegrityError):
+    """An exported file is damaged, of another model, or of a format this version cannot read."""
 
 
 class RunError(IntegrityError):

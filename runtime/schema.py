@@ -16,6 +16,7 @@ __all__ = [
     "RENEW",
     "SELECT",
     "STATE",
+    "STATE_AT",
     "TOUCH",
     "UPSERT",
     "VECTORS",
@@ -119,3 +120,6 @@ KEEP = "UPDATE images SET path = ?, size = ?, mtime_ns = ?, labels = ? WHERE id 
 
 # For a row that is searched no more, or again: caches of earlier generations do not know it.
 STATE = "UPDATE images SET state = ?, generation = ? WHERE id = ?"
+
+# For a row that was just written, and is not live where it comes from.
+STATE_AT = "UPDATE images SET state = ? WHERE path = ?"

@@ -20,7 +20,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,8 @@ STORE_NAME = "gallery.sqlite"
 _CHUNK_ROWS = 4096
 # No generation is newer: SQLite's largest integer.
 _EVERY = 2**63 - 1
+_BY_ID = SELECT + "WHERE images.id > ? AND (state = 'live' OR ?) ORDER BY images.id LIMIT ?"
+_BY_PATH = SELECT + "WHERE path > ? AND (state = 'live' OR ?) ORDER BY path LIMIT ?"
 
 Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -161,6 +163,17 @@ class Store:
         rows = self._query(SELECT + "WHERE path = ?", (os.fsencode(path),))
         return self._row(rows[0]) if rows else None
 
+    def page(
+        self, after: ImageRow | None, *, by: Literal["id", "path"], limit: int, deleted: bool
+    ) -> list[ImageRow]:
+        """Return the next rows after one, in the order of their ids, or of their paths' bytes.
+
+        The first rows come after None; ``deleted`` is whether to return deleted ones too.
+        """
+        place = (0, b"") if after is None else (after.id, os.fsencode(after.path))
+        sql, start = (_BY_ID, place[0]) if by == "id" else (_BY_PATH, place[1])
+        return [self._row(row) for row in self._query(sql, (start, deleted, limit))]
+
     def with_digest(self, digest: str, *, limit: int = -1) -> list[ImageRow]:
         """Return the images of exactly these bytes, deleted too, oldest first; -1: no limit."""
         sql = SELECT + OF_DIGEST
@@ -172,7 +185,7 @@ class Store:
         With ``every``, one that is gone raises GalleryCorruptError: it was found in this snapshot
         through an index that the rows do not agree with.
         """
-        rows = self._query(SELECT + _LIVE_IDS, (_json_ids(ids),))
+        rows = self._query(SELECT + OF_THESE_LIVE, (_json_ids(ids),))
         if every and len(rows) < len(ids):
             raise damaged(self._path, "an image that was found is gone")
         return {row[0]: self._row(row) for row in rows}

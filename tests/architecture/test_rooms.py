@@ -84,6 +84,22 @@ def test_rooms_know_only_their_libraries(room: str) -> None:
         assert foreign <= THIRD_PARTY[room], path
 
 
+def test_the_runtime_needs_pyarrow_in_one_place() -> None:
+    """Inside functions too, the runtime imports its own libraries; one module may use pyarrow."""
+    for path in files_of("runtime"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        by_name = {
+            str(argument.value)
+            for call in ast.walk(tree)
+            if isinstance(call, ast.Call) and "import_module" in ast.unparse(call.func)
+            for argument in call.args
+            if isinstance(argument, ast.Constant)
+        }
+        tops = {name.split(".")[0] for name in (*imports_of(path, at_once=False), *by_name)}
+        foreign = tops - set(sys.stdlib_module_names) - {"boost_edge"} - THIRD_PARTY["runtime"]
+        assert foreign == ({"pyarrow"} if path.name == "exchange_parquet.py" else set()), path
+
+
 def test_commands_are_light() -> None:
     """The modules that declare commands import nothing heavy before a command runs."""
     verbs = [path for path in files_of("cli") if path.name not in {"page.py"}]

@@ -29,9 +29,10 @@ def find_command(words: list[str]) -> click.Context:
 
 
 def test_verbs_are_the_design_s() -> None:
-    """The verbs are those of the design, in the order of its pipeline, with bench's own."""
+    """The verbs are those of the design, in the order of its pipeline, with the groups' own."""
     assert VERBS == (
-        "train", "export", "index", "query", "facets", "inspect", "verify", "compact", "bench",
+        "train", "export", "index", "query", "facets", "inspect", "verify", "compact", "gallery",
+        "bench",
         "demo",
     )  # fmt: skip
     assert set(COMMANDS) == {
@@ -39,6 +40,9 @@ def test_verbs_are_the_design_s() -> None:
         *(f"boost-edge {verb}" for verb in VERBS),
         "boost-edge bench quality",
         "boost-edge bench agreement",
+        "boost-edge gallery export",
+        "boost-edge gallery import",
+        "boost-edge gallery merge",
     }
     assert cli.get_command(COMMANDS["boost-edge"], "frob") is None
 
@@ -71,7 +75,7 @@ def test_examples_can_be_typed(path: str) -> None:
 
 def test_the_list_of_verbs_is_not_cut() -> None:
     """The first sentence of each verb of ours fits the list of verbs."""
-    for name in ("train", "export", "index", "query", "facets", "inspect", "bench"):
+    for name in ("train", "export", "index", "query", "facets", "inspect", "gallery", "bench"):
         assert not COMMANDS[f"boost-edge {name}"].command.get_short_help_str(65).endswith("...")
 
 

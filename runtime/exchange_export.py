@@ -1,0 +1,145 @@
+"""``gallery export``: write a gallery to one file that other galleries and programs can read."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+import boost_edge
+from boost_edge.runtime.errors import GalleryCorruptError, GalleryError
+from boost_edge.runtime.exchange import Batch, ExchangeFormat, Header, format_of
+from boost_edge.runtime.exchange_jsonl import write_jsonl
+from boost_edge.runtime.exchange_rows import check_rows
+from boost_edge.runtime.gallery_folder import require_gallery
+from boost_edge.runtime.progress import Progress, silent
+from boost_edge.runtime.replace import replacing
+from boost_edge.runtime.row_stream import batches_of, count_rows
+from boost_edge.runtime.store import Store
+
+__all__ = ["ExportReport", "export_gallery"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What exporting wrote: ``images`` rows, ``deleted`` of them deleted, to ``out``.
+
+    ``out`` is None where it was an open file; ``seconds`` is the time it took.
+    """
+
+    path: Path
+    out: Path | None
+    format: ExchangeFormat
+    images: int
+    deleted: int
+    seconds: float
+
+
+def export_gallery(
+    gallery: str | os.PathLike[str],
+    out: str | os.PathLike[str] | IO[bytes],
+    *,
+    format: ExchangeFormat | None = None,  # noqa: A002 - as the option is called
+    deleted: bool = False,
+    progress: Progress = silent,
+) -> ExportReport:
+    """Write a gallery as an exchange file (docs/exchange-format.md), in bounded memory.
+
+    Indexing may go on meanwhile: what is written is one state of the gallery.
+
+    Parameters
+    ----------
+    gallery
+        The gallery's folder; its model is not needed.
+    out
+        The file, which appears whole or not at all; or a file open for writing bytes.
+    format
+        ``jsonl`` or ``parquet`` (which needs the extra ``parquet``); by default as the file's
+        suffix says, and ``jsonl`` for an open file.
+    deleted
+        Whether to write deleted images too.
+    progress
+        Called with ``export`` and the number of images written and of all.
+
+    Raises
+    ------
+    UsageError
+        When there is no gallery, or the suffix says no format.
+    MissingExtraError
+        When pyarrow is not installed, for Parquet.
+    GalleryCorruptError
+        When the gallery is damaged; then ``out`` is as it was.
+    GalleryError
+        When ``out`` cannot be written; then it is as it was.
+    """
+    started = time.perf_counter()
+    folder = Path(gallery)
+    target = Path(out) if isinstance(out, str | os.PathLike) else None
+    chosen = format_of("-" if target is None else str(target), format)
+    require_gallery(folder)
+    if chosen == "parquet":
+        from boost_edge.runtime.exchange_parquet import require_pyarrow, write_parquet
+
+        require_pyarrow("writing Parquet")
+        write = write_parquet
+    else:
+        write = write_jsonl
+    with closing(Store.open(folder, read_only=True)) as store, store.snapshot():
+        count = count_rows(store, deleted=deleted)
+        gone = count - count_rows(store, deleted=False)
+        header = Header(
+            created_with=f"boost-edge {boost_edge.__version__}",
+            model_sha256=store.binding.model_sha256,
+            dimensions=store.binding.dimensions,
+            count=count,
+        )
+        batches = _sound(folder, batches_of(store, by="id", deleted=deleted), count, progress)
+        if isinstance(out, str | os.PathLike):
+            _write_whole(Path(out), lambda file: write(file, header, batches))
+        else:
+            write(out, header, batches)
+            out.flush()
+    return ExportReport(
+        path=folder.absolute(),
+        out=None if target is None else target.absolute(),
+        format=chosen,
+        images=count,
+        deleted=gone,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+    if path.is_dir():
+        raise GalleryError(f"{path}: is a folder: give the name of a file")
+    try:
+        with replacing(path) as temporary, temporary.open("xb") as file:
+            write(file)
+    except OSError as error:
+        raise GalleryError(
+            f"{path}: cannot be written: {error.strerror or error}: it is as it was"
+        ) from error
+
+
+def _sound(
+    folder: Path, batches: Iterator[Batch], total: int, progress: Progress
+) -> Iterator[Batch]:
+    """Yield batches of which every row could be imported again."""
+    done = 0
+    for batch in batches:
+        rows, vectors = zip(*batch, strict=True)
+        if wrong := check_rows(list(rows), np.stack(vectors)):
+            place, flaw = wrong
+            raise GalleryCorruptError(
+                f"{folder}: the image {rows[place].path} is damaged ({flaw}): see what "
+                f"boost-edge verify {folder} says"
+            )
+        yield batch
+        done += len(batch)
+        progress("export", done, total)

@@ -1,0 +1,136 @@
+"""The rows of an exchange file: checked, and as JSON objects."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.encoder import Prediction
+from boost_edge.runtime.image_rows import STATES, ImageRow
+from boost_edge.runtime.records import record_from_json
+
+__all__ = ["check_rows", "labels_of", "predicted_of", "row_from_json", "row_to_json", "row_with"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LIMIT = 2**63
+# As in ``verify``: far more than 32-bit arithmetic, or a model in 16 bits, leaves.
+_NORM_TOLERANCE = 1e-2
+_PLAIN = ("digest", "size", "mtime_ns", "width", "height", "predicted", "labels", "state")
+_KEYS = frozenset({*_PLAIN, "vector"})
+
+
+def row_to_json(row: ImageRow, vector: NDArray[np.float32]) -> str:
+    """Return a row and its embedding as one JSON object in ASCII, without a line break."""
+    path = os.fsencode(row.path)
+    try:
+        where = {"path": path.decode("utf-8")}
+    except UnicodeDecodeError:
+        where = {"path_base64": base64.b64encode(path).decode("ascii")}
+    record = {
+        **where,
+        **{name: getattr(row, name) for name in _PLAIN},
+        "predicted": {name: asdict(each) for name, each in row.predicted.items()},
+        "vector": base64.b64encode(vector.astype("<f4", copy=False).tobytes()).decode("ascii"),
+    }
+    return json.dumps(record, separators=(",", ":"))
+
+
+def row_from_json(raw: Any, *, dimensions: int) -> tuple[ImageRow, NDArray[np.float32]]:
+    """Return row and embedding that `row_to_json` wrote, not yet checked by `check_rows`.
+
+    Raises
+    ------
+    ValueError
+        When a key is missing or unknown, or a value is of another type.
+    """
+    if not isinstance(raw, dict):
+        raise TypeError("it is not an object")
+    record = cast("dict[str, Any]", raw)
+    if "path_base64" in record:
+        path = _base64(record.pop("path_base64"), "path_base64")
+    else:
+        path = _text(record.pop("path", None), "path").encode("utf-8")
+    if wrong := sorted(record.keys() ^ _KEYS):
+        raise ValueError(f"missing or unknown keys: {', '.join(wrong)}")
+    data = _base64(record.pop("vector"), "vector")
+    if len(data) != 4 * dimensions:
+        raise ValueError(f"its vector has {len(data)} bytes, not {4 * dimensions}")
+    record["predicted"] = predicted_of(record["predicted"])
+    record["labels"] = labels_of(record["labels"])
+    return row_with(path, record), np.frombuffer(data, "<f4")
+
+
+def row_with(path: bytes, values: Mapping[str, Any]) -> ImageRow:
+    """Return a row of a path as bytes and all other values, not yet checked."""
+    return ImageRow(id=None, path=os.fsdecode(path), **values)
+
+
+def predicted_of(raw: Any) -> dict[str, Prediction]:
+    """Return predictions that were decoded from JSON; ValueError where they are none."""
+    if not isinstance(raw, dict):
+        raise TypeError("predicted is not an object")
+    predicted = cast("dict[str, Any]", raw)
+    return {
+        name: record_from_json(Prediction, each, f"predicted.{name}")
+        for name, each in predicted.items()
+    }
+
+
+def labels_of(raw: Any) -> dict[str, str]:
+    """Return labels that were decoded from JSON; ValueError where they are none."""
+    if not isinstance(raw, dict):
+        raise TypeError("labels is not an object")
+    labels = cast("dict[str, Any]", raw)
+    return {name: _text(each, f"labels.{name}") for name, each in labels.items()}
+
+
+def check_rows(rows: list[ImageRow], matrix: NDArray[np.float32]) -> tuple[int, str] | None:
+    """Return the place and the flaw of the first row that no gallery may hold; None: all may.
+
+    ``matrix`` ``(n, D) float32`` holds the embeddings, which must have norm 1, or be 0 where a
+    network answers nothing.
+    """
+    flaws = [_flaw(row) for row in rows]
+    wide = matrix.astype(np.float64)
+    norms = np.sqrt(np.vecdot(wide, wide))
+    sound = np.isfinite(norms) & ((np.abs(norms - 1) <= _NORM_TOLERANCE) | (norms == 0))
+    for place, (flaw, is_sound) in enumerate(zip(flaws, sound.tolist(), strict=True)):
+        if flaw or not is_sound:
+            return place, flaw or "its vector is not finite and of norm 1 or 0"
+    return None
+
+
+def _flaw(row: ImageRow) -> str:
+    path = os.fsencode(row.path)
+    if not path.startswith(b"/") or b"\0" in path:
+        return "its path is not absolute"
+    # A row from a file may be of any type.
+    if not _DIGEST.fullmatch(str(row.digest)) or type(row.digest) is not str:
+        return "its digest is not 64 hexadecimal digits"
+    for name, lowest in (("size", 0), ("mtime_ns", -_LIMIT), ("width", 1), ("height", 1)):
+        number: object = getattr(row, name)
+        if type(number) is not int or not lowest <= number < _LIMIT:
+            return f"its {name} is {number!r}"
+    if row.state not in STATES:
+        return f"its state is {row.state!r}"
+    if not all(np.isfinite(each.p) for each in row.predicted.values()):
+        return "a predicted probability is not finite"
+    return ""
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}, not text")
+    return value
+
+
+def _base64(value: Any, name: str) -> bytes:
+    return base64.b64decode(_text(value, name), validate=True)

@@ -1,0 +1,251 @@
+"""``gallery merge``: bring the galleries of several devices together in one.
+
+All sources are read side by side in the order of their paths, so that each path is settled once,
+whatever the order in which the sources are given, and however often merging was interrupted.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.arrivals import ArrivalReport, Arrivals, Conflicts
+from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.errors import GalleryCorruptError, ModelFileError, UsageError
+from boost_edge.runtime.gallery_folder import require_gallery
+from boost_edge.runtime.image_rows import ImageRow
+from boost_edge.runtime.joining import Policy, check_policy, disagreement, unite
+from boost_edge.runtime.progress import Progress, silent
+from boost_edge.runtime.row_stream import batches_of, pages_of
+from boost_edge.runtime.store import Store
+from boost_edge.runtime.target import is_gallery, make_gallery, model_name, put_under, writing
+
+__all__ = ["merge_galleries"]
+
+_NO_VECTOR = np.empty(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """A path as one source knows it."""
+
+    key: bytes
+    source: str
+    row: ImageRow
+    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    name: str
+    folder: Path
+    store: Store
+    under: str | None
+
+    def versions(self, *, vectors: bool) -> Iterator[_Version]:
+        """Yield the live rows, in the order of their paths' bytes."""
+        for row, vector in self._all() if vectors else self._bare():
+            path = put_under(row.path, self.under)
+            yield _Version(
+                key=os.fsencode(path),
+                source=self.name,
+                row=replace(row, path=path),
+                vector=vector,
+            )
+
+    def _bare(self) -> Iterator[tuple[ImageRow, NDArray[np.float32]]]:
+        for page in pages_of(self.store, by="path"):
+            yield from ((row, _NO_VECTOR) for row in page)
+
+    def _all(self) -> Iterator[tuple[ImageRow, NDArray[np.float32]]]:
+        for batch in batches_of(self.store, by="path"):
+            yield from batch
+
+
+def merge_galleries(
+    sources: Sequence[str | os.PathLike[str]],
+    into: str | os.PathLike[str],
+    *,
+    encoder: Encoder | None = None,
+    on_conflict: Policy = "fail",
+    under: Mapping[str, str] | None = None,
+    progress: Progress = silent,
+) -> ArrivalReport:
+    """Bring the live images of some galleries of one model into another, or into a new one.
+
+    The sources are read as they were at one moment and are not changed. Whatever their order, the
+    result is the same. Rows are committed in batches: interrupted, the gallery is sound and holds
+    some of them; merging again adds the rest, and merging twice is the same as once.
+
+    Parameters
+    ----------
+    sources
+        Folders of galleries.
+    into
+        The folder of the gallery that they go into; it is none of them.
+    encoder
+        The model, for a new gallery; by default the file that one of the sources was made with,
+        if it is still there.
+    on_conflict
+        What to do where galleries have other images, or other labels, at the same path: see
+        ``joining.POLICIES`` and docs/moving.md.
+    under
+        Source, as in ``sources`` -> a folder that its paths are put under.
+    progress
+        Called with ``check`` or ``merge`` and the number of rows done and of all.
+
+    Raises
+    ------
+    UsageError
+        When there is no such gallery, or a new one is to be made and no model is found.
+    ConflictError
+        When paths do not stand for the same images and ``on_conflict`` is ``fail``; nothing was
+        written.
+    GalleryLockedError
+        When another process is writing to the target.
+    GalleryCorruptError
+        When a gallery is damaged, or of another model; nothing was written.
+    GalleryError
+        When the disk is full or fails.
+    """
+    started = time.perf_counter()
+    check_policy(on_conflict)
+    folder = Path(into)
+    with ExitStack() as stack:
+        opened = _open_sources(stack, sources, folder, under or {})
+        store: Store | None = None
+        if is_gallery(folder):
+            store = stack.enter_context(writing(folder))
+            _check_models(folder, store, opened)
+        else:
+            _check_models(opened[0].folder, opened[0].store, opened)
+        if on_conflict == "fail":
+            _check(opened, store, folder, progress)
+        if store is None:
+            _make(stack, folder, encoder, opened)
+            store = stack.enter_context(writing(folder))
+            _check_models(folder, store, opened)
+        if encoder is not None:
+            _check_encoder(encoder, store)
+            store.remember_model(os.fspath(encoder.path))
+        arrivals = Arrivals(store, on_conflict)
+        for group in _groups(opened, progress, "merge", vectors=True):
+            row, vector = unite([(each.row, each.vector) for each in group])
+            differ = bool(disagreement([each.row for each in group]))
+            arrivals.take(row, vector, conflict=differ)
+            arrivals.commit_when_due()
+        return arrivals.finish(folder, tuple(each.name for each in opened), started=started)
+
+
+def _open_sources(
+    stack: ExitStack,
+    sources: Sequence[str | os.PathLike[str]],
+    target: Path,
+    under: Mapping[str, str],
+) -> list[_Source]:
+    """Open each source for reading, in one state that lasts until the end."""
+    if isinstance(sources, str | bytes | os.PathLike):
+        raise UsageError("sources must be a list: to merge one gallery, give [gallery]")
+    names = [os.fspath(each) for each in sources]
+    if not names:
+        raise UsageError("give at least one gallery to merge")
+    if unknown := sorted(set(under) - set(names)):
+        raise UsageError(f"{unknown[0]}: is to be put under a folder, but is not merged")
+    opened: list[_Source] = []
+    for name in dict.fromkeys(names):
+        folder = Path(name)
+        require_gallery(folder)
+        if target.exists() and folder.samefile(target):
+            raise UsageError(f"{name}: cannot be merged into itself")
+        store = stack.enter_context(closing(Store.open(folder, read_only=True)))
+        stack.enter_context(store.snapshot())
+        opened.append(_Source(name=name, folder=folder, store=store, under=under.get(name)))
+    return opened
+
+
+def _check_models(folder: Path, store: Store, sources: Sequence[_Source]) -> None:
+    """Raise unless all sources are of the model of one gallery."""
+    here = (store.binding.model_sha256, store.binding.dimensions)
+    for source in sources:
+        binding = source.store.binding
+        if (there := (binding.model_sha256, binding.dimensions)) != here:
+            raise GalleryCorruptError(
+                f"{source.name}: is of {model_name(*there)}, but {folder} is of "
+                f"{model_name(*here)}: embeddings of two models cannot be compared; index the "
+                "images again with one model"
+            )
+
+
+def _check_encoder(encoder: Encoder, store: Store) -> None:
+    here = (store.binding.model_sha256, store.binding.dimensions)
+    if (given := (encoder.sha256, encoder.dimensions)) != here:
+        raise GalleryCorruptError(
+            f"{encoder.path}: is {model_name(*given)}, but the galleries are of "
+            f"{model_name(*here)}: give that one"
+        )
+
+
+def _make(
+    stack: ExitStack, folder: Path, encoder: Encoder | None, sources: Sequence[_Source]
+) -> None:
+    """Make the target with the model given, or with that of a source whose file is there."""
+    if encoder is not None:
+        _check_encoder(encoder, sources[0].store)
+        make_gallery(folder, encoder)
+        return
+    sha256 = sources[0].store.binding.model_sha256
+    for source in sources:
+        with suppress(ModelFileError):
+            found = Encoder.open(source.store.binding.model_path, threads=1)
+            stack.callback(found.close)
+            if found.sha256 == sha256:
+                make_gallery(folder, found)
+                return
+    raise UsageError(
+        f"{folder}: there is no gallery here, and none of the sources' model is where it was: to "
+        f"make one, say where {model_name(sha256, sources[0].store.binding.dimensions)} is "
+        "(--model FILE)"
+    )
+
+
+def _check(
+    sources: Sequence[_Source], store: Store | None, target: Path, progress: Progress
+) -> None:
+    """Raise if any path does not stand for the same image everywhere."""
+    found = Conflicts()
+    for group in _groups(sources, progress, "check", vectors=False):
+        rows, names = [each.row for each in group], [each.source for each in group]
+        known = None if store is None else store.find(group[0].row.path)
+        if known is not None:
+            rows.append(known)
+            names.append(f"{target}, the target")
+        if what := disagreement(rows):
+            found.add(rows[0].path, what, " and ".join(names))
+    last = sources[-1].name
+    found.raise_if_any(
+        str(target), f", or put a gallery's paths under a folder, such as --under {last}=/FOLDER"
+    )
+
+
+def _groups(
+    sources: Sequence[_Source], progress: Progress, stage: str, *, vectors: bool
+) -> Iterator[list[_Version]]:
+    """Yield what the sources know about each path, path by path."""
+    total = sum(source.store.count() for source in sources)
+    streams = [source.versions(vectors=vectors) for source in sources]
+    done = 0
+    merged = heapq.merge(*streams, key=lambda version: version.key)
+    for _, group in itertools.groupby(merged, key=lambda version: version.key):
+        versions = list(group)
+        yield versions
+        done += len(versions)
+        progress(stage, done, total)
