@@ -15,7 +15,7 @@ from boost_edge.cli.model import shipped_model
 from boost_edge.runtime import gallery as gallery_module
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.gallery import gallery_stats
-from boost_edge.runtime.indexing import index_images
+from boost_edge.runtime.indexing import IndexOptions, index_images
 from boost_edge.runtime.store import Store
 
 Call = Callable[..., CompletedProcess[str]]
@@ -89,7 +89,7 @@ def test_json_is_the_report(photos: Path, shop: Path, call: Call, tmp_path: Path
     said = json.loads(done.stdout)
     assert set(said) == {
         "gallery", "images", "added", "changed", "renamed", "unchanged", "duplicates", "labelled",
-        "pruned", "restored", "dry_run", "skipped", "seconds",
+        "pruned", "gone", "restored", "dry_run", "skipped", "seconds", "copies",
     }  # fmt: skip
     assert (said["gallery"], said["images"], said["added"]) == (str(tmp_path / "g"), 4, 4)
     [skipped] = said["skipped"]
@@ -242,8 +242,8 @@ def test_an_interrupted_index_keeps_what_it_did(
     gallery = tmp_path / "g"
     command = ("index", photos, "--model", shop / "model.onnx", "--gallery", gallery)
 
-    def interrupt(store: Store, encoder: Encoder, *_: object, **__: object) -> None:
-        index_images(store, encoder, [photos / "00000.jpg"])
+    def interrupt(store: Store, encoder: Encoder, *_: object, writer: Store) -> None:
+        index_images(store, encoder, [photos / "00000.jpg"], IndexOptions(), writer=writer)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -10,12 +10,13 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from boost_edge import Encoder, Gallery
-from boost_edge.runtime import indexing
+from boost_edge.runtime import pending
 from boost_edge.runtime.compact import compact_gallery
 from boost_edge.runtime.image_rows import Changes
 from boost_edge.runtime.store import Store
@@ -23,7 +24,17 @@ from boost_edge.runtime.store import Store
 EXACT_LIMIT = 4
 COMMIT_IMAGES = 4
 # Everything that writes; among it, what writes the cache.
-WRITING = {"indexing", "store", "hnsw", "replace", "recovery", "compact", "gallery_folder"}
+WRITING = {
+    "indexing",
+    "pending",
+    "committer",
+    "store",
+    "hnsw",
+    "replace",
+    "recovery",
+    "compact",
+    "gallery_folder",
+}
 CACHING = {("hnsw", "save"), ("hnsw", "_write"), ("replace", "replacing"), ("replace", "_sync_")}
 
 
@@ -47,7 +58,7 @@ class Lines:
     def line(self, _frame: FrameType, event: str, _argument: Any) -> Any:
         """Count a line."""
         self.count += event == "line"
-        if self.count == self._deadline:
+        if self.count >= self._deadline > 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.line
 
@@ -68,11 +79,13 @@ def main() -> None:
     """Index folder by folder, remove some pictures, prune, compact; say how many lines it took."""
     model, gallery, pictures, log, where, deadline = sys.argv[1:]
     note_commits(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
-    indexing._COMMIT_IMAGES = COMMIT_IMAGES  # pyright: ignore[reportPrivateUsage] - more moments
+    pending.COMMIT_IMAGES = COMMIT_IMAGES  # More moments.
     lines = Lines(where, int(deadline))
     encoder = Encoder.open(model, threads=1)
     print("ready", flush=True)  # noqa: T201 - read by the test
     if where != "none":
+        # Commits are made in a thread.
+        threading.settrace(lines.enter)
         sys.settrace(lines.enter)
     with Gallery.open(gallery, encoder, exact_limit=EXACT_LIMIT) as opened:
         for folder in sorted(Path(pictures).iterdir()):

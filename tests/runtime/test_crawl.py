@@ -5,16 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boost_edge.runtime.crawl import find_images
+from boost_edge.runtime import crawl
 from boost_edge.runtime.errors import ImageError, UsageError
 from boost_edge.runtime.images import IMAGE_SUFFIXES, read_bytes
+from boost_edge.runtime.selection import Selection
+
+
+def find_images(paths: Iterable[str | Path], **selection: Any) -> list[Path]:
+    """Return all that the search yields."""
+    return list(crawl.find_images(paths, Selection(**selection)))
 
 
 @contextlib.contextmanager

@@ -15,9 +15,8 @@ import pytest
 
 import boost_edge
 from boost_edge import Encoder, Gallery
-from boost_edge.runtime.errors import (
-    UsageError,
-)
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.index_report import Copy
 
 WritePicture = Callable[..., Path]
 
@@ -25,6 +24,7 @@ WritePicture = Callable[..., Path]
 def counts(report: boost_edge.IndexReport) -> dict[str, int]:
     """Return the counts of a report that are not zero."""
     numbers = {**dataclasses.asdict(report), "skipped": len(report.skipped), "seconds": 0}
+    assert len(numbers.pop("copies")) == report.duplicates
     return {name: count for name, count in numbers.items() if count}
 
 
@@ -87,10 +87,18 @@ def test_equal_files_are_encoded_once(gallery: Gallery, pictures: Path) -> None:
     original = pictures / "red" / "0.png"
     for number in range(40):
         shutil.copy(original, pictures / f"copy{number}.png")
-    assert counts(gallery.index([pictures])) == {"added": 49, "duplicates": 40}
+    report = gallery.index([pictures])
+    assert counts(report) == {"added": 49, "duplicates": 40}
+    first = str(pictures / "copy0.png")
+    assert {copy.original for copy in report.copies} == {first}
+    assert {copy.path for copy in report.copies} == {
+        str(original),
+        *(str(pictures / f"copy{number}.png") for number in range(1, 40)),
+    }
     shutil.copy(original, pictures / "late.png")
     report = gallery.index([pictures])
     assert counts(report) == {"added": 1, "duplicates": 1, "unchanged": 49}
+    assert report.copies == (Copy(path=str(pictures / "late.png"), original=first),)
     hits = gallery.query(original, k=42).hits
     assert len({hit.score for hit in hits}) == 1
     assert [int(hit.id) for hit in hits] == sorted(int(hit.id) for hit in hits)
@@ -201,17 +209,21 @@ def test_a_failing_network_keeps_what_was_done(
 def test_a_killed_run_keeps_what_it_committed(
     encoder: Encoder, write_picture: WritePicture, tmp_path: Path
 ) -> None:
-    """After SIGKILL the commits are there, whole, and indexing again does only the rest."""
+    """What was committed on the way is there after SIGKILL, whole; the next run does the rest."""
     for seed in range(300):
         write_picture(tmp_path / "many" / f"{seed}.png", seed=seed, edge=9)
     script = (
-        "import os, signal, sys\n"
+        "import os, signal, sys, time\n"
         "from boost_edge import Encoder, Gallery\n"
         "encoder = Encoder.open(sys.argv[1], threads=1)\n"
+        "gallery = Gallery.open(sys.argv[2], encoder)\n"
         "def die(done, total):\n"
         "    if done == 290:\n"
+        "        deadline = time.monotonic() + 60\n"
+        "        while len(gallery) < 256 and time.monotonic() < deadline:\n"
+        "            pass\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "Gallery.open(sys.argv[2], encoder).index([sys.argv[3]], progress=die)\n"
+        "gallery.index([sys.argv[3]], progress=die)\n"
     )
     folder = tmp_path / "gallery"
     arguments = [str(encoder.path), str(folder), str(tmp_path / "many")]
