@@ -19,7 +19,10 @@ from boost_edge.runtime.errors import BoostEdgeError
 
 __all__ = ["VERBS", "cli", "main", "run"]
 
-VERBS = ("train", "export", "index", "query", "inspect", "verify", "compact", "bench", "demo")
+VERBS = (
+    "train", "export", "index", "query", "duplicates",
+    "inspect", "verify", "compact", "bench", "demo",
+)  # fmt: skip
 # What these did before an interruption counts: the same command goes on from there.
 _RESUMING = ("train", "index")
 # Set by the completion script that click writes for bash, zsh and fish.
@@ -94,7 +97,8 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except BoostEdgeError as error:
-        warn(str(error))
+        # Notes say what was done all the same.
+        warn("; ".join([str(error), *getattr(error, "__notes__", ())]))
         return exit_code_of(error)
     except click.ClickException as error:
         error.show()

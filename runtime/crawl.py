@@ -1,7 +1,8 @@
 """Find the image files under some paths, one by one, in an order that does not depend on the disk.
 
 However many images there are, no more is held than the names of one folder, a few bytes for each
-folder, and the paths of the files that are named or reached through links.
+folder, and the paths of the files that are named or reached through links. Paths are text, for
+``pathlib`` enters each name it meets in a table of the interpreter.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ _Folder = tuple[int, int]
 
 def absolute(path: PathLike) -> str:
     """Return a path as galleries store it: absolute, links kept, ``..`` resolved."""
+    text = os.fspath(path)
+    if text.startswith("/") and not text.endswith("/") and "/." not in text and "//" not in text:
+        return text
     full = Path(path).absolute()
     if ".." in full.parts:
         # Dropping "link/.." by its letters would name another folder.
@@ -47,7 +51,7 @@ def require_paths(paths: Iterable[PathLike]) -> list[Path]:
     return [_existing(os.fspath(given)) for given in paths]
 
 
-def find_images(paths: Iterable[PathLike], selection: Selection = EVERYTHING) -> Iterator[Path]:
+def find_images(paths: Iterable[PathLike], selection: Selection = EVERYTHING) -> Iterator[str]:
     """Yield the images that ``paths`` name or contain.
 
     A file that is named is taken whatever its name. A folder is searched with all its subfolders
@@ -66,7 +70,7 @@ def find_images(paths: Iterable[PathLike], selection: Selection = EVERYTHING) ->
 
     Yields
     ------
-    Path
+    str
         Each beginning with the path it was found under. In a folder the files come first, by name,
         then the subfolders, by name. A file that several paths or links lead to comes once,
         under the first of them.
@@ -81,7 +85,7 @@ def find_images(paths: Iterable[PathLike], selection: Selection = EVERYTHING) ->
 
 def find_images_among(
     paths: Iterable[PathLike], selection: Selection, only: Iterable[PathLike]
-) -> Iterator[Path]:
+) -> Iterator[str]:
     """Yield those of the images of `find_images` that are, or lie below, one of some paths.
 
     What ``only`` names need not exist. Paths are absolute and come in the order of the letters.
@@ -114,30 +118,30 @@ class _Crawl:
         # The folder that is being listed, and how far: files after this name are still to come.
         self._now: tuple[_Folder, str] | None = None
 
-    def walk(self, given: Sequence[Path]) -> Iterator[Path]:
+    def walk(self, given: Sequence[Path]) -> Iterator[str]:
         """Yield the images of some paths that exist."""
         for path in given:
             if path.is_dir():
                 yield from self._search(path, "")
-            elif self._is_new(path):
-                yield path
+            elif self._is_new(os.fspath(path)):
+                yield os.fspath(path)
 
-    def walk_among(self, given: Sequence[Path], only: Sequence[str]) -> Iterator[Path]:
+    def walk_among(self, given: Sequence[Path], only: Sequence[str]) -> Iterator[str]:
         """Yield the images that are or lie below one of ``only``, and below ``given``."""
         named = {absolute(path) for path in given if not path.is_dir()}
         tops = [folder_prefix(path) for path in given if path.is_dir()]
-        real_tops = [f"{_real(Path(top))}/" for top in tops]
+        real_tops = [f"{_real(top)}/" for top in tops]
         for each in only:
             for top in tops:
                 if top.startswith(f"{each}/"):
                     yield from self._search(Path(top), "")
             top = next((top for top in tops if each.startswith(top)), None)
             if each in named:
-                yield Path(each)
+                yield each
             elif top is not None and os.path.lexists(each):
                 yield from self._walk_one(Path(each), each[len(top) :], real_tops)
 
-    def _walk_one(self, path: Path, relative: str, real_tops: Sequence[str]) -> Iterator[Path]:
+    def _walk_one(self, path: Path, relative: str, real_tops: Sequence[str]) -> Iterator[str]:
         """Yield the images that a path below a folder is or contains."""
         if not all(map(self._selection.shows, relative.split("/"))):
             return
@@ -147,10 +151,10 @@ class _Crawl:
         elif self._selection.takes(relative):
             # Where a link leads to a file below these folders, that is the image.
             inside = path.is_symlink() and _real(path).startswith(tuple(real_tops))
-            if not inside and self._is_new(path):
-                yield path
+            if not inside and self._is_new(os.fspath(path)):
+                yield os.fspath(path)
 
-    def _search(self, top: Path, prefix: str) -> Iterator[Path]:
+    def _search(self, top: Path, prefix: str) -> Iterator[str]:
         """Yield the images under a folder whose relative path is ``prefix``."""
         waiting = [(top, prefix)]
         while waiting:
@@ -162,18 +166,19 @@ class _Crawl:
                 self._searched[identity] = None
                 files, subfolders = self._list(folder, prefix)
             except OSError:
-                yield folder
+                yield os.fspath(folder)
                 continue
             self._searched[identity] = prefix
-            real = _real(folder)
+            base = "" if folder == Path() else _slashed(os.fspath(folder))
+            real = _slashed(_real(folder))
             for name, is_link in files:
                 self._now = (identity, name)
                 if is_link:
-                    if self._is_new(folder / name):
-                        yield folder / name
+                    if self._is_new(base + name):
+                        yield base + name
                 # Most searches meet neither links nor named files.
-                elif not self._apart or f"{real}/{name}" not in self._apart:
-                    yield folder / name
+                elif not self._apart or real + name not in self._apart:
+                    yield base + name
             self._now = None
             waiting.extend((folder / name, f"{prefix}{name}/") for name in reversed(subfolders))
 
@@ -193,7 +198,7 @@ class _Crawl:
                     files.append((entry.name, entry.is_symlink()))
         return sorted(files), sorted(subfolders)
 
-    def _is_new(self, path: Path) -> bool:
+    def _is_new(self, path: str) -> bool:
         """Return whether a file, named or behind a link, has not come before; remember it."""
         real = _real(path)
         if real in self._apart or self._came_from_its_folder(real):
@@ -220,7 +225,11 @@ def _identity(folder: Path) -> _Folder:
     return status.st_dev, status.st_ino
 
 
-def _real(path: Path) -> str:
+def _slashed(folder: str) -> str:
+    return folder if folder.endswith("/") else f"{folder}/"
+
+
+def _real(path: PathLike) -> str:
     # Path.resolve raises for links that lead round in a circle.
     return os.path.realpath(path)
 

@@ -148,7 +148,7 @@ class _Run:
                 identity: path for identity, path in found if not self._pending.renames(identity)
             }
 
-    def _find(self) -> Iterator[Path]:
+    def _find(self) -> Iterator[str]:
         selection, only = self._options.selection, self._options.only
         if only is None:
             return find_images(self._given, selection)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import PurePath
 
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.images import IMAGE_SUFFIXES
@@ -54,11 +53,9 @@ class Selection:
     def takes(self, relative: str) -> bool:
         """Return whether a file with a relative path is wanted, if a search gets there."""
         name = relative.rpartition("/")[2]
-        return (
-            self.shows(name)
-            and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
-            and self.passes(relative)
-        )
+        stem, dot, end = name.rpartition(".")
+        is_image = bool(stem) and f"{dot}{end}".lower() in IMAGE_SUFFIXES
+        return is_image and self.shows(name) and self.passes(relative)
 
     def enters(self, relative: str) -> bool:
         """Return whether anything below a folder can be wanted."""
