@@ -20,7 +20,7 @@ import numpy as np
 
 from boost_edge.runtime.crawl import absolute, find_images, find_images_among, require_paths
 from boost_edge.runtime.encoder import Encoder, Prediction
-from boost_edge.runtime.errors import BoostEdgeError, ImageError
+from boost_edge.runtime.errors import BoostEdgeError, GalleryCorruptError, ImageError
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.index_report import MOST_COPIES, Copy, IndexReport, Skipped
 from boost_edge.runtime.pending import Described, Pending
@@ -72,7 +72,8 @@ def index_images(
     try:
         run.work()
     except BoostEdgeError as error:
-        error.add_note(_GO_ON)
+        if not isinstance(error, GalleryCorruptError):
+            error.add_note(_GO_ON)
         raise
     gone = run.gone()
     if options.prune and writer is not None and gone:

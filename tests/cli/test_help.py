@@ -31,7 +31,8 @@ def find_command(words: list[str]) -> click.Context:
 def test_verbs_are_the_design_s() -> None:
     """The verbs are those of the design, in the order of its pipeline, with bench's own."""
     assert VERBS == (
-        "train", "export", "index", "query", "inspect", "verify", "compact", "bench", "demo",
+        "train", "export", "index", "query", "duplicates",
+        "inspect", "verify", "compact", "bench", "demo",
     )  # fmt: skip
     assert set(COMMANDS) == {
         "boost-edge",
@@ -70,7 +71,7 @@ def test_examples_can_be_typed(path: str) -> None:
 
 def test_the_list_of_verbs_is_not_cut() -> None:
     """The first sentence of each verb of ours fits the list of verbs."""
-    for name in ("train", "export", "index", "query", "inspect", "bench"):
+    for name in ("train", "export", "index", "query", "duplicates", "inspect", "bench"):
         assert not COMMANDS[f"boost-edge {name}"].command.get_short_help_str(65).endswith("...")
 
 
