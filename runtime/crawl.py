@@ -132,9 +132,9 @@ class _Crawl:
         tops = [folder_prefix(path) for path in given if path.is_dir()]
         real_tops = [f"{_real(top)}/" for top in tops]
         for each in only:
-            for top in tops:
-                if top.startswith(f"{each}/"):
-                    yield from self._search(Path(top), "")
+            for below in tops:
+                if below.startswith(f"{each}/"):
+                    yield from self._search(Path(below), "")
             top = next((top for top in tops if each.startswith(top)), None)
             if each in named:
                 yield each

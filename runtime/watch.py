@@ -82,7 +82,8 @@ def _follow(given: Sequence[Path], index: Callable[..., IndexReport]) -> Iterato
             if not reports:
                 raise
             continue
-        everything, waiting = False, set()
+        everything = False
+        waiting.clear()
         if not reports or _says_something(report):
             reports += 1
             yield report

@@ -17,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,8 +32,22 @@ ADDRESS_SPACE = 6 << 30
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".jpeg", "")
 # Numbers that break arithmetic: none, one, signs, the most that fits, dimensions near the limits.
-HUGE = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 9_999, 10_001, 1 << 20, 0x7FFFFFFF)
-HUGE += (0x80000000, 0xFFFFFFFF)
+HUGE = (
+    0,
+    1,
+    0x7F,
+    0x80,
+    0xFF,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    9_999,
+    10_001,
+    1 << 20,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFF,
+)
 SPEC = ImageSpec(size=32, resize="letterbox")
 
 
@@ -40,10 +55,8 @@ def originals() -> list[bytes]:
     """Return whole images: each format in several of its variants."""
     dice = np.random.default_rng(0)
     colour = Image.fromarray(dice.integers(0, 256, (37, 53, 3), np.uint8))
-    variants: list[tuple[str, Image.Image, dict[str, object]]] = [
-        (kind, colour, {}) for kind in FORMATS
-    ]
-    variants += [
+    variants: list[tuple[str, Image.Image, dict[str, Any]]] = [
+        *((kind, colour, {}) for kind in FORMATS),
         ("JPEG", colour, {"progressive": True}),
         ("JPEG", colour.convert("L"), {"exif": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6"}),
         ("JPEG", colour.convert("CMYK"), {}),
@@ -206,7 +219,8 @@ def main() -> None:
         except ImageError as error:
             outcomes[reason_of(error, path)] += 1
         else:
-            assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
+            assert pixels.shape == (32, 32, 3)
+            assert pixels.dtype == np.uint8
             outcomes["image"] += 1
         path.unlink()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

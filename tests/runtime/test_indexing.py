@@ -29,7 +29,8 @@ WritePicture = Callable[..., Path]
 def counts(report: boost_edge.IndexReport) -> dict[str, int]:
     """Return the counts of a report that are not zero."""
     numbers = {**dataclasses.asdict(report), "skipped": len(report.skipped), "seconds": 0}
-    assert len(numbers.pop("copies")) == report.duplicates
+    del numbers["copies"]
+    assert len(report.copies) == report.duplicates
     return {name: count for name, count in numbers.items() if count}
 
 
