@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -22,11 +23,11 @@ from boost_edge.cli.options import (
     threads_option,
 )
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import print_json, printable, warn
+from boost_edge.cli.render import print_json, printable, to_json, warn
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from boost_edge.runtime.gallery import IndexReport
+    from boost_edge.runtime.gallery import Gallery, IndexReport
 
 __all__ = ["command"]
 
@@ -49,11 +50,29 @@ __all__ = ["command"]
 )
 @image_column_option
 @click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take only images whose path below PATH matches; may be repeated.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out images whose path below PATH matches; may be repeated.",
+)
+@click.option("--hidden", is_flag=True, help="Take names that begin with a dot too.")
+@click.option(
     "--prune",
     is_flag=True,
     help="Delete the images under PATH whose files are gone; compact removes them for good.",
 )
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Go on, and index what changes in the folders PATH until Ctrl-C.",
+)
 @threads_option
 @json_option
 def command(
@@ -62,8 +81,12 @@ def command(
     gallery: Path,
     labels: Path | None,
     image_column: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    hidden: bool,
     prune: bool,
     dry_run: bool,
+    watch: bool,
     threads: int | None,
     json: bool,
 ) -> int:
@@ -73,15 +96,26 @@ def command(
     that are already there and unchanged are not encoded again. Files that cannot be read are
     skipped and named, and the exit code is 3.
 
+    In a PATTERN, * stands for any characters, slashes too, ? for one, [ab] for one of some: *.jpg
+    is in any subfolder, thumbs/* is all that lies below the folder thumbs. Upper and lower case
+    are different. Files that are named themselves are always taken.
+
+    With --watch a line tells what each batch of changes did, on stderr, or as JSON on stdout with
+    --json. It needs the extra watch (pip install 'boost-edge[watch]').
+
     \b
     Example:
       boost-edge index photos/ --model model.onnx
       boost-edge query img.jpg
       boost-edge index photos/ --prune --dry-run
+      boost-edge index photos/ --include '*.jpg' --exclude 'thumbs/**'
+      boost-edge index photos/ --watch --prune
     """
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.gallery import Gallery
 
+    if watch and dry_run:
+        raise UsageError("--watch writes what changes, and --dry-run nothing: give one of them")
     if model is None and not gallery.exists():
         model = shipped_model()
         warn(
@@ -96,24 +130,58 @@ def command(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="boost-edge-")))
         opened = stack.enter_context(Gallery.open(folder, encoder, threads=threads))
         bars = stack.enter_context(Bars())
-        report = opened.index(
+        index = partial(
+            opened.index,
             paths,
             labels=cells,
             progress=lambda done, total: bars("index", done, total),
             prune=prune,
-            dry_run=dry_run,
+            include=include,
+            exclude=exclude,
+            hidden=hidden,
         )
+        if watch:
+            _watch(opened, paths, index, gallery, json=json)
+        report = index(dry_run=dry_run)
         count = len(opened)
-    for skipped in report.skipped:
-        warn(f"skipped {skipped.path}: {skipped.detail}")
+    _warn_of_skipped(report)
     if dry_run and not json:
         for path in report.pruned:
             click.echo(f"would delete {printable(path)}")
     if json:
-        print_json({"gallery": str(gallery), "images": count, **dataclasses.asdict(report)})
+        print_json(_as_json(report, gallery, count))
     else:
         click.echo(_as_text(report, gallery, count))
     return ExitCode.SKIPPED if report.skipped else ExitCode.FINE
+
+
+def _watch(
+    opened: Gallery,
+    paths: tuple[Path, ...],
+    index: Callable[..., IndexReport],
+    gallery: Path,
+    *,
+    json: bool,
+) -> NoReturn:
+    """Index what changes and say so, until an error or an interruption."""
+    from boost_edge.runtime.watch import watch_folders
+
+    for report in watch_folders(paths, index):
+        _warn_of_skipped(report)
+        if json:
+            click.echo(to_json(_as_json(report, gallery, len(opened))))
+        else:
+            click.echo(_as_text(report, gallery, len(opened)), err=True)
+    raise click.Abort
+
+
+def _warn_of_skipped(report: IndexReport) -> None:
+    for skipped in report.skipped:
+        warn(f"skipped {skipped.path}: {skipped.detail}")
+
+
+def _as_json(report: IndexReport, gallery: Path, count: int) -> dict[str, object]:
+    return {"gallery": str(gallery), "images": count, **dataclasses.asdict(report)}
 
 
 def _read_user_labels(
@@ -146,6 +214,7 @@ def _as_text(report: IndexReport, gallery: Path, count: int) -> str:
             ("unchanged", report.unchanged),
             ("labelled", report.labelled),
             ("deleted", len(report.pruned)),
+            ("gone (index --prune deletes them)", report.gone),
             ("skipped", len(report.skipped)),
         )
         if number or name == "added"

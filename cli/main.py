@@ -20,8 +20,8 @@ from boost_edge.runtime.errors import BoostEdgeError
 __all__ = ["VERBS", "cli", "main", "run"]
 
 VERBS = (
-    "train", "export", "index", "query", "facets", "inspect", "verify", "compact", "gallery",
-    "bench", "demo",
+    "train", "export", "index", "query", "facets", "duplicates", "inspect", "verify", "compact",
+    "gallery", "bench", "demo",
 )  # fmt: skip
 # What these did before an interruption counts: the same command goes on from there.
 _RESUMING = ("train", "index", "gallery")
@@ -97,7 +97,8 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except BoostEdgeError as error:
-        warn(str(error))
+        # Notes say what was done all the same.
+        warn("; ".join([str(error), *getattr(error, "__notes__", ())]))
         return exit_code_of(error)
     except click.ClickException as error:
         error.show()

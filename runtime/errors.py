@@ -8,6 +8,7 @@
     |-- MissingExtraError        an optional dependency is absent      exit 1
     |-- ImageError               one image cannot be read              exit 3 (skipped)
     |-- WeightsError             weights are absent or do not fit      exit 1
+    |-- WatchError               a folder cannot be watched any more   exit 1
     |-- GalleryError             the gallery cannot do this now        exit 1
     |   |-- ConflictError        images at the same path are not the same
     |   |-- GalleryLockedError   another process is writing to it
@@ -43,6 +44,7 @@ __all__ = [
     "ParityError",
     "RunError",
     "UsageError",
+    "WatchError",
     "WeightsError",
 ]
 
@@ -90,6 +92,10 @@ class ImageError(BoostEdgeError):
 
 class WeightsError(BoostEdgeError):
     """Weights are absent, cannot be fetched, or do not fit the backbone."""
+
+
+class WatchError(BoostEdgeError):
+    """A folder cannot be watched, or not any more; what was indexed is kept."""
 
 
 class GalleryError(BoostEdgeError):

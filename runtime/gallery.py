@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,11 @@ from boost_edge.runtime.facets import MOST_VALUES, Facets
 from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
 from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.index_report import IndexReport, Skipped
-from boost_edge.runtime.indexing import index_images
+from boost_edge.runtime.indexing import IndexOptions, index_images
 from boost_edge.runtime.querying import Querier
 from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
+from boost_edge.runtime.selection import Selection
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.writer_lock import read_only_error, writer_lock
 
@@ -141,6 +141,10 @@ class Gallery:
         progress: Callable[[int, int], None] | None = None,
         prune: bool = False,
         dry_run: bool = False,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        hidden: bool = False,
+        only: Iterable[str | os.PathLike[str]] | None = None,
     ) -> IndexReport:
         """Bring the gallery up to date with the images under some paths.
 
@@ -156,12 +160,18 @@ class Gallery:
             What the user says about images: path -> attribute -> value. They replace the labels
             that those images had; other images keep theirs.
         progress
-            Called in this thread with the number of images done and of all.
+            Called in this thread with the number of images done and of all, which are counted
+            first.
         prune
             Whether to delete the images below the given folders whose files are gone. They come
             back when their file does, until ``compact_gallery`` removes them for good.
         dry_run
             Whether to write nothing and report what would be done.
+        include, exclude, hidden
+            Which of the images below the given folders are looked at; see ``Selection``.
+        only
+            Of all that, look only at these files and folders, whether they are there or gone:
+            what has changed, for a caller who knows.
 
         Returns
         -------
@@ -180,20 +190,24 @@ class Gallery:
         if isinstance(paths, str | bytes | os.PathLike):
             raise UsageError("paths must be a list: to index one path, give [path]")
         self._check_open()
-        index = partial(
-            index_images, labels=labels, progress=progress, prune=prune, dry_run=dry_run
+        options = IndexOptions(
+            labels=labels or {},
+            progress=progress,
+            prune=prune,
+            selection=Selection(include=include, exclude=exclude, hidden=hidden),
+            only=None if only is None else tuple(only),
         )
-        # On a connection of its own, so that searches go on meanwhile.
-        if dry_run:
-            with closing(Store.open(self._folder, read_only=True)) as store:
-                return index(store, self._encoder, paths)
-        if self._store.read_only:
+        if self._store.read_only and not dry_run:
             raise read_only_error(self._folder)
-        with writer_lock(self._folder), closing(Store.open(self._folder)) as store:
-            recover(self._folder, store)
-            store.remember_model(os.fspath(self._encoder.path))
-            report = index(store, self._encoder, paths)
-            self._searcher.prepare(store)
+        # On connections of its own, so that searches go on meanwhile.
+        with closing(Store.open(self._folder, read_only=dry_run)) as store:
+            if dry_run:
+                return index_images(store, self._encoder, paths, options, writer=None)
+            with writer_lock(self._folder), closing(Store.open(self._folder)) as writer:
+                recover(self._folder, store)
+                store.remember_model(os.fspath(self._encoder.path))
+                report = index_images(store, self._encoder, paths, options, writer=writer)
+                self._searcher.prepare(store)
         return report
 
     def query(

@@ -1,4 +1,8 @@
-"""``index``: find images, see what is new, encode that, and commit it piece by piece."""
+"""``index``: find images, see what is new, encode that, and commit it piece by piece.
+
+Files are found one by one as they are needed, read and decoded ahead in a few threads, encoded in
+the caller's thread, and committed in one more. Rows, and so ids, come in the order of the search.
+"""
 
 from __future__ import annotations
 
@@ -7,92 +11,73 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from boost_edge.runtime.crawl import absolute, find_images
+from boost_edge.runtime.crawl import absolute, find_images, find_images_among, require_paths
 from boost_edge.runtime.encoder import Encoder, Prediction
-from boost_edge.runtime.errors import ImageError
+from boost_edge.runtime.errors import BoostEdgeError, GalleryCorruptError, ImageError
 from boost_edge.runtime.image_rows import Changes, ImageRow
-from boost_edge.runtime.images import content_digest, decode_image, read_bytes, resize_image
-from boost_edge.runtime.index_report import IndexReport, Skipped
-from boost_edge.runtime.manifest import ImageSpec
+from boost_edge.runtime.index_report import MOST_COPIES, Copy, IndexReport, Skipped
+from boost_edge.runtime.pending import Described, Pending
 from boost_edge.runtime.prefetch import batched, decoders, prefetch
 from boost_edge.runtime.prune import find_gone, is_gone
+from boost_edge.runtime.reading import Job, Read, read_job
+from boost_edge.runtime.selection import EVERYTHING, Selection
 from boost_edge.runtime.store import Store
 
-__all__ = ["index_images"]
-
-Labels = Mapping[str, Mapping[str, str]]
-Progress = Callable[[int, int], None]
-# What the model says about some bytes: predicted attributes and embedding.
-_Described = tuple[dict[str, Prediction], NDArray[np.float32]]
+__all__ = ["IndexOptions", "index_images"]
 
 # More at once is no faster on a CPU: 32 take 250 MB more with ResNet-18.
 _BATCH = 8
-# What is lost at most when the process is killed.
-_COMMIT_IMAGES = 256
-_COMMIT_SECONDS = 5.0
+# So many are decoded, or being decoded, while a batch is encoded.
+_AHEAD = 2 * _BATCH
+# Contents for which the rows whose files are gone are remembered.
+_MOST_REMEMBERED = 4096
+
+_GO_ON = "what was encoded before is kept: index again to go on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """A file to read: its absolute path, its row if there is one, and its stamp before reading."""
+class IndexOptions:
+    """How to index; see ``Gallery.index``."""
 
-    path: str
-    known: ImageRow | None
-    size: int
-    mtime_ns: int
-
-    @property
-    def is_live(self) -> bool:
-        return self.known is not None and self.known.state == "live"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """A file that was read; ``pixels`` is ``(S, S, 3) uint8``, or None where nothing changed."""
-
-    job: _Job
-    digest: str
-    width: int
-    height: int
-    pixels: NDArray[np.uint8] | None
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    progress: Callable[[int, int], None] | None = None
+    prune: bool = False
+    selection: Selection = EVERYTHING
+    only: tuple[str | os.PathLike[str], ...] | None = None
 
 
 def index_images(
     store: Store,
     encoder: Encoder,
     paths: Iterable[str | os.PathLike[str]],
+    options: IndexOptions,
     *,
-    labels: Labels | None = None,
-    progress: Progress | None = None,
-    prune: bool = False,
-    dry_run: bool = False,
+    writer: Store | None,
 ) -> IndexReport:
     """Bring a store up to date with the images under some paths; see ``Gallery.index``.
 
-    The caller holds the writer lock, except for a dry run. Whatever interrupts it, what was encoded
-    by then is kept.
+    ``writer`` is the same store on another connection, to commit through; None is a dry run. The
+    caller holds the writer lock, except for a dry run. Whatever interrupts it, what was encoded by
+    then is kept.
     """
     started = time.perf_counter()
-    given = list(paths)
-    files = list(dict.fromkeys(absolute(path) for path in find_images(given)))
-    run = _Run(store, encoder, files=files, labels=labels, progress=progress, dry_run=dry_run)
+    run = _Run(store, encoder, require_paths(paths), options, writer)
     try:
-        read = prefetch(run.jobs(), run.read, workers=decoders(), ahead=_BATCH)
-        # Closing waits for the threads, so that none outlives an interruption.
-        with closing(cast("Any", read)):
-            for batch in batched(read, _BATCH):
-                run.take(batch)
-                run.commit_when_due()
-    finally:
-        run.commit()
-    pruned = run.prune(given) if prune else ()
+        run.work()
+    except BoostEdgeError as error:
+        if not isinstance(error, GalleryCorruptError):
+            error.add_note(_GO_ON)
+        raise
+    gone = run.gone()
+    if options.prune and writer is not None and gone:
+        writer.commit(Changes(restated=dict.fromkeys(gone, "deleted")))
     return IndexReport(
         added=run.counts["added"],
         changed=run.counts["changed"],
@@ -100,51 +85,82 @@ def index_images(
         restored=run.counts["restored"],
         unchanged=run.counts["unchanged"],
         duplicates=run.counts["duplicates"],
+        copies=tuple(run.copies),
         labelled=run.counts["labelled"],
-        pruned=pruned,
+        pruned=tuple(gone.values()) if options.prune else (),
+        gone=0 if options.prune else len(gone),
         skipped=tuple(run.skipped),
         seconds=time.perf_counter() - started,
-        dry_run=dry_run,
+        dry_run=writer is None,
     )
 
 
 class _Run:
-    """The state of one run. Only `read` is called from other threads."""
+    """The state of one run. All of it belongs to the caller's thread."""
 
     def __init__(
         self,
         store: Store,
         encoder: Encoder,
-        *,
-        files: list[str],
-        labels: Labels | None,
-        progress: Progress | None,
-        dry_run: bool,
+        given: list[Path],
+        options: IndexOptions,
+        writer: Store | None,
     ) -> None:
         self._store = store
         self._encoder = encoder
-        self._spec: ImageSpec = encoder.manifest.image
-        self._files = files
-        self._dry_run = dry_run
-        self._labels = {absolute(path): dict(given) for path, given in (labels or {}).items()}
-        self._progress = progress
+        self._given = given
+        self._options = options
+        self._labels = {absolute(path): dict(cells) for path, cells in options.labels.items()}
+        self._pending = Pending(writer)
         self._done = 0
-        self._changes = Changes()
-        # What is known about the bytes in those changes, by digest.
-        self._described: dict[str, _Described] = {}
-        self._committed_at = time.monotonic()
+        self._total = 0
         # Rows of known bytes whose files are gone, by digest: each can be renamed once.
         self._gone: dict[str, list[ImageRow]] = {}
-        self._renamed: set[int] = set()
         self.counts: Counter[str] = Counter()
+        self.copies: list[Copy] = []
         self.skipped: list[Skipped] = []
 
-    def jobs(self) -> Iterator[_Job]:
+    def work(self) -> None:
+        """Settle all files, and commit, also when it fails or is interrupted."""
+        with closing(self._pending):
+            if self._options.progress is not None:
+                # Looks at names only, which is much cheaper than what comes.
+                self._total = sum(1 for _ in self._find())
+            read = prefetch(
+                self._jobs(),
+                partial(read_job, spec=self._encoder.manifest.image),
+                workers=decoders(),
+                ahead=_AHEAD,
+            )
+            # Closing waits for the threads, so that none outlives an interruption.
+            with closing(cast("Any", read)):
+                for batch in batched(read, _BATCH):
+                    self._take(batch)
+                    if self._pending.commit_when_due() and len(self._gone) > _MOST_REMEMBERED:
+                        self._gone.clear()
+
+    def gone(self) -> dict[int, str]:
+        """Return ids and paths of the images whose files are gone."""
+        options = self._options
+        with self._store.snapshot():
+            found = find_gone(self._store, self._given, options.selection, only=options.only)
+            # In a dry run a renamed image is still where it was.
+            return {
+                identity: path for identity, path in found if not self._pending.renames(identity)
+            }
+
+    def _find(self) -> Iterator[str]:
+        selection, only = self._options.selection, self._options.only
+        if only is None:
+            return find_images(self._given, selection)
+        return find_images_among(self._given, selection, only)
+
+    def _jobs(self) -> Iterator[Job]:
         """Yield the files that must be read; settle those whose size and time are as known."""
-        for path in self._files:
+        for path in map(absolute, self._find()):
             known = self._store.find(path)
             try:
-                status = Path(path).stat()
+                status = os.stat(path)  # noqa: PTH116 - once for every file
                 size, mtime_ns = status.st_size, status.st_mtime_ns
             except (OSError, ValueError):
                 # Reading it says what is wrong.
@@ -152,28 +168,11 @@ class _Run:
             if known and (known.size, known.mtime_ns) == (size, mtime_ns):
                 self._keep(known, known, "unchanged")
             else:
-                yield _Job(path=path, known=known, size=size, mtime_ns=mtime_ns)
+                yield Job(path=path, known=known, size=size, mtime_ns=mtime_ns)
 
-    def read(self, job: _Job) -> _Read | ImageError:
-        """Read and decode one file."""
-        try:
-            data = read_bytes(job.path)
-            digest = content_digest(data)
-            if job.known and job.known.digest == digest:
-                known = job.known
-                return _Read(
-                    job=job, digest=digest, width=known.width, height=known.height, pixels=None
-                )
-            image = decode_image(data, source=job.path)
-        except ImageError as error:
-            return error
-        height, width = image.shape[:2]
-        pixels = resize_image(image, self._spec)
-        return _Read(job=job, digest=digest, width=width, height=height, pixels=pixels)
-
-    def take(self, batch: list[_Read | ImageError]) -> None:
+    def _take(self, batch: list[Read | ImageError]) -> None:
         """Settle one batch of files: keep, rename, copy or encode."""
-        fresh: dict[str, list[_Read]] = {}
+        fresh: list[Read] = []
         for item in batch:
             if isinstance(item, ImageError):
                 skipped = Skipped(path=item.path, reason=item.reason, detail=item.detail)
@@ -182,77 +181,61 @@ class _Run:
             elif item.job.known and item.pixels is None:
                 self._keep(item.job.known, _stamped(item, item.job.known), "unchanged")
             elif item.job.known is None and (gone := self._pop_gone(item.digest)):
-                self._renamed.add(cast("int", gone.id))
                 self._keep(gone, _stamped(item, gone), "renamed")
             else:
-                fresh.setdefault(item.digest, []).append(item)
-        self._encode(fresh)
+                fresh.append(item)
+        self._add(fresh)
 
-    def commit_when_due(self) -> None:
-        """Commit when there is enough to lose."""
-        late = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
-        if late or len(self._changes) >= _COMMIT_IMAGES:
-            self.commit()
-
-    def commit(self) -> None:
-        """Commit what is settled."""
-        if len(self._changes):
-            self._store.commit(self._changes)
-            self._changes = Changes()
-            self._described.clear()
-        self._committed_at = time.monotonic()
-
-    def prune(self, given: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-        """Delete the images under the given paths whose files are gone; return their paths."""
-        gone = find_gone(self._store, given)
-        for identity in self._renamed & gone.keys():
-            # In a dry run a renamed image is still where it was.
-            del gone[identity]
-        if gone and not self._dry_run:
-            self._store.commit(Changes(restated=dict.fromkeys(gone, "deleted")))
-        return tuple(gone.values())
-
-    def _encode(self, fresh: Mapping[str, list[_Read]]) -> None:
+    def _add(self, fresh: list[Read]) -> None:
         """Add rows for files with new bytes, encoding each distinct content once."""
-        known = {digest: self._twin(digest) for digest in fresh}
-        missing = [digest for digest, twin in known.items() if twin is None]
-        pixels = [cast("NDArray[np.uint8]", fresh[digest][0].pixels) for digest in missing]
-        for digest, twin in zip(missing, self._describe(pixels), strict=True):
-            known[digest] = twin
-            # The first one was encoded; its equals are copies.
-            self.counts["duplicates"] -= 1
-        for digest, reads in fresh.items():
-            predicted, vector = cast("_Described", known[digest])
-            self._described[digest] = (predicted, vector)
-            for item in reads:
-                if not self._dry_run:
-                    self._changes.encoded.append((self._new_row(item, predicted), vector))
+        known = {item.digest: self._twin(item.digest) for item in fresh}
+        new: dict[str, Read] = {}
+        for item in fresh:
+            if known[item.digest] is None:
+                new.setdefault(item.digest, item)
+        known.update(zip(new, self._describe(list(new.values())), strict=True))
+        for item in fresh:
+            described = cast("Described", known[item.digest])
+            self._pending.encoded(self._new_row(item, described.predicted), described)
+            self.counts["changed" if item.job.is_live else "added"] += 1
+            if new.get(item.digest) is not item:
                 self.counts["duplicates"] += 1
-                self.counts["changed" if item.job.is_live else "added"] += 1
-                self._step()
+                if len(self.copies) < MOST_COPIES:
+                    self.copies.append(Copy(path=item.job.path, original=described.path))
+        # Only now: the caller may raise an interruption, and what is encoded must not be lost.
+        for _ in fresh:
+            self._step()
 
-    def _describe(self, pixels: list[NDArray[np.uint8]]) -> list[_Described]:
-        if self._dry_run:
-            return [({}, np.empty(0, np.float32)) for _ in pixels]
-        if not pixels:
+    def _describe(self, reads: list[Read]) -> list[Described]:
+        if not reads:
             return []
-        encoding = self._encoder.run(np.stack(pixels))
-        if encoding.attributes is None:
-            return [({}, vector) for vector in encoding.embeddings]
+        if self._pending.is_dry:
+            nothing = np.empty(0, np.float32)
+            return [Described(predicted={}, vector=nothing, path=item.job.path) for item in reads]
+        encoding = self._encoder.run(np.stack([cast("Any", item.pixels) for item in reads]))
         return [
-            (self._encoder.describe(row), vector)
-            for row, vector in zip(encoding.attributes, encoding.embeddings, strict=True)
+            Described(
+                predicted={}
+                if encoding.attributes is None
+                else self._encoder.describe(encoding.attributes[index]),
+                vector=encoding.embeddings[index],
+                path=item.job.path,
+            )
+            for index, item in enumerate(reads)
         ]
 
-    def _twin(self, digest: str) -> _Described | None:
+    def _twin(self, digest: str) -> Described | None:
         """Return what is known about the same bytes elsewhere, committed or not."""
-        if digest in self._described:
-            return self._described[digest]
+        # In this order: what is no longer pending is committed.
+        pending = self._pending.described(digest)
+        if pending is not None:
+            return pending
         for row in self._store.with_digest(digest, limit=1):
-            return row.predicted, self._store.vectors_of([cast("int", row.id)])[0]
+            vector = self._store.vectors_of([cast("int", row.id)])[0]
+            return Described(predicted=row.predicted, vector=vector, path=row.path)
         return None
 
-    def _new_row(self, item: _Read, predicted: dict[str, Prediction]) -> ImageRow:
+    def _new_row(self, item: Read, predicted: dict[str, Prediction]) -> ImageRow:
         # Other bytes at the path of a deleted image are another image.
         labels = cast("ImageRow", item.job.known).labels if item.job.is_live else {}
         return ImageRow(
@@ -270,13 +253,8 @@ class _Run:
     def _keep(self, stored: ImageRow, now: ImageRow, what: str) -> None:
         """Settle a file whose bytes are known: only what differs from its row is written."""
         now = replace(now, labels=self._label(now.path, now.labels))
-        if now != stored and not self._dry_run:
-            self._changes.kept.append(now)
-        if stored.state == "deleted":
-            what = "restored"
-            if not self._dry_run:
-                self._changes.restated[cast("int", stored.id)] = "live"
-        self.counts[what] += 1
+        self._pending.kept(stored, now)
+        self.counts["restored" if stored.state == "deleted" else what] += 1
         self._step()
 
     def _label(self, path: str, otherwise: dict[str, str]) -> dict[str, str]:
@@ -290,14 +268,20 @@ class _Run:
             rows = self._store.with_digest(digest)
             if not rows:
                 return None
-            self._gone[digest] = [row for row in rows if is_gone(row.path)]
+            self._gone[digest] = [
+                row
+                for row in rows
+                if not self._pending.renames(cast("int", row.id)) and is_gone(row.path)
+            ]
         return self._gone[digest].pop(0) if self._gone[digest] else None
 
     def _step(self) -> None:
         self._done += 1
-        if self._progress:
-            self._progress(self._done, len(self._files))
+        if self._options.progress:
+            # Files may have come since they were counted.
+            self._total = max(self._total, self._done)
+            self._options.progress(self._done, self._total)
 
 
-def _stamped(item: _Read, row: ImageRow) -> ImageRow:
+def _stamped(item: Read, row: ImageRow) -> ImageRow:
     return replace(row, path=item.job.path, size=item.job.size, mtime_ns=item.job.mtime_ns)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,8 +18,9 @@ import pytest
 from boost_edge.cli.model import shipped_model
 from boost_edge.runtime import gallery as gallery_module
 from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.errors import ModelFileError
 from boost_edge.runtime.gallery import gallery_stats
-from boost_edge.runtime.indexing import index_images
+from boost_edge.runtime.indexing import IndexOptions, index_images
 from boost_edge.runtime.store import Store
 
 Call = Callable[..., CompletedProcess[str]]
@@ -89,7 +94,7 @@ def test_json_is_the_report(photos: Path, shop: Path, call: Call, tmp_path: Path
     said = json.loads(done.stdout)
     assert set(said) == {
         "gallery", "images", "added", "changed", "renamed", "unchanged", "duplicates", "labelled",
-        "pruned", "restored", "dry_run", "skipped", "seconds",
+        "pruned", "gone", "restored", "dry_run", "skipped", "seconds", "copies",
     }  # fmt: skip
     assert (said["gallery"], said["images"], said["added"]) == (str(tmp_path / "g"), 4, 4)
     [skipped] = said["skipped"]
@@ -242,8 +247,8 @@ def test_an_interrupted_index_keeps_what_it_did(
     gallery = tmp_path / "g"
     command = ("index", photos, "--model", shop / "model.onnx", "--gallery", gallery)
 
-    def interrupt(store: Store, encoder: Encoder, *_: object, **__: object) -> None:
-        index_images(store, encoder, [photos / "00000.jpg"])
+    def interrupt(store: Store, encoder: Encoder, *_: object, writer: Store) -> None:
+        index_images(store, encoder, [photos / "00000.jpg"], IndexOptions(), writer=writer)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -252,3 +257,118 @@ def test_an_interrupted_index_keeps_what_it_did(
     assert line == "interrupted: what was done is kept, the same command goes on from there"
     assert gallery_stats(gallery).images == 1
     assert "3 added, 1 of them copies, 1 unchanged; 4 images" in call(*command).stdout
+
+
+def test_patterns_on_the_command_line(photos: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """--include, --exclude and --hidden choose among the images below the folder."""
+    (photos / "thumbs").mkdir()
+    shutil.copy(photos / "00001.jpg", photos / "thumbs" / "x.jpg")
+    shutil.copy(photos / "00001.jpg", photos / ".hidden.jpg")
+    new = ("index", photos, "--model", shop / "model.onnx", "--json", "--dry-run", "--gallery")
+    gallery = tmp_path / "g"
+
+    def added(*options: str) -> int:
+        done = call(*new, gallery, *options)
+        assert (done.returncode, done.stderr) == (0, "")
+        return int(json.loads(done.stdout)["added"])
+
+    assert added() == 5
+    assert added("--hidden") == 6
+    assert added("--exclude", "thumbs/**") == 4
+    assert added("--include", "0*.jpg", "--include", "thumbs/*", "--exclude", "*2.jpg") == 3
+    assert call(*new, gallery, "--include", "").returncode == 2
+
+
+def test_gone_files_are_told(photos: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """A plain index says how many images have no file any more, and how to delete them."""
+    command = ("index", photos, "--model", shop / "model.onnx", "--gallery", tmp_path / "g")
+    assert call(*command).returncode == 0
+    (photos / "00001.jpg").unlink()
+    done = call(*command)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 added, 3 unchanged, 1 gone (index --prune deletes them); 4 images" in done.stdout
+    assert json.loads(call(*command, "--json").stdout)["gone"] == 1
+    assert "1 deleted; 3 images" in call(*command, "--prune").stdout
+    assert "--prune" not in call(*command).stdout
+
+
+def test_copies_are_named_in_the_json(photos: Path, shop: Path, call: Call, tmp_path: Path) -> None:
+    """The JSON says which image each copy is a copy of."""
+    done = call(
+        "index", photos, "--model", shop / "model.onnx", "--gallery", tmp_path / "g", "--json"
+    )
+    said = json.loads(done.stdout)
+    assert said["duplicates"] == 1
+    assert said["copies"] == [
+        {"path": str(photos / "copy.jpg"), "original": str(photos / "00000.jpg")}
+    ]
+
+
+def test_a_failing_network_says_how_to_go_on(
+    photos: Path, shop: Path, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in the middle is one line that says that what was done is kept."""
+
+    def fail(*_: object) -> None:
+        raise ModelFileError("the network failed")
+
+    monkeypatch.setattr(Encoder, "run", fail)
+    command = ("index", photos, "--model", shop / "model.onnx", "--gallery", tmp_path / "g")
+    line = refused(4, *command)
+    assert line == "the network failed; what was encoded before is kept: index again to go on"
+
+
+@pytest.mark.parametrize("json_lines", [True, False])
+def test_watching_until_ctrl_c(photos: Path, shop: Path, tmp_path: Path, json_lines: bool) -> None:
+    """A line for each batch, at once; Ctrl-C ends it with 130 and the usual line."""
+    command = [
+        sys.executable, "-m", "boost_edge", "index", str(photos), "--watch", "--prune",
+        "--model", str(shop / "model.onnx"), "--gallery", str(tmp_path / "g"),
+    ]  # fmt: skip
+    with subprocess.Popen(
+        [*command, "--json"] if json_lines else command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        # Ends the reading below where nothing comes.
+        too_late = threading.Timer(120, process.kill)
+        too_late.start()
+        lines = process.stdout if json_lines else process.stderr
+        assert lines is not None
+        assert_says(lines.readline(), json_lines, added=4, images=4)
+        shutil.copy(photos / "00001.jpg", photos / "again.jpg")
+        assert_says(lines.readline(), json_lines, added=1, images=5)
+        (photos / "00002.jpg").unlink()
+        line = lines.readline()
+        assert_says(line, json_lines, added=0, images=4)
+        assert "00002.jpg" in line or "1 deleted" in line
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+        too_late.cancel()
+    assert process.returncode == 130
+    assert output == ""
+    assert errors == (
+        "boost-edge: interrupted: what was done is kept, the same command goes on from there\n"
+    )
+
+
+def assert_says(line: str, json_lines: bool, *, added: int, images: int) -> None:
+    """See that a line tells these counts."""
+    if json_lines:
+        said = json.loads(line)
+        assert (said["added"], said["images"]) == (added, images)
+    else:
+        assert f"/g: {added} added" in line
+        assert f"; {images} images in all (" in line
+
+
+def test_watching_what_cannot_be_watched(
+    photos: Path, shop: Path, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, a dry run and a missing library are one line each."""
+    command = ("--watch", "--model", shop / "model.onnx", "--gallery", tmp_path / "g")
+    assert "only folders" in refused(2, "index", photos / "00001.jpg", *command)
+    assert "--dry-run" in refused(2, "index", photos, *command, "--dry-run")
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    assert "pip install 'boost-edge[watch]'" in refused(1, "index", photos, *command)

@@ -12,12 +12,13 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from boost_edge import Encoder, Gallery
-from boost_edge.runtime import compact, indexing, migrations
+from boost_edge.runtime import compact, migrations, pending
 from boost_edge.runtime.compact import compact_gallery
 from boost_edge.runtime.database import connect
 from boost_edge.runtime.image_rows import Changes
@@ -27,8 +28,8 @@ EXACT_LIMIT = 4
 COMMIT_IMAGES = 4
 # Everything that writes.
 WRITING = {
-    *("indexing", "store", "store_file", "commit", "hnsw", "replace", "recovery", "compact"),
-    *("gallery_folder", "migrations"),
+    *("indexing", "pending", "committer", "store", "store_file", "commit", "hnsw", "replace"),
+    *("recovery", "compact", "gallery_folder", "migrations"),
 }
 # Among it, what writes the cache.
 CACHING = {("hnsw", "save"), ("hnsw", "_write"), ("replace", "replacing"), ("replace", "_sync_")}
@@ -65,7 +66,7 @@ class Lines:
     def step(self) -> None:
         """Count a line, or some steps of SQLite's."""
         self.count += 1
-        if self.count == self._deadline:
+        if self.count >= self._deadline > 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def connect(self, *arguments: Any, **keywords: Any) -> sqlite3.Connection:
@@ -91,13 +92,15 @@ def main() -> None:
     """Index folder by folder, remove some pictures, prune, compact; say how many lines it took."""
     model, gallery, pictures, log, where, deadline = sys.argv[1:]
     note_commits(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
-    indexing._COMMIT_IMAGES = COMMIT_IMAGES  # pyright: ignore[reportPrivateUsage] - more moments
+    pending.COMMIT_IMAGES = COMMIT_IMAGES  # More moments.
     lines = Lines(where, int(deadline))
     if where in STATEMENTS:
         STATEMENTS[where].connect = lines.connect  # type: ignore[attr-defined] # to be counted
     encoder = Encoder.open(model, threads=1)
     print("ready", flush=True)  # noqa: T201 - read by the test
     if where != "none":
+        # Commits are made in a thread.
+        threading.settrace(lines.enter)
         sys.settrace(lines.enter)
     with Gallery.open(gallery, encoder, exact_limit=EXACT_LIMIT) as opened:
         for folder in sorted(Path(pictures).iterdir()):

@@ -5,16 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Generator
+import tracemalloc
+from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boost_edge.runtime.crawl import find_images
+from boost_edge.runtime import crawl
 from boost_edge.runtime.errors import ImageError, UsageError
 from boost_edge.runtime.images import IMAGE_SUFFIXES, read_bytes
+from boost_edge.runtime.selection import Selection
+
+
+def find_images(paths: Iterable[str | Path], **selection: Any) -> list[Path]:
+    """Return all that the search yields."""
+    found = list(crawl.find_images(paths, Selection(**selection)))
+    # Written as pathlib writes them.
+    assert found == [str(Path(path)) for path in found]
+    return list(map(Path, found))
 
 
 @contextlib.contextmanager
@@ -184,3 +195,134 @@ def test_same_as_a_naive_search(names: set[str]) -> None:
         found = find_images([top])
         assert set(found) == expected
         assert len(found) == len(expected)
+
+
+def test_patterns_choose_by_the_path_below_the_folder(tmp_path: Path) -> None:
+    """Includes let in, excludes keep out, both for the whole path; a star crosses slashes."""
+    plant(tmp_path, "a.jpg", "b.png", "thumbs/c.jpg", "x/d.jpg", "x/thumbs/e.jpg", "x/F.JPG")
+
+    def names(**selection: Any) -> list[str]:
+        return [str(path.relative_to(tmp_path)) for path in find_images([tmp_path], **selection)]
+
+    assert names(include=["*.jpg"]) == ["a.jpg", "thumbs/c.jpg", "x/d.jpg", "x/thumbs/e.jpg"]
+    assert names(exclude=["thumbs/**"]) == [
+        "a.jpg",
+        "b.png",
+        "x/F.JPG",
+        "x/d.jpg",
+        "x/thumbs/e.jpg",
+    ]
+    assert names(include=["x/*"], exclude=["*/thumbs/*", "*.JPG"]) == ["x/d.jpg"]
+    assert names(include=["?.png", "[ab].jpg"]) == ["a.jpg", "b.png"]
+    assert find_images([tmp_path / "a.jpg"], exclude=["*"]) == [tmp_path / "a.jpg"]
+
+
+def test_hidden_names_are_taken_on_demand(tmp_path: Path) -> None:
+    """With ``hidden``, names that begin with a dot are like any other."""
+    plant(tmp_path, ".x.jpg", ".git/y.jpg", "z.jpg", ".jpg")
+    assert [path.name for path in find_images([tmp_path])] == ["z.jpg"]
+    assert [path.name for path in find_images([tmp_path], hidden=True)] == [
+        ".x.jpg",
+        "z.jpg",
+        "y.jpg",
+    ]
+
+
+def test_a_folder_that_is_left_out_is_not_entered(tmp_path: Path) -> None:
+    """A folder of which everything is excluded may be unreadable: nobody looks."""
+    plant(tmp_path, "a.jpg", "no/b.jpg")
+    entered: list[str] = []
+    scandir = os.scandir
+
+    def noted(path: Path) -> Any:
+        entered.append(path.name)
+        return scandir(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", noted)
+        assert find_images([tmp_path], exclude=["no/*"]) == [tmp_path / "a.jpg"]
+    assert entered == [tmp_path.name]
+
+
+def test_links_and_names_are_found_once_in_any_order(tmp_path: Path) -> None:
+    """A file comes under the first of its names, be that a link, itself, or the name given."""
+    plant(tmp_path, "m.jpg", "a/n.jpg", "k.txt")
+    (tmp_path / "b.jpg").symlink_to("m.jpg")
+    (tmp_path / "z.jpg").symlink_to("a/n.jpg")
+    (tmp_path / "c.jpg").symlink_to("k.txt")
+    assert find_images([tmp_path]) == [tmp_path / name for name in ("b.jpg", "c.jpg", "z.jpg")]
+    given = [tmp_path, tmp_path / "m.jpg", tmp_path / "a" / "n.jpg", tmp_path / "k.txt"]
+    assert find_images(given) == [tmp_path / name for name in ("b.jpg", "c.jpg", "z.jpg")]
+    given = [tmp_path / "a", tmp_path / "z.jpg", tmp_path / "k.txt", tmp_path]
+    assert find_images(given) == [tmp_path / name for name in ("a/n.jpg", "k.txt", "b.jpg")]
+
+
+def test_only_some_are_looked_at(tmp_path: Path) -> None:
+    """Of what is asked for, only what is named or lies below a name comes, by the same rules."""
+    plant(tmp_path, "in/a.jpg", "in/b/c.jpg", "in/b/d.txt", "in/.e.jpg", "out/f.jpg", "in/g.jpg")
+    (tmp_path / "in" / "link.jpg").symlink_to("a.jpg")
+
+    def among(*only: str, **selection: Any) -> list[str]:
+        chosen = Selection(**selection)
+        found = crawl.find_images_among(
+            [tmp_path / "in", tmp_path / "out" / "f.jpg"],
+            chosen,
+            [tmp_path / each for each in only],
+        )
+        return [str(Path(path).relative_to(tmp_path)) for path in found]
+
+    assert among("in/a.jpg", "in/b", "in/gone.jpg", "in/b/c.jpg") == ["in/a.jpg", "in/b/c.jpg"]
+    assert among("in/.e.jpg", "in/link.jpg", "in/b/d.txt", "elsewhere") == []
+    assert among("in/.e.jpg", hidden=True) == ["in/.e.jpg"]
+    assert among("in/a.jpg", "in/b", exclude=["b/*"]) == ["in/a.jpg"]
+    assert among("in", "out/f.jpg") == ["in/a.jpg", "in/g.jpg", "in/b/c.jpg", "out/f.jpg"]
+    assert among("") == ["in/a.jpg", "in/g.jpg", "in/b/c.jpg"]
+
+
+def peak_of_a_crawl(folder: Path) -> tuple[int, int]:
+    """Return how many images a search finds, and the most memory it takes, in bytes."""
+    tracemalloc.start()
+    try:
+        number = sum(1 for _ in crawl.find_images([folder]))
+        return number, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
+    """Searching 60,000 images takes no more memory than 2,000, but for a few bytes a folder."""
+    peaks: dict[int, int] = {}
+    for folders in (20, 600):
+        top = tmp_path / str(folders)
+        for folder in range(folders):
+            inner = top / str(folder // 25) / str(folder)
+            inner.mkdir(parents=True)
+            (inner / "0.jpg").touch()
+            for name in range(1, 100):
+                # Another name of the same file costs no inode.
+                (inner / f"{name}.jpg").hardlink_to(inner / "0.jpg")
+        number, peaks[number] = peak_of_a_crawl(top)
+    assert set(peaks) == {2000, 60_000}
+    # A path alone takes more than 100 bytes.
+    assert peaks[60_000] - peaks[2000] < 58_000 * 4
+
+
+@given(
+    pattern=st.text("ab*?/[].", min_size=1, max_size=8),
+    folder=st.lists(st.text("ab.", min_size=1, max_size=3), min_size=1, max_size=3),
+    below=st.lists(st.text("ab.", min_size=1, max_size=3), min_size=1, max_size=3),
+)
+def test_nothing_wanted_is_below_a_folder_that_is_not_entered(
+    pattern: str, folder: list[str], below: list[str]
+) -> None:
+    """What is not entered holds nothing that the patterns let pass."""
+    selection = Selection(exclude=[pattern], hidden=True)
+    path = "/".join(folder)
+    assert selection.enters(path) or not selection.passes("/".join([path, *below]))
+
+
+def test_patterns_that_make_no_sense() -> None:
+    """A pattern in place of the list, and an empty one, are refused."""
+    for patterns in ("*.jpg", [""]):
+        with pytest.raises(UsageError, match="pattern"):
+            Selection(include=patterns)

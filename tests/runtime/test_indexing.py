@@ -6,18 +6,22 @@ import dataclasses
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import boost_edge
 from boost_edge import Encoder, Gallery
-from boost_edge.runtime.errors import (
-    UsageError,
-)
+from boost_edge.runtime.crawl import find_images
+from boost_edge.runtime.errors import GalleryError, UsageError
+from boost_edge.runtime.index_report import Copy
+from boost_edge.runtime.store import STORE_NAME
 
 WritePicture = Callable[..., Path]
 
@@ -25,6 +29,8 @@ WritePicture = Callable[..., Path]
 def counts(report: boost_edge.IndexReport) -> dict[str, int]:
     """Return the counts of a report that are not zero."""
     numbers = {**dataclasses.asdict(report), "skipped": len(report.skipped), "seconds": 0}
+    del numbers["copies"]
+    assert len(report.copies) == report.duplicates
     return {name: count for name, count in numbers.items() if count}
 
 
@@ -87,10 +93,18 @@ def test_equal_files_are_encoded_once(gallery: Gallery, pictures: Path) -> None:
     original = pictures / "red" / "0.png"
     for number in range(40):
         shutil.copy(original, pictures / f"copy{number}.png")
-    assert counts(gallery.index([pictures])) == {"added": 49, "duplicates": 40}
+    report = gallery.index([pictures])
+    assert counts(report) == {"added": 49, "duplicates": 40}
+    first = str(pictures / "copy0.png")
+    assert {copy.original for copy in report.copies} == {first}
+    assert {copy.path for copy in report.copies} == {
+        str(original),
+        *(str(pictures / f"copy{number}.png") for number in range(1, 40)),
+    }
     shutil.copy(original, pictures / "late.png")
     report = gallery.index([pictures])
     assert counts(report) == {"added": 1, "duplicates": 1, "unchanged": 49}
+    assert report.copies == (Copy(path=str(pictures / "late.png"), original=first),)
     hits = gallery.query(original, k=42).hits
     assert len({hit.score for hit in hits}) == 1
     assert [int(hit.id) for hit in hits] == sorted(int(hit.id) for hit in hits)
@@ -201,17 +215,21 @@ def test_a_failing_network_keeps_what_was_done(
 def test_a_killed_run_keeps_what_it_committed(
     encoder: Encoder, write_picture: WritePicture, tmp_path: Path
 ) -> None:
-    """After SIGKILL the commits are there, whole, and indexing again does only the rest."""
+    """What was committed on the way is there after SIGKILL, whole; the next run does the rest."""
     for seed in range(300):
         write_picture(tmp_path / "many" / f"{seed}.png", seed=seed, edge=9)
     script = (
-        "import os, signal, sys\n"
+        "import os, signal, sys, time\n"
         "from boost_edge import Encoder, Gallery\n"
         "encoder = Encoder.open(sys.argv[1], threads=1)\n"
+        "gallery = Gallery.open(sys.argv[2], encoder)\n"
         "def die(done, total):\n"
         "    if done == 290:\n"
+        "        deadline = time.monotonic() + 60\n"
+        "        while len(gallery) < 256 and time.monotonic() < deadline:\n"
+        "            pass\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "Gallery.open(sys.argv[2], encoder).index([sys.argv[3]], progress=die)\n"
+        "gallery.index([sys.argv[3]], progress=die)\n"
     )
     folder = tmp_path / "gallery"
     arguments = [str(encoder.path), str(folder), str(tmp_path / "many")]
@@ -222,3 +240,124 @@ def test_a_killed_run_keeps_what_it_committed(
         assert 256 <= kept < 290
         report = gallery.index([tmp_path / "many"])
         assert counts(report) == {"added": 300 - kept, "unchanged": kept}
+
+
+def test_ids_are_given_in_the_order_of_the_search(gallery: Gallery, pictures: Path) -> None:
+    """Ids rise with the order of the crawl, whatever the threads do, and whatever is a copy."""
+    for number in range(30):
+        source = pictures / ("red", "green", "blue")[number % 3] / f"{number % 2}.png"
+        shutil.copy(source, pictures / f"{number:02}.png")
+    gallery.index([pictures])
+    assert gallery.paths() == list(find_images([pictures]))
+    found = ids(gallery, pictures)
+    assert [int(found[path]) for path in gallery.paths()] == list(range(1, 40))
+
+
+def test_a_commit_that_fails_ends_the_run(gallery: Gallery, pictures: Path) -> None:
+    """The error of a commit is raised, says how to go on, and no thread is left."""
+    before = threading.active_count()
+    with closing(sqlite3.connect(gallery.path / STORE_NAME)) as database:
+        database.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON images BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        with pytest.raises(GalleryError) as caught:
+            gallery.index([pictures])
+        assert "index again to go on" in caught.value.__notes__[0]
+        assert threading.active_count() == before
+        database.execute("DROP TRIGGER refuse")
+    assert counts(gallery.index([pictures])) == {"added": 9}
+
+
+def test_threads_end_with_an_interruption(gallery: Gallery, pictures: Path) -> None:
+    """After Ctrl-C neither a decoder nor the committer goes on, and all that was encoded is in."""
+    before = threading.active_count()
+    settled = 0
+
+    def interrupt(done: int, _: int) -> None:
+        nonlocal settled
+        settled = done
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gallery.index([pictures], progress=interrupt)
+    assert threading.active_count() == before
+    assert settled == 1
+    # The first batch was encoded as a whole.
+    assert len(gallery) == 8
+
+
+def test_gone_files_are_counted_and_left(gallery: Gallery, pictures: Path) -> None:
+    """Without pruning, images whose file is gone are counted; renamed ones are not among them."""
+    gallery.index([pictures])
+    (pictures / "red" / "0.png").unlink()
+    (pictures / "red" / "1.png").rename(pictures / "blue" / "9.png")
+    for dry_run in (True, False):
+        report = gallery.index([pictures], dry_run=dry_run)
+        assert counts(report) | {"dry_run": dry_run} == {
+            "renamed": 1,
+            "unchanged": 7,
+            "gone": 1,
+            "dry_run": dry_run,
+        }
+    assert counts(gallery.index([pictures / "blue"])) == {"unchanged": 4}
+    assert len(gallery) == 9
+    report = gallery.index([pictures], prune=True)
+    assert (report.pruned, report.gone) == ((str(pictures / "red" / "0.png"),), 0)
+    assert counts(gallery.index([pictures])) == {"unchanged": 8}
+
+
+def test_a_gone_file_counts_once(gallery: Gallery, pictures: Path) -> None:
+    """A file that is below two of the given folders is gone once."""
+    gallery.index([pictures])
+    (pictures / "red" / "0.png").unlink()
+    assert gallery.index([pictures, pictures / "red", pictures]).gone == 1
+
+
+def test_patterns_limit_what_is_indexed_and_pruned(gallery: Gallery, pictures: Path) -> None:
+    """What the patterns leave out is neither added, nor missed, nor deleted."""
+    assert counts(gallery.index([pictures], include=["red/*", "blue/*"], exclude=["*/2.png"])) == {
+        "added": 4
+    }
+    (pictures / "red" / "0.png").unlink()
+    (pictures / "blue" / "0.png").unlink()
+    report = gallery.index([pictures], exclude=["red/*"], prune=True)
+    assert report.pruned == (str(pictures / "blue" / "0.png"),)
+    assert counts(gallery.index([pictures], include=["red/*"])) == {
+        "added": 1,
+        "unchanged": 1,
+        "gone": 1,
+    }
+
+
+def test_only_what_changed_is_looked_at(
+    gallery: Gallery, pictures: Path, write_picture: WritePicture
+) -> None:
+    """With ``only``, other files are not even counted; gone files and folders are noticed."""
+    gallery.index([pictures])
+    new = write_picture(pictures / "red" / "new.png", seed=77)
+    write_picture(pictures / "red" / "late.png", seed=78)
+    assert counts(gallery.index([pictures], only=[new])) == {"added": 1}
+    (pictures / "green" / "0.png").unlink()
+    shutil.rmtree(pictures / "blue")
+    (pictures / "red" / "0.png").unlink()
+    gone = [pictures / "green" / "0.png", pictures / "blue"]
+    assert counts(gallery.index([pictures], only=gone)) == {"gone": 4}
+    report = gallery.index([pictures], only=gone, prune=True)
+    assert set(report.pruned) == {
+        str(pictures / name) for name in ("green/0.png", "blue/0.png", "blue/1.png", "blue/2.png")
+    }
+    assert counts(gallery.index([pictures], only=[pictures])) == {
+        "added": 1,
+        "unchanged": 5,
+        "gone": 1,
+    }
+
+
+def test_only_one_folder_s_images_are_renamed_into_another(
+    gallery: Gallery, pictures: Path
+) -> None:
+    """A folder that moves is known by its files, when told of both its names."""
+    gallery.index([pictures])
+    (pictures / "red").rename(pictures / "crimson")
+    report = gallery.index([pictures], only=[pictures / "red", pictures / "crimson"], prune=True)
+    assert counts(report) == {"renamed": 3}
