@@ -21,7 +21,7 @@ from boost_edge.runtime.hits import Hit, QueryResult, make_hits
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import index_images
 from boost_edge.runtime.recovery import recover
-from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
+from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.where import Where
 from boost_edge.runtime.writer_lock import writer_lock
@@ -44,13 +44,20 @@ class Gallery:
     """
 
     def __init__(
-        self, folder: Path, store: Store, encoder: Encoder, *, owns: bool, exact_limit: int
+        self,
+        folder: Path,
+        store: Store,
+        encoder: Encoder,
+        *,
+        owns: bool,
+        exact_limit: int,
+        expansion: int = EXPANSION,
     ) -> None:
         self._folder = folder
         self._store = store
         self._encoder = encoder
         self._owns_encoder = owns
-        self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
+        self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion)
         self._filters = Filters([each.name for each in encoder.manifest.attributes])
         # One database connection: threads take turns.
         self._turn = threading.RLock()
@@ -65,6 +72,7 @@ class Gallery:
         create: bool = True,
         threads: int | None = None,
         exact_limit: int = EXACT_LIMIT,
+        expansion: int = EXPANSION,
     ) -> Gallery:
         """Open a gallery, or make a new one.
 
@@ -81,6 +89,9 @@ class Gallery:
             Threads for a model that the gallery opens itself; see ``Encoder.open``.
         exact_limit
             Up to so many images search is exact; above it goes through an HNSW graph.
+        expansion
+            How many candidates a search through the graph keeps in view: more find more, and take
+            longer.
 
         Raises
         ------
@@ -93,7 +104,12 @@ class Gallery:
         """
         store, bound = bind(Path(path), encoder, create=create, threads=threads)
         return cls(
-            Path(path).absolute(), store, bound, owns=encoder is None, exact_limit=exact_limit
+            Path(path).absolute(),
+            store,
+            bound,
+            owns=encoder is None,
+            exact_limit=exact_limit,
+            expansion=expansion,
         )
 
     @property

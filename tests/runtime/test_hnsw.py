@@ -26,7 +26,7 @@ def build(matrix: NDArray[np.float32], keys: NDArray[np.int64], *, piece: int = 
     """Build a graph from pieces."""
     starts = range(0, len(keys), piece)
     return Hnsw.build(
-        [(keys[start : start + piece], matrix[start : start + piece]) for start in starts],
+        lambda: [(keys[start : start + piece], matrix[start : start + piece]) for start in starts],
         dimensions=matrix.shape[1],
         gallery=GALLERY,
         generation=7,
