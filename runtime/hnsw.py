@@ -179,7 +179,7 @@ class Hnsw:
             if whole and zlib.crc32(view[_HEAD.size : end]) != vectors_sum:
                 raise CacheError("damaged", "the checksum of its vectors is wrong")
             vectors = GraphVectors(dtype=kind, scale=scale)
-            if (held, row_bytes) != (rows, rows and width * vectors.itemsize):
+            if held != rows or (rows and row_bytes != width * vectors.itemsize):
                 raise CacheError("damaged", f"it holds {held} vectors of {row_bytes} bytes")
             # Who only searches needs no table of the keys.
             index: Any = Index(ndim=width, metric="ip", dtype=kind, enable_key_lookups=whole)
