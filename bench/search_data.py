@@ -105,7 +105,8 @@ def buckets_of(plan: DataPlan) -> dict[str, NDArray[np.int64]]:
 def unit(points: NDArray[np.floating]) -> Matrix:
     """Return rows of norm 1."""
     norms = np.linalg.norm(points, axis=1, keepdims=True)
-    return (points / np.maximum(norms, 1e-12)).astype(np.float32)
+    rows: Matrix = (points / np.maximum(norms, 1e-12)).astype(np.float32)
+    return rows
 
 
 def _random(plan: DataPlan, purpose: int, number: int) -> np.random.Generator:

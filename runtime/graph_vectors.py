@@ -90,5 +90,6 @@ class GraphVectors:
 
 
 def _rounded(values: NDArray[np.float32], scale: float) -> NDArray[np.int8]:
-    scaled = np.rint(values * np.float32(scale))
-    return np.clip(scaled, -_MOST, _MOST).astype(np.int8)
+    scaled = np.clip(np.rint(values * np.float32(scale)), -_MOST, _MOST)
+    rounded: NDArray[np.int8] = scaled.astype(np.int8)
+    return rounded

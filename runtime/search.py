@@ -42,7 +42,7 @@ EXPANSION = 128
 _CLOSE = 16
 # So many times the hits that are wanted must be among the graph's candidates and pass the filter:
 # the far end of a long list of candidates has gaps. With 100,000 clustered vectors and filters that
-# have to do with the cluster, recall@10 was 0.78 with one, 0.924 with 4, 0.966 with 8, 0.995 with 16.
+# have to do with the cluster, recall@10 was 0.78 with 1, 0.924 with 4, 0.966 with 8, 0.995 with 16.
 _SPARE = 16
 # A candidate of the graph costs so many rows of a scan: 14 and 4.5 microseconds in the same run.
 _CANDIDATE_COST = 3

@@ -38,6 +38,7 @@ def test_verbs_are_the_design_s() -> None:
         *(f"boost-edge {verb}" for verb in VERBS),
         "boost-edge bench quality",
         "boost-edge bench agreement",
+        "boost-edge bench search",
     }
     assert cli.get_command(COMMANDS["boost-edge"], "frob") is None
 
