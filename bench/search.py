@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boost_edge.bench.results import make_result
 from boost_edge.bench.search_crossover import measure_crossover
@@ -184,7 +185,7 @@ class _Contest:
                 # Whoever comes first finds the processor's caches full of something else.
                 shift = (turn + start // _BLOCK) % len(self._players)
                 for player in [*self._players[shift:], *self._players[:shift]]:
-                    found = []
+                    found: list[NDArray[np.int64]] = []
                     for number in block:
                         began = time.perf_counter()
                         found.append(player.search(self._queries[number], _K))

@@ -125,7 +125,7 @@ def main() -> None:
     plan = read_plan(work)
     engine = engine_of(name, plan)
     # The first product of matrices starts NumPy's threads.
-    np.ones((2, 2), np.float32) @ np.ones((2, 2), np.float32)
+    np.matmul(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32))
     said = {"build": _build, "open": _open}[verb](engine, plan, work)
     sys.stdout.write(json.dumps(said) + "\n")
 
