@@ -11,7 +11,16 @@ import boost_edge
 
 __all__ = ["describe_machine"]
 
-_LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "torch", "torchvision", "usearch")
+_LIBRARIES = (
+    "faiss-cpu",
+    "hnswlib",
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "torch",
+    "torchvision",
+    "usearch",
+)
 
 
 def describe_machine() -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from boost_edge.cli.bench_search import search
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import images_option, json_option, names
@@ -284,3 +285,6 @@ def _agreement_text(result: dict[str, Any]) -> list[str]:
     ]
     header = ["readout", "D", "images", "agreement", "95%", "over the first", "chance"]
     return [*wrapped(title, indent=""), "", *table(header, rows, right=(1, 2, 3, 6))]
+
+
+command.add_command(search)

@@ -120,7 +120,7 @@ def _cache_again(cache: Path, store: Store, exact_limit: int) -> int | None:
 
     with store.snapshot():
         graph = Hnsw.build(
-            store.keyed_chunks(),
+            store.keyed_chunks,
             dimensions=store.binding.dimensions,
             gallery=store.binding.gallery,
             generation=store.generation(),

@@ -22,7 +22,7 @@ from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import IndexOptions, index_images
 from boost_edge.runtime.querying import Querier
 from boost_edge.runtime.recovery import recover
-from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
+from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
 from boost_edge.runtime.selection import Selection
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.writer_lock import read_only_error, writer_lock
@@ -46,7 +46,14 @@ class Gallery:
     """
 
     def __init__(
-        self, folder: Path, store: Store, encoder: Encoder, *, owns: bool, exact_limit: int
+        self,
+        folder: Path,
+        store: Store,
+        encoder: Encoder,
+        *,
+        owns: bool,
+        exact_limit: int,
+        expansion: int = EXPANSION,
     ) -> None:
         self._folder = folder
         self._store = store
@@ -55,7 +62,7 @@ class Gallery:
         if store.read_only and not (folder / GRAPH_NAME).exists():
             # A graph that cannot be kept would be built for each process anew.
             exact_limit = sys.maxsize
-        self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
+        self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion)
         # One database connection: threads take turns.
         self._turn = threading.RLock()
         self._querier = Querier(store, encoder, self._searcher, self._turn)
@@ -70,6 +77,7 @@ class Gallery:
         create: bool = True,
         threads: int | None = None,
         exact_limit: int = EXACT_LIMIT,
+        expansion: int = EXPANSION,
         read_only: bool = False,
     ) -> Gallery:
         """Open a gallery, or make a new one.
@@ -87,6 +95,9 @@ class Gallery:
             Threads for a model that the gallery opens itself; see ``Encoder.open``.
         exact_limit
             Up to so many images search is exact; above it goes through an HNSW graph.
+        expansion
+            How many candidates a search through the graph keeps in view: more find more, and take
+            longer.
         read_only
             Whether to write nothing: no gallery is made, brought up to date or indexed into. A
             gallery that cannot be written, as on a read-only disk, is opened so by itself.
@@ -105,7 +116,12 @@ class Gallery:
             Path(path), encoder, create=create, threads=threads, read_only=read_only
         )
         return cls(
-            Path(path).absolute(), store, bound, owns=encoder is None, exact_limit=exact_limit
+            Path(path).absolute(),
+            store,
+            bound,
+            owns=encoder is None,
+            exact_limit=exact_limit,
+            expansion=expansion,
         )
 
     @property

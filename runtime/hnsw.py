@@ -5,8 +5,11 @@ the caller checks against it. It holds each distinct vector once, under its key 
 among a thousand equal ones a graph loses its way, and no longer finds what is around them.
 
 The file is a USearch index (HNSW: Malkov and Yashunin, 2018, arXiv:1603.09320) followed by a
-trailer that says which gallery and generation it was built from and how to tell that it is whole;
-USearch itself would follow a damaged file out of bounds.
+trailer that says which gallery and generation it was built from, how its vectors are held, and how
+to tell that it is whole. The index is the number of vectors and their width in bytes (two 32-bit
+integers), the vectors one after another, then the graph. USearch would follow a damaged graph out
+of bounds, so it is checked whenever it is opened; a damaged vector can only cost a hit, because
+scores come from the database, and most of the file is vectors: they are checked when asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,23 +29,24 @@ import onnxruntime  # noqa: F401 # pyright: ignore[reportUnusedImport] # or USea
 from numpy.typing import NDArray
 from usearch.index import Index
 
+from boost_edge.runtime.graph_vectors import DEFAULT_GRAPH_DTYPE, GraphDtype, GraphVectors
 from boost_edge.runtime.replace import replacing
 from boost_edge.runtime.store import Vectors
 
 __all__ = ["CacheError", "Hnsw"]
 
-# Measured at 512 dimensions in clusters of 100: recall@10 above 0.999 at 40,000 rows. A search half
-# as wide finds as much there and takes half as long, but less where a confident head presses
-# thousands of embeddings together. Twice the connectivity gains nothing.
+# Measured (docs/decisions/0007). More links or a longer search while building gained nothing that a
+# longer search later does not.
 _CONNECTIVITY = 16
 _EXPANSION_ADD = 128
-_EXPANSION_SEARCH = 256
 
-# Magic with the trailer's version, gallery, generation, dimensions, rows; then the CRC-32 of the
-# index and all this.
-_TRAILER = struct.Struct("<8s32sqqq")
+# Magic with the trailer's version, gallery, generation, dimensions, rows, dtype, its scale, CRC-32
+# of the vectors; then the CRC-32 of all but the vectors.
+_TRAILER = struct.Struct("<8s32sqqq4sdI")
 _CHECKSUM = struct.Struct("<I")
-_MAGIC = b"bedgHNW1"
+_MAGIC = b"bedgHNW2"
+# Rows, and bytes of a row.
+_HEAD = struct.Struct("<II")
 
 
 class CacheError(ValueError):
@@ -59,8 +63,17 @@ class Hnsw:
     ``generation`` is the one it was built from.
     """
 
-    def __init__(self, index: Any, *, gallery: str, generation: int, data: object = None) -> None:
+    def __init__(
+        self,
+        index: Any,
+        *,
+        vectors: GraphVectors,
+        gallery: str,
+        generation: int,
+        data: object = None,
+    ) -> None:
         self._index = index
+        self._vectors = vectors
         self._gallery = gallery
         # A graph read from a file points into these bytes.
         self._data = data
@@ -69,46 +82,75 @@ class Hnsw:
     @classmethod
     def build(
         cls,
-        chunks: Iterable[Vectors],
+        chunks: Callable[[], Iterable[Vectors]],
         *,
         dimensions: int,
         gallery: str,
         generation: int,
+        dtype: GraphDtype = DEFAULT_GRAPH_DTYPE,
     ) -> Hnsw:
-        """Build the graph from chunks of keys ``(n,) int64`` and vectors ``(n, D) float32``."""
+        """Build the graph from chunks of keys ``(n,) int64`` and vectors ``(n, D) float32``.
+
+        ``chunks`` is called twice where the vectors' range must be known first, and gives the same.
+        """
+        vectors = GraphVectors.fitting(dtype, chunks() if dtype == "i8" else ())
         index: Any = Index(
             ndim=dimensions,
             # Inner product of unit vectors is their cosine, and it takes a zero vector too.
             metric="ip",
-            dtype="f32",
+            dtype=dtype,
             connectivity=_CONNECTIVITY,
             expansion_add=_EXPANSION_ADD,
-            expansion_search=_EXPANSION_SEARCH,
+            expansion_search=1,
         )
-        for keys, matrix in chunks:
+        for keys, matrix in chunks():
             distinct, first = np.unique(keys.astype(np.uint64), return_index=True)
             new = ~index.contains(distinct)
             # With several threads USearch 2.26 loses about one vector in 3,000 for good: no search
             # reaches it again. With one, the same vectors also make the same graph.
-            index.add(distinct[new], matrix[first[new]], threads=1)
-        return cls(index, gallery=gallery, generation=generation)
+            index.add(distinct[new], vectors.encode(matrix[first[new]]), threads=1)
+        return cls(index, vectors=vectors, gallery=gallery, generation=generation)
 
     @classmethod
-    def open(cls, path: Path, *, gallery: str, dimensions: int) -> Hnsw | None:
-        """Map the file into memory; None where it is absent, damaged, or of another gallery."""
+    def open(
+        cls, path: Path, *, gallery: str, dimensions: int, dtype: GraphDtype = DEFAULT_GRAPH_DTYPE
+    ) -> Hnsw | None:
+        """Map the file into memory; None where it is absent, damaged, or not what is wanted."""
         try:
-            return cls.read(path, gallery=gallery, dimensions=dimensions)
+            return cls.read(path, gallery=gallery, dimensions=dimensions, dtype=dtype)
         except CacheError:
             return None
 
     @classmethod
-    def read(cls, path: Path, *, gallery: str, dimensions: int) -> Hnsw:
+    def read(
+        cls,
+        path: Path,
+        *,
+        gallery: str,
+        dimensions: int,
+        dtype: GraphDtype | None = None,
+        whole: bool = False,
+    ) -> Hnsw:
         """Map the file into memory.
+
+        Parameters
+        ----------
+        path
+            The file.
+        gallery
+            The gallery that it must belong to.
+        dimensions
+            How wide its vectors must be.
+        dtype
+            How it must hold them; None for any way.
+        whole
+            Whether to check the vectors too, and to be able to say what is ``missing``. Without
+            it opening takes no longer for vectors that are many times the size of the graph.
 
         Raises
         ------
         CacheError
-            When it is absent, damaged, or of another gallery.
+            When it is absent, damaged, or of another gallery, width, dtype or format.
         """
         try:
             with path.open("rb") as file:
@@ -117,26 +159,38 @@ class Hnsw:
             raise CacheError("missing", "there is no such file") from error
         except (OSError, ValueError) as error:
             raise CacheError("damaged", f"it cannot be read ({error})") from error
-        graph_size = len(data) - _TRAILER.size - _CHECKSUM.size
-        if graph_size < 0:
+        size = len(data) - _TRAILER.size - _CHECKSUM.size
+        if size < _HEAD.size:
             raise CacheError("damaged", f"it has only {len(data)} bytes")
         with memoryview(data) as view:
-            trailer = _TRAILER.unpack_from(view, graph_size)
-            magic, owner, generation, width, rows = trailer
-            (checksum,) = _CHECKSUM.unpack_from(view, graph_size + _TRAILER.size)
-            if zlib.crc32(view[: -_CHECKSUM.size]) != checksum:
+            (magic, owner, generation, width, rows, name, scale, vectors_sum) = (
+                _TRAILER.unpack_from(view, size)
+            )
+            held, row_bytes = _HEAD.unpack_from(view)
+            end = _HEAD.size + held * row_bytes
+            (checksum,) = _CHECKSUM.unpack_from(view, size + _TRAILER.size)
+            if end > size or _sum_of_graph(view, end) != checksum:
                 raise CacheError("damaged", "its checksum is wrong")
-            if (magic, owner, width) != (_MAGIC, gallery.encode("ascii"), dimensions):
+            kind = name.rstrip(b"\0").decode("ascii")
+            if (magic, owner, width) != (_MAGIC, gallery.encode("ascii"), dimensions) or (
+                dtype is not None and dtype != kind
+            ):
                 raise CacheError("foreign", "it belongs to another gallery or format")
-            index: Any = Index(ndim=dimensions, metric="ip", dtype="f32")
+            if whole and zlib.crc32(view[_HEAD.size : end]) != vectors_sum:
+                raise CacheError("damaged", "the checksum of its vectors is wrong")
+            vectors = GraphVectors(dtype=kind, scale=scale)
+            if held != rows or (rows and row_bytes != width * vectors.itemsize):
+                raise CacheError("damaged", f"it holds {held} vectors of {row_bytes} bytes")
+            # Who only searches needs no table of the keys.
+            index: Any = Index(ndim=width, metric="ip", dtype=kind, enable_key_lookups=whole)
             try:
-                index.view(view[:graph_size])
+                index.view(view[:size])
             except (RuntimeError, ValueError) as error:
                 raise CacheError("damaged", f"USearch cannot read it ({error})") from error
         if len(index) != rows:
             raise CacheError("damaged", f"it holds {len(index)} vectors, not {rows}")
-        index.expansion_search = _EXPANSION_SEARCH
-        return cls(index, gallery=gallery, generation=generation, data=data)
+        index.expansion_search = 1
+        return cls(index, vectors=vectors, gallery=gallery, generation=generation, data=data)
 
     @staticmethod
     def built_from(path: Path) -> int | None:
@@ -164,23 +218,69 @@ class Hnsw:
             # USearch takes no file name that is not UTF-8, so it gets the open file.
             self._index.save(f"/dev/fd/{file.fileno()}")
             file.seek(0, os.SEEK_END)
-            owner = self._gallery.encode("ascii")
-            shape = (self._index.ndim, len(self._index))
-            file.write(_TRAILER.pack(_MAGIC, owner, self.generation, *shape))
             file.flush()
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                checksum = zlib.crc32(data)
+            with (
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+                memoryview(data) as view,
+            ):
+                rows, row_bytes = _HEAD.unpack_from(view)
+                end = _HEAD.size + rows * row_bytes
+                vectors_sum = zlib.crc32(view[_HEAD.size : end])
+            trailer = _TRAILER.pack(
+                _MAGIC,
+                self._gallery.encode("ascii"),
+                self.generation,
+                self._index.ndim,
+                rows,
+                self._vectors.dtype.encode("ascii"),
+                self._vectors.scale,
+                vectors_sum,
+            )
+            file.write(trailer)
+            # The checksum's own place.
+            file.write(bytes(_CHECKSUM.size))
+            file.flush()
+            with (
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+                memoryview(data) as view,
+            ):
+                checksum = _sum_of_graph(view, end)
+            file.seek(-_CHECKSUM.size, os.SEEK_END)
             file.write(_CHECKSUM.pack(checksum))
 
-    def candidates(self, query: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """Return about ``count`` keys ``(n,) int64`` near a query ``(D,) float32``."""
-        keys: NDArray[np.uint64] = self._index.search(query, count).keys
-        return keys.astype(np.int64)
+    def candidates(
+        self, query: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return keys ``(n,) int64`` near a query ``(D,) float32``, and coarse scores, best first.
+
+        The search keeps ``count`` candidates in view while it walks: the best few of many are
+        better than as many of few.
+        """
+        encoded, factor = self._vectors.encode_query(query)
+        found = self._index.search(encoded, count, threads=1)
+        # USearch's distance is one minus the inner product.
+        scores: NDArray[np.float32] = (1 - found.distances) / np.float32(factor)
+        # A damaged vector may hold anything.
+        scores[~np.isfinite(scores)] = -np.inf
+        keys: NDArray[np.uint64] = found.keys
+        return keys.astype(np.int64), scores
+
+    def margin(self, query: NDArray[np.float32]) -> float:
+        """Return by how much coarse scores for a query may be in the wrong order."""
+        return self._vectors.margin(query)
 
     def missing(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of some keys ``(n,) int64`` that are not in the graph."""
+        """Return those of some keys ``(n,) int64`` that are not in the graph.
+
+        Of a graph that was built here or read ``whole``.
+        """
         absent: NDArray[np.int64] = keys[~self._index.contains(keys.astype(np.uint64))]
         return absent
 
     def __len__(self) -> int:
         return len(self._index)
+
+
+def _sum_of_graph(view: memoryview, end: int) -> int:
+    """Return the CRC-32 of a file without its vectors, which end at ``end``, and its last field."""
+    return zlib.crc32(view[end : -_CHECKSUM.size], zlib.crc32(view[: _HEAD.size]))

@@ -3,7 +3,8 @@
 Scores are inner products of unit vectors, that is cosines. They are computed one row at a time,
 so that equal vectors have equal scores wherever they stand, and ties are broken by id. Candidates
 that come from the HNSW graph are scored again from the truth: an old graph never gives a wrong
-score or an image that is gone. Among many equal vectors the graph may prefer any.
+score or an image that is gone. The graph's own scores are coarse; they say which candidates cannot
+be among the best, so that few have to be read. Among many equal vectors the graph may prefer any.
 
 The graph knows no filters. A search among few images scans those; among many it asks the graph
 for more candidates than it needs, twice as many each time, until enough are among them or the
@@ -19,12 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.runtime.graph_vectors import DEFAULT_GRAPH_DTYPE, GraphDtype
 from boost_edge.runtime.store import Store, Vectors
 
 if TYPE_CHECKING:
     from boost_edge.runtime.hnsw import Hnsw
 
-__all__ = ["EXACT_LIMIT", "GRAPH_NAME", "Scored", "Searcher", "scan", "top"]
+__all__ = ["EXACT_LIMIT", "EXPANSION", "GRAPH_NAME", "Scored", "Searcher", "scan", "top"]
 
 GRAPH_NAME = "vectors.usearch"
 
@@ -32,9 +34,15 @@ GRAPH_NAME = "vectors.usearch"
 # takes 1.7 ms and HNSW 1.6 ms, of 40,000 rows 7.7 and 1.9 ms (of 10,000 rows 0.8 and 1.1 ms).
 EXACT_LIMIT = 20_000
 
+# So many candidates a search through the graph keeps in view while it walks, where it needs no more
+# (docs/decisions/0007).
+EXPANSION = 128
+
+# Up to so many candidates for each hit are read where coarse scores cannot tell them apart.
+_CLOSE = 16
 # So many times the hits that are wanted must be among the graph's candidates and pass the filter:
 # the far end of a long list of candidates has gaps. With 100,000 clustered vectors and filters that
-# have to do with the cluster, recall@10 was 0.78 with one, 0.924 with 4, 0.966 with 8, 0.995 with 16.
+# have to do with the cluster, recall@10 was 0.78 with 1, 0.924 with 4, 0.966 with 8, 0.995 with 16.
 _SPARE = 16
 # A candidate of the graph costs so many rows of a scan: 14 and 4.5 microseconds in the same run.
 _CANDIDATE_COST = 3
@@ -82,15 +90,29 @@ class Searcher:
         The HNSW file, written and replaced as needed.
     exact_limit
         Up to so many rows search is exact.
+    expansion
+        How many candidates a search through the graph keeps in view: more find more, and take
+        longer.
+    dtype
+        How a graph is to hold its vectors.
     """
 
-    def __init__(self, cache: Path, *, exact_limit: int) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        exact_limit: int,
+        expansion: int = EXPANSION,
+        dtype: GraphDtype = DEFAULT_GRAPH_DTYPE,
+    ) -> None:
         self._cache = cache
         self._exact_limit = exact_limit
+        self._expansion = expansion
+        self._dtype: GraphDtype = dtype
         self._generation = -1
         self._graph: Hnsw | None = None
-        # How many rows are in the graph and have not changed since.
-        self._unchanged = 0
+        # How many rows are in the graph and have not changed since; None until it is asked for.
+        self._unchanged: int | None = None
         # The rows that are not in the graph: all of them where there is none.
         self._rest: Vectors = (np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
@@ -104,25 +126,26 @@ class Searcher:
     ) -> Scored:
         """Return the ``k`` nearest live images to a unit vector ``(D,) float32``.
 
-        With ``among``, ids ``(n,) int64`` of live images, no others are returned.
+        With ``among``, ascending ids ``(n,) int64`` of live images, no others are returned.
         """
         with store.snapshot():
             self._refresh(store)
             ids, matrix = self._rest
-            scores = np.vecdot(matrix, query)
             if among is not None:
-                inside = np.isin(ids, among)
-                among = among[np.isin(among, ids, invert=True)] if self._graph else None
-                ids, scores = ids[inside], scores[inside]
-            rest = _best(ids, scores, k)
+                inside = _inside(ids, among)
+                ids, matrix = ids[inside], matrix[inside]
+            rest = _best(ids, np.vecdot(matrix, query), k) if len(ids) else _nothing()
             if self._graph is None:
                 return rest
-            return _merge(rest, self._through_graph(self._graph, store, query, k, among), k)
+            if among is not None and len(ids):
+                among = among[~_inside(among, ids)]
+            found = self._through_graph(self._graph, store, query, k, among)
+            return _merge(rest, found, k) if len(rest[0]) else found
 
     def prepare(self, store: Store) -> None:
         """See to it that the HNSW file is there and recent enough, where the gallery is large."""
         with store.snapshot():
-            if store.count() > self._exact_limit:
+            if self._is_large(store):
                 self._usable_graph(store)
 
     def close(self) -> None:
@@ -135,11 +158,21 @@ class Searcher:
         generation = store.generation()
         if generation == self._generation:
             return
-        large = store.count() > self._exact_limit
-        self._graph = self._usable_graph(store) if large else None
+        self._graph = self._usable_graph(store) if self._is_large(store) else None
         self._rest = store.vectors(after=self._graph.generation if self._graph else 0)
-        self._unchanged = store.count() - len(self._rest[0])
+        self._unchanged = None
         self._generation = generation
+
+    def _is_large(self, store: Store) -> bool:
+        # Counting all of a large gallery takes longer than opening it.
+        sql = "SELECT 1 FROM images WHERE state = 'live' LIMIT 1 OFFSET ?"
+        return bool(store.select(sql, (self._exact_limit,)))
+
+    def _in_graph(self, store: Store) -> int:
+        """Return how many rows are in the graph and have not changed since."""
+        if self._unchanged is None:
+            self._unchanged = store.count() - len(self._rest[0])
+        return self._unchanged
 
     def _usable_graph(self, store: Store) -> Hnsw:
         """Return a graph that misses no more rows than an exact scan can make up for."""
@@ -150,14 +183,20 @@ class Searcher:
         generation = store.generation()
         if self._graph is not None and self._fits(self._graph, store):
             return self._graph
-        known = Hnsw.open(self._cache, gallery=binding.gallery, dimensions=binding.dimensions)
+        known = Hnsw.open(
+            self._cache,
+            gallery=binding.gallery,
+            dimensions=binding.dimensions,
+            dtype=self._dtype,
+        )
         if known is not None and known.generation <= generation and self._fits(known, store):
             return known
         graph = Hnsw.build(
-            store.keyed_chunks(),
+            store.keyed_chunks,
             dimensions=binding.dimensions,
             gallery=binding.gallery,
             generation=generation,
+            dtype=self._dtype,
         )
         if not store.read_only:
             graph.save(self._cache)
@@ -179,25 +218,22 @@ class Searcher:
 
         With ``among``, of those that are in it; it has no other rows.
         """
-        rows = self._unchanged if among is None else len(among)
-        if not rows:
+        if among is not None and not len(among):
             return _nothing()
-        wanted = min(k, rows)
-        # As many as hold those, where passing has nothing to do with being near.
-        fetch = k if among is None else _SPARE * k * -(-self._unchanged // rows)
-        # From there on an exact scan of the rows that pass is cheaper.
-        most = self._exact_limit
+        wanted = k if among is None else min(k, len(among))
+        # The best by coarse scores and some for their errors; or as many as hold those that are
+        # wanted, where passing has nothing to do with being near.
+        fetch, most = 2 * k, self._exact_limit
         if among is not None:
-            most = min(most, rows // _CANDIDATE_COST)
+            fetch = _SPARE * k * -(-self._in_graph(store) // len(among))
+            # From there on an exact scan of the rows that pass is cheaper.
+            most = min(most, len(among) // _CANDIDATE_COST)
         # Some candidates do not pass, or have changed or gone since: ask for more until enough
         # are left.
         while fetch <= most:
-            found = graph.candidates(query, fetch)
-            ids, keys = store.holders(found.tolist(), upto=graph.generation)
-            if among is not None:
-                passing = np.isin(ids, among)
-                ids, keys = ids[passing], keys[passing]
-            if len(ids) >= wanted:
+            fetch = max(fetch, self._expansion)
+            ids, keys, all_of_them = _Shortlist(graph, store, query, fetch, among).best(wanted)
+            if all_of_them or (len(ids) >= wanted and fetch >= _CLOSE * k):
                 _, first, which = np.unique(keys, return_index=True, return_inverse=True)
                 scores = np.vecdot(store.vectors_of(ids[first].tolist()), query)
                 return _best(ids, scores[which], k)
@@ -205,6 +241,64 @@ class Searcher:
         if among is not None:
             return scan(store.chunks_of(among.tolist()), query, k)
         return scan(store.vector_chunks(upto=graph.generation), query, k)
+
+
+class _Shortlist:
+    """The candidates of one search through the graph, looked up in the store as far as needed."""
+
+    def __init__(
+        self,
+        graph: Hnsw,
+        store: Store,
+        query: NDArray[np.float32],
+        count: int,
+        among: NDArray[np.int64] | None,
+    ) -> None:
+        self._keys, self._coarse = graph.candidates(query, count)
+        self._margin = graph.margin(query)
+        self._upto = graph.generation
+        self._store = store
+        self._among = among
+
+    def best(self, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
+        """Return ids and keys of the candidates that may be among the best ``wanted``.
+
+        And whether those are all: False where there are too few, or where the last one that the
+        graph gave may still be among them.
+        """
+        # Of a filter's candidates few pass.
+        upto = len(self._keys) if self._among is not None else self._reach(self._coarse, wanted)
+        while True:
+            ids, keys = self._lookup(upto)
+            coarse = self._coarse_of(keys)
+            if len(ids) < wanted:
+                if upto == len(self._keys):
+                    return ids, keys, False
+                upto = len(self._keys)
+                continue
+            bar = np.partition(coarse, len(coarse) - wanted)[len(coarse) - wanted] - self._margin
+            reach = int(np.count_nonzero(self._coarse >= bar))
+            if reach <= upto:
+                close = coarse >= bar
+                return ids[close], keys[close], reach < len(self._keys)
+            upto = reach
+
+    def _reach(self, coarse: NDArray[np.float32], wanted: int) -> int:
+        """Return how many candidates may be among the best, were all of them alive."""
+        if len(coarse) <= wanted:
+            return len(coarse)
+        return int(np.count_nonzero(coarse >= coarse[wanted - 1] - self._margin))
+
+    def _lookup(self, upto: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        ids, keys = self._store.holders(self._keys[:upto].tolist(), upto=self._upto)
+        if self._among is None:
+            return ids, keys
+        passing = _inside(ids, self._among)
+        return ids[passing], keys[passing]
+
+    def _coarse_of(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
+        order = np.argsort(self._keys)
+        return self._coarse[order[np.searchsorted(self._keys, keys, sorter=order)]]
 
 
 def _best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Scored:
@@ -215,6 +309,15 @@ def _best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Scored
         ids, scores = ids[kept], scores[kept]
     order = np.lexsort((ids, -scores))[:k]
     return ids[order], scores[order]
+
+
+def _inside(ids: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which ids are in an ascending list of them."""
+    if not len(among):
+        return np.zeros(len(ids), np.bool_)
+    place = np.searchsorted(among, ids)
+    inside: NDArray[np.bool_] = among[np.minimum(place, len(among) - 1)] == ids
+    return inside
 
 
 def _merge(left: Scored, right: Scored, k: int) -> Scored:

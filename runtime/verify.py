@@ -238,7 +238,9 @@ class _Check:
         from boost_edge.runtime.hnsw import CacheError, Hnsw
 
         try:
-            graph = Hnsw.read(cache, gallery=binding.gallery, dimensions=binding.dimensions)
+            graph = Hnsw.read(
+                cache, gallery=binding.gallery, dimensions=binding.dimensions, whole=True
+            )
         except CacheError as error:
             self._add(f"cache_{error.code}", f"{cache.name}: {error}")
             return

@@ -135,3 +135,29 @@ def test_quality_of_what_is_not_there(
     labels, images = catalogue / "labels.csv", catalogue / "images"
     line = refused(2, "bench", "quality", labels, "--images", images, *options)
     assert said in line
+
+
+def test_search_is_measured(call: Call, tmp_path: Path) -> None:
+    """The table has a row per engine and filter; the JSON and the file hold the same."""
+    out = tmp_path / "search.json"
+    arguments = (
+        "bench", "search", "--rows", 400, "--dimensions", 16, "--queries", 20, "--no-crossover",
+        "--engines", "ours,usearch-f32", "--work", tmp_path / "work", "--threads", 1,
+    )  # fmt: skip
+    done = call(*arguments, "--json", "--out", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert said == json.loads(out.read_text())
+    assert [each["engine"] for each in said["engines"]] == ["ours", "usearch-f32"]
+    text = call(*arguments).stdout
+    assert "400 clustered vectors of 16, 20 queries, 1 thread, at recall@10 0.99" in text
+    assert "1 in 10,000  by cluster" in text
+
+
+def test_search_of_another_plan(call: Call, refused: Refused, tmp_path: Path) -> None:
+    """A work folder of other vectors is refused, and so is an engine that is none."""
+    arguments = ("bench", "search", "--work", tmp_path / "work", "--rows", 400)
+    assert "'annoy' is not one of ours" in refused(2, *arguments, "--engines", "annoy")
+    small = ("--dimensions", 16, "--queries", 20, "--no-crossover", "--engines", "usearch-f32")
+    assert call(*arguments, *small).returncode == 0
+    assert "another data" in refused(2, *arguments, *small, "--seed", 9)

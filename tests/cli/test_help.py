@@ -39,6 +39,7 @@ def test_verbs_are_the_design_s() -> None:
         *(f"boost-edge {verb}" for verb in VERBS),
         "boost-edge bench quality",
         "boost-edge bench agreement",
+        "boost-edge bench search",
         "boost-edge gallery export",
         "boost-edge gallery import",
         "boost-edge gallery merge",

@@ -280,7 +280,7 @@ def test_a_graph_of_another_gallery_is_not_used(
     path = tmp_path / GRAPH_NAME
     other = [(np.arange(1, 11), matrix[:10])]
     for gallery, generation in (("f" * 32, 1), (store.binding.gallery, 99)):
-        graph = Hnsw.build(other, dimensions=16, gallery=gallery, generation=generation)
+        graph = Hnsw.build(lambda: other, dimensions=16, gallery=gallery, generation=generation)
         graph.save(path)
         found = searcher(tmp_path, exact_limit=100).find(store, matrix[500], 10)
         assert recall(found, matrix, matrix[500], 10) >= 0.9

@@ -1,0 +1,213 @@
+"""``boost-edge bench search``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.model import shipped_model
+from boost_edge.cli.options import json_option, names
+from boost_edge.cli.progress import Bars
+from boost_edge.cli.render import print_json, table, wrapped
+
+__all__ = ["search"]
+
+_ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
+
+
+@click.command("search")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=100),
+    default=100_000,
+    show_default=True,
+    metavar="N",
+    help="How many vectors to search among.",
+)
+@click.option(
+    "--dimensions",
+    type=click.IntRange(min=8),
+    default=512,
+    show_default=True,
+    metavar="D",
+    help="Their width.",
+)
+@click.option(
+    "--data",
+    type=click.Choice(("clustered", "posterior")),
+    default="clustered",
+    show_default=True,
+    help="What they are like: features, or roots of attribute posteriors.",
+)
+@click.option(
+    "--queries",
+    type=click.IntRange(min=20),
+    default=500,
+    show_default=True,
+    metavar="N",
+    help="How many searches are compared.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Decides which vectors are drawn.",
+)
+@click.option(
+    "--engines",
+    callback=names,
+    default=_ENGINES,
+    show_default=True,
+    metavar="A,B",
+    help="Which libraries take part.",
+)
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.99,
+    show_default=True,
+    metavar="R",
+    help="The recall@10 at which they are compared.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads that the other libraries build with; default: all cores.",
+)
+@click.option(
+    "--crossover/--no-crossover",
+    default=True,
+    show_default=True,
+    help="Measure where the graph gets faster than a scan, too.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="Folder for vectors and indexes; a run that was interrupted goes on in it.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the result as JSON to this file too.",
+)
+@json_option
+def search(
+    rows: int,
+    dimensions: int,
+    data: Any,
+    queries: int,
+    seed: int,
+    engines: tuple[str, ...],
+    target: float,
+    threads: int | None,
+    crossover: bool,
+    work: Path,
+    out: Path | None,
+    json: bool,
+) -> int:
+    """Measure search in a large gallery beside bare USearch, hnswlib and faiss.
+
+    Vectors are drawn by chance, each library indexes them, and all are searched in turns with one
+    thread at equal recall. A million rows of 512 take about 14 GB of disk. Needs the extra bench.
+
+    \b
+    Example:
+      boost-edge bench search --rows 1000000 --work runs/search --out search.json
+    """
+    from boost_edge.bench.results import write_result
+    from boost_edge.bench.search import measure_search
+    from boost_edge.bench.search_data import DataPlan
+    from boost_edge.bench.search_plan import SearchPlan
+
+    plan = SearchPlan(
+        data=DataPlan(rows=rows, dimensions=dimensions, seed=seed, kind=data),
+        model=os.fspath(shipped_model()),
+        threads=threads or os.cpu_count() or 1,
+    )
+    with Bars() as bars:
+        result = measure_search(
+            plan,
+            work,
+            engines=engines,
+            queries=queries,
+            target=target,
+            crossover=crossover,
+            progress=bars,
+        )
+    if json:
+        print_json(result)
+    else:
+        click.echo("\n".join(_text(result)))
+    # Last: a file that cannot be written must not cost the result of hours.
+    if out is not None:
+        write_result(out, result)
+    return ExitCode.FINE
+
+
+def _text(result: dict[str, Any]) -> list[str]:
+    data = result["data"]
+    title = (
+        f"{data['rows']:,} {data['kind']} vectors of {data['dimensions']}, {result['queries']} "
+        f"queries, 1 thread, at recall@{result['k']} {result['target_recall']}; times in ms"
+    )
+    lines = [*wrapped(title, indent=""), "", *_engines_text(result["engines"])]
+    if "filters" in result:
+        lines += ["", *_filters_text(result["filters"])]
+    if "crossover" in result:
+        lines += ["", *_crossover_text(result["crossover"])]
+    return lines
+
+
+def _engines_text(engines: list[dict[str, Any]]) -> list[str]:
+    header = ["engine", "width", "recall", "p50", "p99", "open", "build s", "CPU s", "GB", "RAM GB"]
+    rows = [
+        [
+            each["engine"],
+            str(each["width"]),
+            f"{each['search']['recall']:.4f}",
+            f"{each['search']['p50_ms']:.2f}",
+            f"{each['search']['p99_ms']:.2f}",
+            f"{each['open']['open_ms'] + each['open']['first_search_ms']:.0f}",
+            f"{each['build']['wall_seconds']:.0f}",
+            f"{each['build']['cpu_seconds']:.0f}",
+            f"{each['build']['bytes'] / 1e9:.2f}",
+            f"{each['open']['peak_bytes'] / 1e9:.2f}",
+        ]
+        for each in engines
+    ]
+    return table(header, rows, right=range(1, len(header)))
+
+
+def _filters_text(filters: list[dict[str, Any]]) -> list[str]:
+    header = ["passes", "chosen", "recall", "p50", "p99", "first"]
+    rows = [
+        [
+            f"1 in {each['one_in']:,}",
+            "by cluster" if each["follows_clusters"] else "by chance",
+            f"{each['recall']:.4f}",
+            f"{each['p50_ms']:.2f}",
+            f"{each['p99_ms']:.2f}",
+            f"{each['first_ms']:.0f}",
+        ]
+        for each in filters
+    ]
+    return table(header, rows, right=(2, 3, 4, 5))
+
+
+def _crossover_text(crossover: dict[str, Any]) -> list[str]:
+    header = ["rows", "scan", "graph"]
+    rows = [
+        [f"{each['rows']:,}", f"{each['scan_p50_ms']:.2f}", f"{each['graph_p50_ms']:.2f}"]
+        for each in crossover["points"]
+    ]
+    return table(header, rows, right=(0, 1, 2))
