@@ -12,6 +12,7 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import json_option
 from boost_edge.cli.progress import show_step
 from boost_edge.cli.render import megabytes, print_json, printable
+from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
 
 if TYPE_CHECKING:
     from boost_edge.runtime.compact import CompactReport
@@ -21,8 +22,13 @@ __all__ = ["command"]
 
 @click.command("compact")
 @click.argument("gallery", type=click.Path(path_type=Path), metavar="GALLERY")
+@click.option(
+    "--vectors",
+    type=click.Choice(GRAPH_DTYPES),
+    help="Hold the vectors of the search cache so from now on; default: as before (i8 at first).",
+)
 @json_option
-def command(gallery: Path, json: bool) -> int:
+def command(gallery: Path, vectors: GraphDtype | None, json: bool) -> int:
     """Remove for good what index --prune deleted, and give the space back.
 
     Also builds the search cache again and removes temporary files that a killed process left.
@@ -36,7 +42,7 @@ def command(gallery: Path, json: bool) -> int:
     from boost_edge.runtime.compact import compact_gallery
 
     show_step("compacting")
-    report = compact_gallery(gallery)
+    report = compact_gallery(gallery, vectors=vectors)
     if json:
         print_json({**dataclasses.asdict(report), "path": str(report.path)})
     else:

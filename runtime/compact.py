@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from boost_edge.runtime.binding import GraphDtype
 from boost_edge.runtime.database import connect, is_writable, translating
 from boost_edge.runtime.gallery_folder import bytes_on_disk, require_gallery
 from boost_edge.runtime.migrations import migrate
@@ -42,7 +43,10 @@ class CompactReport:
 
 
 def compact_gallery(
-    path: str | os.PathLike[str], *, exact_limit: int = EXACT_LIMIT
+    path: str | os.PathLike[str],
+    *,
+    vectors: GraphDtype | None = None,
+    exact_limit: int = EXACT_LIMIT,
 ) -> CompactReport:
     """Remove deleted images for good, give back their space, and build the cache again.
 
@@ -54,13 +58,16 @@ def compact_gallery(
     ----------
     path
         The gallery's folder. Its model is not needed.
+    vectors
+        How the cache is to hold its vectors from now on; by default as before. Scores are computed
+        from the database, whatever this is.
     exact_limit
         See ``Gallery.open``.
 
     Raises
     ------
     UsageError
-        When there is no gallery.
+        When there is no gallery, or ``vectors`` is none of f32, f16, i8.
     GalleryLockedError
         When another process is writing to it.
     GalleryCorruptError
@@ -77,6 +84,8 @@ def compact_gallery(
         before = bytes_on_disk(folder)
         migrate(folder / STORE_NAME)
         with closing(Store.open(folder)) as store:
+            if vectors is not None:
+                store.set_graph_dtype(vectors)
             left_overs = remove_left_overs(folder)
             removed = _reclaim(folder / STORE_NAME)
             cached = _cache_again(folder / GRAPH_NAME, store, exact_limit)
@@ -124,6 +133,7 @@ def _cache_again(cache: Path, store: Store, exact_limit: int) -> int | None:
             dimensions=store.binding.dimensions,
             gallery=store.binding.gallery,
             generation=store.generation(),
+            dtype=store.binding.graph_dtype,
         )
     graph.save(cache)
     return len(graph)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.gallery import Gallery
-from boost_edge.runtime.gallery_folder import require_gallery
+from boost_edge.runtime.gallery_folder import open_store, require_gallery
 from boost_edge.runtime.search import EXACT_LIMIT
 from boost_edge.runtime.store import Store, Vectors
 
@@ -23,9 +23,9 @@ __all__ = ["Groups", "exact_copies", "near_copies"]
 Groups = tuple[tuple[str, ...], ...]
 
 _COPIES = """
-SELECT digest, id, path FROM images WHERE state = 'live' AND digest IN
-(SELECT digest FROM images WHERE state = 'live' GROUP BY digest HAVING count(*) > 1)
-ORDER BY digest, id
+SELECT embedding, id, path FROM images WHERE state = 'live' AND embedding IN
+(SELECT embedding FROM images WHERE state = 'live' GROUP BY embedding HAVING count(*) > 1)
+ORDER BY embedding, id
 """
 # Rows of the matrix of scores that is held at a time.
 _ROWS = 512
@@ -49,7 +49,7 @@ def exact_copies(path: str | os.PathLike[str]) -> Groups:
     """
     folder = Path(path)
     require_gallery(folder)
-    with closing(Store.open(folder)) as store:
+    with closing(open_store(folder)) as store:
         groups = _copies(store)
     return tuple(tuple(name for _, name in group) for group in groups)
 
@@ -76,7 +76,7 @@ def near_copies(gallery: Gallery, threshold: float, *, exact_limit: int = EXACT_
     """
     if not 0 < threshold <= 1:
         raise UsageError(f"the threshold is {threshold}, but must be above 0 and at most 1")
-    with closing(Store.open(gallery.path)) as store, store.snapshot():
+    with closing(Store.open(gallery.path, read_only=gallery.read_only)) as store, store.snapshot():
         # What an exact copy stands for: the one of them that came first.
         first = {identity: group[0][0] for group in _copies(store) for identity, _ in group}
         compare = store.count() <= exact_limit

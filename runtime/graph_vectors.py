@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.runtime.binding import GraphDtype
 from boost_edge.runtime.store import Vectors
 
-__all__ = ["DEFAULT_GRAPH_DTYPE", "GRAPH_DTYPES", "GraphDtype", "GraphVectors"]
-
-GraphDtype: TypeAlias = Literal["f32", "f16", "i8"]
-GRAPH_DTYPES: tuple[GraphDtype, ...] = ("f32", "f16", "i8")
-# Measured (docs/decisions/0007): a third of the time of f32 and a quarter of its memory, and after
-# the candidates are scored again the same recall.
-DEFAULT_GRAPH_DTYPE: GraphDtype = "i8"
+__all__ = ["GraphVectors"]
 
 _BYTES: dict[GraphDtype, int] = {"f32": 4, "f16": 2, "i8": 1}
 _MOST = 127

@@ -29,7 +29,8 @@ import onnxruntime  # noqa: F401 # pyright: ignore[reportUnusedImport] # or USea
 from numpy.typing import NDArray
 from usearch.index import Index
 
-from boost_edge.runtime.graph_vectors import DEFAULT_GRAPH_DTYPE, GraphDtype, GraphVectors
+from boost_edge.runtime.binding import DEFAULT_GRAPH_DTYPE, GraphDtype
+from boost_edge.runtime.graph_vectors import GraphVectors
 from boost_edge.runtime.replace import replacing
 from boost_edge.runtime.store import Vectors
 

@@ -69,8 +69,7 @@ END""",
     DELETE FROM embeddings WHERE id = OLD.embedding
     AND NOT EXISTS (SELECT 1 FROM images WHERE embedding = OLD.embedding);
 END""",
-    # As the caches of format 1 are, so that one that is there stays good.
-    "INSERT INTO meta VALUES ('graph_dtype', 'f32')",
+    "INSERT INTO meta VALUES ('graph_dtype', 'i8')",
 )
 
 MIGRATIONS: Mapping[int, tuple[str, ...]] = MappingProxyType({1: _EMBEDDINGS_APART})

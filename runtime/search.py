@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.graph_vectors import DEFAULT_GRAPH_DTYPE, GraphDtype
+from boost_edge.runtime.binding import GraphDtype
 from boost_edge.runtime.store import Store, Vectors
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Searcher:
         How many candidates a search through the graph keeps in view: more find more, and take
         longer.
     dtype
-        How a graph is to hold its vectors.
+        How a graph is to hold its vectors; by default as the gallery says.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Searcher:
         *,
         exact_limit: int,
         expansion: int = EXPANSION,
-        dtype: GraphDtype = DEFAULT_GRAPH_DTYPE,
+        dtype: GraphDtype | None = None,
     ) -> None:
         self._cache = cache
         self._exact_limit = exact_limit
         self._expansion = expansion
-        self._dtype: GraphDtype = dtype
+        self._dtype = dtype
         self._generation = -1
         self._graph: Hnsw | None = None
         # How many rows are in the graph and have not changed since; None until it is asked for.
@@ -181,13 +181,14 @@ class Searcher:
 
         binding = store.binding
         generation = store.generation()
+        dtype = self._dtype or binding.graph_dtype
         if self._graph is not None and self._fits(self._graph, store):
             return self._graph
         known = Hnsw.open(
             self._cache,
             gallery=binding.gallery,
             dimensions=binding.dimensions,
-            dtype=self._dtype,
+            dtype=dtype,
         )
         if known is not None and known.generation <= generation and self._fits(known, store):
             return known
@@ -196,7 +197,7 @@ class Searcher:
             dimensions=binding.dimensions,
             gallery=binding.gallery,
             generation=generation,
-            dtype=self._dtype,
+            dtype=dtype,
         )
         if not store.read_only:
             graph.save(self._cache)

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype, new_meta
+from boost_edge.runtime.binding import DEFAULT_GRAPH_DTYPE, GRAPH_DTYPES, GraphDtype, new_meta
 from boost_edge.runtime.commit import write_changes
 from boost_edge.runtime.database import damaged, stamp_of, translating
 from boost_edge.runtime.errors import GalleryError, UsageError
@@ -74,7 +74,7 @@ class Store:
         model_sha256: str,
         model_path: str,
         dimensions: int,
-        graph_dtype: GraphDtype = "i8",
+        graph_dtype: GraphDtype = DEFAULT_GRAPH_DTYPE,
     ) -> None:
         """Make an empty store in ``folder``; it appears whole or not at all.
 
@@ -179,14 +179,15 @@ class Store:
         sql = SELECT + OF_DIGEST
         return [self._row(row) for row in self._query(sql, (digest, limit))]
 
-    def images(self, ids: Sequence[int], *, every: bool = False) -> dict[int, ImageRow]:
+    def images(self, ids: Iterable[int], *, every: bool = False) -> dict[int, ImageRow]:
         """Return the live images with these ids; those that are gone are left out.
 
         With ``every``, one that is gone raises GalleryCorruptError: it was found in this snapshot
         through an index that the rows do not agree with.
         """
-        rows = self._query(SELECT + OF_THESE_LIVE, (_json_ids(ids),))
-        if every and len(rows) < len(ids):
+        wanted = list(ids)
+        rows = self._query(SELECT + OF_THESE_LIVE, (_json_ids(wanted),))
+        if every and len(rows) < len(wanted):
             raise damaged(self._path, "an image that was found is gone")
         return {row[0]: self._row(row) for row in rows}
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from boost_edge.runtime.graph_vectors import GRAPH_DTYPES, GraphDtype, GraphVectors
+from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
+from boost_edge.runtime.graph_vectors import GraphVectors
 
 Matrix = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from boost_edge.runtime.graph_vectors import GRAPH_DTYPES, GraphDtype
+from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
 from boost_edge.runtime.hnsw import CacheError, Hnsw
 
 GALLERY = "a" * 32

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from boost_edge.runtime.graph_vectors import GRAPH_DTYPES, GraphDtype
+from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
 from boost_edge.runtime.hnsw import Hnsw
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.search import GRAPH_NAME, Searcher, top

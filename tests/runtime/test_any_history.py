@@ -1,0 +1,191 @@
+"""Whatever happens to a gallery, in whatever order, it answers as a naive model in memory does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType] - hypothesis leaves it
+)
+from numpy.typing import NDArray
+
+from boost_edge import Encoder, Gallery
+from boost_edge.runtime.compact import compact_gallery
+from boost_edge.runtime.verify import verify_gallery
+
+WritePicture = Callable[..., Path]
+
+HISTORIES = int(os.environ.get("BOOST_EDGE_HISTORIES", "12"))
+# So few that the graph is used, and what is newer than it is scanned beside it.
+EXACT_LIMIT = 3
+CONTENTS = 6
+NAMES = ("a/0.png", "a/1.png", "a/2.png", "b/0.png", "b/1.png", "c.png")
+
+names = st.sampled_from(NAMES)
+
+
+@dataclass(slots=True)
+class Row:
+    """What the model knows of an image, in the order of the ids."""
+
+    path: str
+    content: int
+    stamp: int
+    state: Literal["live", "deleted"] = "live"
+
+
+class Model:
+    """Rows in a list, a disk in a dictionary: the rules of docs/gallery-format.md, naively."""
+
+    def __init__(self) -> None:
+        self.disk: dict[str, tuple[int, int]] = {}
+        self.rows: list[Row] = []
+
+    def index(self, paths: list[str], *, prune: bool) -> None:
+        """Take in the files at some paths, in this order; ``prune`` judges all rows."""
+        for path in paths:
+            content, stamp = self.disk[path]
+            known = next((row for row in self.rows if row.path == path), None)
+            if known is None:
+                known = self._moved(content)
+            if known is None:
+                self.rows.append(Row(path, content, stamp))
+            else:
+                known.path, known.content, known.stamp, known.state = path, content, stamp, "live"
+        if prune:
+            for row in self.rows:
+                if row.path not in self.disk:
+                    row.state = "deleted"
+
+    def compact(self) -> None:
+        """Forget what is deleted."""
+        self.rows = [row for row in self.rows if row.state == "live"]
+
+    def live(self) -> list[Row]:
+        """Return what is searched."""
+        return [row for row in self.rows if row.state == "live"]
+
+    def _moved(self, content: int) -> Row | None:
+        """Return the first row of this content whose file is gone."""
+        return next(
+            (row for row in self.rows if row.content == content and row.path not in self.disk), None
+        )
+
+
+class Histories(RuleBasedStateMachine):
+    """Files come, change, move and go; the gallery is indexed, opened again, compacted."""
+
+    encoder: Encoder
+    pictures: list[bytes]
+    embeddings: NDArray[np.float32]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.top = Path(tempfile.mkdtemp(prefix="boost-edge-history-"))
+        self.folder = self.top / "pictures"
+        for name in NAMES:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        self.model = Model()
+        self.stamp = 10**18
+        self.gallery = self._open()
+
+    def teardown(self) -> None:
+        """Close and remove it all."""
+        self.gallery.close()
+        assert verify_gallery(self.top / "gallery", exact_limit=EXACT_LIMIT).sound
+        shutil.rmtree(self.top)
+
+    @rule(name=names, content=st.integers(0, CONTENTS - 1))
+    def write(self, name: str, content: int) -> None:
+        """Make a file, or give it other bytes."""
+        path = self.folder / name
+        path.write_bytes(self.pictures[content])
+        # The file system's own clock may stand still between two of these.
+        self.stamp += 1
+        os.utime(path, ns=(self.stamp, self.stamp))
+        self.model.disk[str(path)] = (content, self.stamp)
+
+    @rule(old=names, new=names)
+    def rename(self, old: str, new: str) -> None:
+        """Move a file, perhaps over another."""
+        source, target = str(self.folder / old), str(self.folder / new)
+        if source in self.model.disk and source != target:
+            Path(source).replace(target)
+            self.model.disk[target] = self.model.disk.pop(source)
+
+    @rule(name=names)
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        path = str(self.folder / name)
+        if self.model.disk.pop(path, None) is not None:
+            Path(path).unlink()
+
+    @rule(prune=st.booleans())
+    def index(self, prune: bool) -> None:
+        """Bring the gallery up to date."""
+        self.gallery.index([self.folder], prune=prune)
+        order = sorted(self.model.disk, key=lambda path: (Path(path).parent != self.folder, path))
+        self.model.index(order, prune=prune)
+
+    @rule()
+    def reopen(self) -> None:
+        """Close the gallery and open it again."""
+        self.gallery.close()
+        self.gallery = self._open()
+
+    @rule()
+    def compact(self) -> None:
+        """Remove for good what was deleted."""
+        compact_gallery(self.top / "gallery", exact_limit=EXACT_LIMIT)
+        self.model.compact()
+
+    @invariant()
+    def answers_as_the_model_does(self) -> None:
+        """See that it finds the same images in the same order with the same scores."""
+        live = self.model.live()
+        assert self.gallery.paths() == [row.path for row in live]
+        for query in self.embeddings[::2]:
+            scores = [float(np.vecdot(self.embeddings[row.content], query)) for row in live]
+            order = sorted(range(len(live)), key=lambda place: (-scores[place], place))
+            hits = self.gallery.search(query, k=len(NAMES) + 20)
+            assert [hit.path for hit in hits] == [live[place].path for place in order]
+            np.testing.assert_allclose(
+                [hit.score for hit in hits], [scores[place] for place in order], atol=1e-6
+            )
+
+    def _open(self) -> Gallery:
+        return Gallery.open(self.top / "gallery", self.encoder, exact_limit=EXACT_LIMIT)
+
+
+def test_any_history_gives_the_models_answers(
+    encoder: Encoder, write_picture: WritePicture, tmp_path: Path
+) -> None:
+    """Any sequence of add, change, rename, delete, reopen and compact: the model's answers."""
+    paths = [
+        write_picture(tmp_path / f"{n}.png", ("red", "green", "blue")[n % 3], seed=n)
+        for n in range(CONTENTS)
+    ]
+    Histories.encoder = encoder
+    Histories.pictures = [path.read_bytes() for path in paths]
+    Histories.embeddings = encoder.encode(paths)
+    run_state_machine_as_test(  # pyright: ignore[reportUnknownVariableType] - hypothesis leaves it
+        Histories,
+        settings=settings(
+            max_examples=HISTORIES,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
