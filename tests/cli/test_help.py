@@ -38,6 +38,9 @@ def test_verbs_are_the_design_s() -> None:
         *(f"boost-edge {verb}" for verb in VERBS),
         "boost-edge bench quality",
         "boost-edge bench agreement",
+        "boost-edge bench latency",
+        "boost-edge bench cost",
+        "boost-edge bench compare",
     }
     assert cli.get_command(COMMANDS["boost-edge"], "frob") is None
 
