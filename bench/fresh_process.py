@@ -82,15 +82,16 @@ def cold_starts(
 def peak_memory(
     system: System,
     *,
-    folder: Path,
     threads: int,
+    folder: Path | None = None,
     runtime: str | None = None,
     query: tuple[Path, Path] | None = None,
 ) -> int | None:
     """Return the most memory in bytes that a fresh process holds; ``None`` without ``/proc``.
 
     With ``query``, a gallery and an image, the process answers a few queries as ``boost-edge
-    query`` does; otherwise it runs the network a few times in ``runtime``.
+    query`` does; otherwise it runs the network a few times in ``runtime``. ``folder`` is where
+    bytecode was compiled to, if it was.
     """
     task = {
         "name": system.name,
@@ -139,13 +140,14 @@ def _peak_of_this_process() -> int | None:
     return None
 
 
-def _run_python(arguments: Sequence[str], folder: Path) -> str:
+def _run_python(arguments: Sequence[str], folder: Path | None) -> str:
     environment = {
         key: value
         for key, value in os.environ.items()
         if key != "PYTHONDONTWRITEBYTECODE" and not key.startswith("BOOST_EDGE_")
     }
-    environment["PYTHONPYCACHEPREFIX"] = os.fspath(folder)
+    if folder is not None:
+        environment["PYTHONPYCACHEPREFIX"] = os.fspath(folder)
     done = subprocess.run(  # noqa: S603 - this interpreter, with arguments of this module
         [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
     )
