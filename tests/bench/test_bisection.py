@@ -31,7 +31,12 @@ def test_finds_the_threshold(threshold: float, high: float, trials: int) -> None
 def test_nothing_passes() -> None:
     """A system that never keeps up has rate 0, and no trial is wasted on 0 itself."""
     tried: list[float] = []
-    assert highest_passing(lambda rate: bool(tried.append(rate)), high=8.0, trials=4) == 0.0
+
+    def fails(rate: float) -> bool:
+        tried.append(rate)
+        return False
+
+    assert highest_passing(fails, high=8.0, trials=4) == 0.0
     assert tried == [8.0, 4.0, 2.0, 1.0]
 
 

@@ -155,10 +155,9 @@ def test_disagreement_is_refused(
     plan: LatencyPlan, transformer: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A runtime that computes something else is not timed at all."""
-    right = latency_module.open_runtime
 
     def wrong(runtime: str, system: System, *, threads: int, batch: int) -> Infer:
-        infer = right(runtime, system, threads=threads, batch=batch)
+        infer = open_runtime(runtime, system, threads=threads, batch=batch)
         return (lambda images: infer(255 - images)[:, ::-1]) if runtime == "openvino" else infer
 
     monkeypatch.setattr(latency_module, "open_runtime", wrong)
