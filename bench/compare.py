@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from boost_edge.bench.results import make_result
 from boost_edge.runtime.errors import UsageError
@@ -208,7 +208,7 @@ def _figures(
 def _value(row: Mapping[str, Any], path: str) -> float | None:
     value: Any = row
     for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
+        value = cast("dict[str, Any]", value).get(part) if isinstance(value, dict) else None
     return float(value) if isinstance(value, int | float) else None
 
 

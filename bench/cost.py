@@ -81,12 +81,13 @@ def measure_cost(
     for row in rows:
         row["labelling_usd"] = once if row["boosted"] else 0.0
         for what in ("queries", "images"):
-            ours, theirs = row[f"usd_per_million_{what}"], reference[f"usd_per_million_{what}"]
-            known = ours is not None and theirs is not None
-            row[f"times_cheaper_{what}"] = theirs / ours if known else None
-            row[f"break_even_{what}"] = (
-                break_even(once, ours / 1e6, theirs / 1e6) if known and row["boosted"] else None
-            )
+            ours: float | None = row[f"usd_per_million_{what}"]
+            theirs: float | None = reference[f"usd_per_million_{what}"]
+            row[f"times_cheaper_{what}"] = row[f"break_even_{what}"] = None
+            if ours is not None and theirs is not None:
+                row[f"times_cheaper_{what}"] = theirs / ours
+                if row["boosted"]:
+                    row[f"break_even_{what}"] = break_even(once, ours / 1e6, theirs / 1e6)
     return make_result(
         "cost",
         {

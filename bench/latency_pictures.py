@@ -20,12 +20,15 @@ def draw_photo(width: int, height: int, *, seed: int) -> NDArray[np.uint8]:
     colour, or of white noise, would be decoded faster or slower than any photograph.
     """
     rng = np.random.default_rng(seed)
-    picture = np.zeros((height, width, 3), np.float32)
+    picture: NDArray[np.float32] = np.zeros((height, width, 3), np.float32)
     cells = 2
     while cells < max(width, height):
         rows, columns = max(2, cells * height // max(width, height)), cells
         layer = rng.normal(size=(rows, columns, 3)).astype(np.float32)
-        picture += cv2.resize(layer, (width, height), interpolation=cv2.INTER_CUBIC) / cells**0.7
+        smooth = np.asarray(
+            cv2.resize(layer, (width, height), interpolation=cv2.INTER_CUBIC), np.float32
+        )
+        picture += smooth / np.float32(cells**0.7)
         cells *= 2
     picture -= picture.mean()
     picture *= 55.0 / max(float(picture.std()), 1e-6)

@@ -65,7 +65,12 @@ def plan(transformer: System) -> LatencyPlan:
 def result(plan: LatencyPlan) -> dict[str, Any]:
     """Return the result of the plan, as it would be read from its file."""
     stages: set[str] = set()
-    measured = measure_latency(plan, progress=lambda stage, *_: stages.add(stage))
+
+    def note(stage: str, done: int, total: int) -> None:
+        assert 0 <= done <= total
+        stages.add(stage)
+
+    measured = measure_latency(plan, progress=note)
     assert {"exporting", "timing batch 1", "timing offline"} <= stages
     read: dict[str, Any] = json.loads(json.dumps(measured))
     return read
