@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from boost_edge.cli.bench_compare import compare
+from boost_edge.cli.bench_cost import cost
+from boost_edge.cli.bench_latency import latency
+from boost_edge.cli.bench_output import finish as _finish
+from boost_edge.cli.bench_output import out_option as _out_option
 from boost_edge.cli.bench_search import search
-from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import images_option, json_option, names
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import print_json, table, wrapped
+from boost_edge.cli.render import table, wrapped
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import DEFAULT_RESIZE, READOUTS, RESIZE_POLICIES
 
@@ -20,13 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["command"]
-
-_out_option = click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write the result as JSON to this file too.",
-)
 
 
 @click.group("bench")
@@ -38,7 +35,14 @@ def command() -> None:
       boost-edge bench quality labels.csv --images photos/
       boost-edge bench agreement labels.csv --images photos/ --run runs/shop \\
         --gallery .boost-edge --attribute colour
+      boost-edge bench latency --out latency.json
+      boost-edge bench cost latency.json
     """
+
+
+command.add_command(latency)
+command.add_command(cost)
+command.add_command(compare)
 
 
 @command.command("quality")
@@ -228,19 +232,6 @@ def _check_choice(given: Sequence[str], known: Sequence[str], option: str) -> No
     for each in given:
         if each not in known:
             raise UsageError(f"{option}: {each!r} is not one of {', '.join(known)}")
-
-
-def _finish(result: dict[str, Any], out: Path | None, json: bool, text: list[str]) -> int:
-    from boost_edge.bench.results import write_result
-
-    if json:
-        print_json(result)
-    else:
-        click.echo("\n".join(text))
-    # Last: a file that cannot be written must not cost the result of hours.
-    if out is not None:
-        write_result(out, result)
-    return ExitCode.FINE
 
 
 def _quality_text(result: dict[str, Any]) -> list[str]:

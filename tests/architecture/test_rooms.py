@@ -84,8 +84,12 @@ def test_rooms_know_only_their_libraries(room: str) -> None:
         assert foreign <= THIRD_PARTY[room], path
 
 
-def test_the_runtime_needs_pyarrow_in_one_place() -> None:
-    """Inside functions too, the runtime imports its own libraries; one module may use pyarrow."""
+# What one module of the runtime each may use where an extra brings it, inside functions.
+OPTIONAL = {"exchange_parquet.py": {"pyarrow"}, "watch.py": {"watchfiles"}}
+
+
+def test_the_runtime_needs_each_optional_library_in_one_place() -> None:
+    """Inside functions too, the runtime imports its own libraries, but for what an extra brings."""
     for path in files_of("runtime"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         by_name = {
@@ -97,7 +101,7 @@ def test_the_runtime_needs_pyarrow_in_one_place() -> None:
         }
         tops = {name.split(".")[0] for name in (*imports_of(path, at_once=False), *by_name)}
         foreign = tops - set(sys.stdlib_module_names) - {"boost_edge"} - THIRD_PARTY["runtime"]
-        assert foreign == ({"pyarrow"} if path.name == "exchange_parquet.py" else set()), path
+        assert foreign == OPTIONAL.get(path.name, set()), path
 
 
 def test_commands_are_light() -> None:

@@ -116,8 +116,8 @@ def test_many_attributes_are_counted(store: Store) -> None:
     assert [facet.values for facet in counted.facets.values()] == [{"x": 2}] * 20 + [{"x": 1}] * 20
 
 
-def test_an_index_answers_without_reading_vectors(store: Store) -> None:
-    """SQLite reads the covering index, not the rows, and each row once."""
+def test_counting_reads_each_image_once(store: Store) -> None:
+    """SQLite scans the rows of the images, which hold no vectors, once for each statement."""
     statements: list[str] = []
     select = store.select
 
@@ -128,9 +128,7 @@ def test_an_index_answers_without_reading_vectors(store: Store) -> None:
         def select(sql: str, values: tuple[object, ...] = ()) -> object:
             statements.append(sql)
             plan = select(f"EXPLAIN QUERY PLAN {sql}", values)
-            reads = [step[-1] for step in plan if "images" in step[-1]]
-            assert len(reads) == 1
-            assert "COVERING INDEX images_by_attributes" in reads[0]
+            assert [step[-1] for step in plan if "images" in step[-1]] == ["SCAN images"]
             return select(sql, values)
 
     where = Filters(["colour"]).read(store, "colour = Red")

@@ -1,0 +1,318 @@
+"""``boost-edge bench latency``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from boost_edge.cli.bench_output import finish, out_option
+from boost_edge.cli.extras import need_train_extra
+from boost_edge.cli.options import json_option, names
+from boost_edge.cli.progress import Bars
+from boost_edge.cli.render import megabytes, table, wrapped
+from boost_edge.runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from boost_edge.bench.latency_plan import LatencyPlan
+
+__all__ = ["latency"]
+
+_NONE = ("none",)
+_ALL = "all"
+
+
+@click.command("latency")
+@click.option(
+    "--backbones",
+    callback=names,
+    default="resnet18+boost,vit_b_16",
+    show_default=True,
+    metavar="A,B|none",
+    help="Architectures to time, with random weights; +boost adds a head, @layer3+layer4 taps.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="A model file to time beside them; may be repeated.",
+)
+@click.option(
+    "--runtimes",
+    callback=names,
+    default="onnxruntime,torch,torch-compile,openvino",
+    show_default=True,
+    metavar="A,B",
+    help="Runtimes of the network; one that is absent gets a row that says so.",
+)
+@click.option(
+    "--reference",
+    metavar="SYSTEM",
+    help="The backbone or model file's name that ratios refer to; default: the first.",
+)
+@click.option(
+    "--threads",
+    callback=names,
+    default="1,all",
+    show_default=True,
+    metavar="N,all",
+    help="Threads of the network; all: one for each core that may be used.",
+)
+@click.option(
+    "--batches",
+    callback=names,
+    default="1,8,32",
+    show_default=True,
+    metavar="1,N",
+    help="Batch sizes; those above 1 (offline) with the most threads.",
+)
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=8),
+    metavar="S",
+    help="Edge of the network's input in pixels; default: the backbone's own.",
+)
+@click.option(
+    "--gallery-images",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="Random vectors in the gallery that is searched.",
+)
+@click.option(
+    "--blocks",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Turns that each row has, interleaved with all others; offline has at most 3.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="X",
+    help="Longest time of each row, over all its turns.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Most calls of each row, over all its turns.",
+)
+@click.option(
+    "--cold-starts",
+    type=click.IntRange(min=0),
+    default=7,
+    show_default=True,
+    metavar="N",
+    help="Fresh processes for each cold start; 0: no cold start, no peak memory.",
+)
+@click.option(
+    "--scenarios",
+    callback=names,
+    default="single-stream,offline,server",
+    show_default=True,
+    metavar="A,B|none",
+    help="MLPerf-style scenarios to run through MLCommons' load generator.",
+)
+@click.option(
+    "--scenario-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    metavar="X",
+    help="Shortest time under load; far below MLPerf's rules.",
+)
+@click.option(
+    "--server-bound",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1000.0,
+    show_default=True,
+    metavar="MS",
+    help="Milliseconds that 99% of the server's answers must keep to.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Decides weights, pictures, vectors and the order of the turns.",
+)
+@out_option
+@json_option
+def latency(out: Path | None, json: bool, **options: Any) -> int:
+    """Time every stage of a query, in every runtime, side by side in one run.
+
+    The real architectures with random weights, for time does not depend on them. Nothing else
+    should run on the machine meanwhile; it takes about a quarter of an hour.
+
+    \b
+    Example:
+      boost-edge bench latency --out latency.json
+      boost-edge bench latency --backbones none --model model.onnx \\
+        --runtimes onnxruntime
+      boost-edge bench latency --backbones resnet50+boost,vit_b_16 --threads 4
+    """
+    from boost_edge.bench.latency import measure_latency
+
+    with need_train_extra("timing backbones (all but --backbones none)"), Bars() as bars:
+        result = measure_latency(_plan(options), progress=bars)
+    return finish(result, out, json, _text(result))
+
+
+def _plan(options: dict[str, Any]) -> LatencyPlan:
+    from boost_edge.bench.latency_plan import LatencyPlan
+    from boost_edge.bench.scenarios import Load
+    from boost_edge.runtime.prefetch import available_threads
+
+    most = available_threads()
+    threads = [most if each == _ALL else _number(each, "--threads") for each in options["threads"]]
+    return LatencyPlan(
+        backbones=() if options["backbones"] == _NONE else options["backbones"],
+        models=options["model"],
+        runtimes=options["runtimes"],
+        reference=options["reference"],
+        # On one core "1,all" is one number.
+        threads=tuple(dict.fromkeys(threads)),
+        batches=tuple(_number(each, "--batches") for each in options["batches"]),
+        image_size=options["image_size"],
+        gallery_images=options["gallery_images"],
+        blocks=options["blocks"],
+        seconds=options["seconds"],
+        most=options["samples"],
+        starts=options["cold_starts"],
+        scenarios=() if options["scenarios"] == _NONE else options["scenarios"],
+        load=Load(
+            seconds=options["scenario_seconds"],
+            bound_ms=options["server_bound"],
+            seed=options["seed"],
+        ),
+        seed=options["seed"],
+    )
+
+
+def _number(text: str, option: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(f"{option}: {text!r} is no number from 1")
+    return int(text)
+
+
+def _text(result: dict[str, Any]) -> list[str]:
+    reference = result["reference"]
+    times = (
+        f"times in ms; ratio: how many times as long as {reference['system']} "
+        f"({reference['runtime']}) with as many threads, and its 95% interval over blocks"
+    )
+    rows = [row for row in result["rows"] if "unavailable" not in row]
+    absent = [
+        f"{row['system']}, {row['runtime']}: {row['unavailable']}"
+        for row in result["rows"]
+        if "unavailable" in row
+    ]
+    parts = [
+        wrapped(times, indent=""),
+        _times("network, batch 1", [row for row in rows if row["stage"] == "infer"], "runtime"),
+        _throughput([row for row in rows if row["batch"] > 1]),
+        _times("stages", [row for row in rows if row["stage"] != "infer"], "stage"),
+        _sizes(result),
+        _scenarios(result),
+        [line for each in dict.fromkeys(absent) for line in wrapped(each, indent="")],
+    ]
+    return [line for part in parts if part for line in [*part, ""]][:-1]
+
+
+def _times(title: str, rows: list[dict[str, Any]], column: str) -> list[str]:
+    cells = [
+        [
+            row["system"],
+            row[column],
+            str(row["threads"]),
+            *(_ms(row[f"p{share}_ms"]) for share in (50, 90, 99)),
+            _ratio(row["ratio"]),
+        ]
+        for row in rows
+        if row["batch"] == 1
+    ]
+    header = [title, column, "threads", "p50", "p90", "p99", "ratio"]
+    return table(header, cells, right=(2, 3, 4, 5), squeeze=0) if cells else []
+
+
+def _throughput(rows: list[dict[str, Any]]) -> list[str]:
+    cells = [
+        [
+            row["system"],
+            row["runtime"] if row["stage"] == "infer" else "from files",
+            str(row["threads"]),
+            str(row["batch"]),
+            f"{row['images_per_second']:.1f}",
+            _ratio(row["ratio"]),
+        ]
+        for row in rows
+    ]
+    header = ["offline", "runtime", "threads", "batch", "images/s", "ratio"]
+    return table(header, cells, right=(2, 3, 4), squeeze=0) if cells else []
+
+
+def _sizes(result: dict[str, Any]) -> list[str]:
+    starts = result["cold_starts"]
+    cells: list[list[str]] = []
+    for row in result["systems"]:
+        peak = row["peak_memory_bytes"].get("query")
+        start = starts.get(f"query {row['system']}")
+        cells.append(
+            [
+                row["system"],
+                megabytes(row["model_bytes"]),
+                "" if peak is None else megabytes(peak),
+                "" if start is None else _ms(start["p50_ms"]),
+            ]
+        )
+    lines = table(
+        ["system", "file", "peak memory of query", "cold start of query, ms"],
+        cells,
+        right=(1, 2, 3),
+        squeeze=0,
+    )
+    if "python-imports" in starts:
+        imports, bare = (starts[name]["p50_ms"] for name in ("python-imports", "python"))
+        lines.append(f"(importing the same libraries {_ms(imports)} ms, bare Python {_ms(bare)})")
+    return lines
+
+
+def _scenarios(result: dict[str, Any]) -> list[str]:
+    cells = [
+        [row["system"], row["scenario"], str(row["threads"]), _scenario_figure(row)]
+        for row in result["scenarios"]
+    ]
+    header = ["MLPerf-style, no MLPerf result", "scenario", "threads", "result"]
+    return table(header, cells, right=(2,)) if cells else []
+
+
+def _scenario_figure(row: dict[str, Any]) -> str:
+    if "unavailable" in row:
+        return str(row["unavailable"])
+    match row["scenario"]:
+        case "single-stream":
+            return f"90% within {_ms(row['p90_ms'])} ms"
+        case "offline":
+            return f"{row['images_per_second']:.1f} images/s"
+        case _:
+            return f"{row['queries_per_second']:.2f} queries/s, 99% within {row['bound_ms']:g} ms"
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+
+
+def _ratio(ratio: dict[str, float] | None) -> str:
+    if ratio is None:
+        return ""
+    return f"{ratio['estimate']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"

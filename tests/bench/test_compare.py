@@ -1,0 +1,155 @@
+"""Comparison of results: what is worse is found, what does not compare is refused."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boost_edge.bench.compare import KINDS, Limits, compare_results
+from boost_edge.runtime.errors import UsageError
+
+MACHINE = {"processor": "one", "cores": 2}
+
+
+def latency(*times: float, **changes: Any) -> dict[str, Any]:
+    """Return a result of bench latency with a row for each median time."""
+    row = {"system": "s", "runtime": "r", "threads": 1, "stage": "infer"}
+    return {
+        "kind": "latency",
+        "machine": MACHINE,
+        "protocol": {"seed": 0},
+        "rows": [{**row, "batch": batch, "p50_ms": ms} for batch, ms in enumerate(times)],
+        "systems": [{"system": "s", "model_bytes": 100, "peak_memory_bytes": {"query": 1000}}],
+        **changes,
+    }
+
+
+def quality(*scores: float, **changes: Any) -> dict[str, Any]:
+    """Return a result of bench quality with a row for each mAP@10."""
+    return {
+        "kind": "quality",
+        "machine": MACHINE,
+        "labels_sha256": "aa",
+        "attributes": ["a"],
+        "protocol": {"groups": 100},
+        "seeds": 5,
+        "rows": [
+            {"resize": "crop", "recipe": str(number), "readout": "raw", "map10": score}
+            for number, score in enumerate(scores)
+        ],
+        **changes,
+    }
+
+
+def crossed(old: dict[str, Any], new: dict[str, Any], **limits: float) -> list[bool]:
+    """Return which rows are over their limit."""
+    result = compare_results(old, new, limits=Limits(**limits))
+    assert result["crossed"] == sum(row["crossed"] for row in result["rows"])
+    return [row["crossed"] for row in result["rows"]]
+
+
+def test_a_result_equals_itself() -> None:
+    """Nothing is crossed between a result and itself, at the tightest limits."""
+    tight = {"slowdown": 1.0, "growth": 1.0, "map_loss": 0.0}
+    for each in (latency(1.0, 2.0), quality(10.0, 30.0)):
+        assert not any(crossed(each, copy.deepcopy(each), **tight))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.5, 100.0), st.floats(0.5, 100.0)), min_size=1, max_size=8),
+    st.floats(1.0, 2.0),
+)
+def test_slower_rows_are_found(pairs: list[tuple[float, float]], slowdown: float) -> None:
+    """Exactly the rows that are slower by more than the factor, and by more than the floor."""
+    old, new = (latency(*(pair[side] for pair in pairs)) for side in (0, 1))
+    found = crossed(old, new, slowdown=slowdown, floor_ms=0.2)
+    expected = [b > slowdown * a and b - a >= 0.2 for a, b in pairs]
+    assert found[: len(pairs)] == expected
+    assert found[len(pairs) :] == [False, False]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=8),
+    st.floats(0.0, 5.0),
+)
+def test_worse_quality_is_found(pairs: list[tuple[float, float]], loss: float) -> None:
+    """Exactly the rows that lost more points than allowed."""
+    old, new = (quality(*(pair[side] for pair in pairs)) for side in (0, 1))
+    assert crossed(old, new, map_loss=loss) == [-(b - a) > loss for a, b in pairs]
+
+
+def test_agreement_is_in_percentage_points() -> None:
+    """A loss of 0.012 is 1.2 points; a gain is never a loss; equal readouts are told apart."""
+    protocol = {"labels_sha256": "aa", "attribute": "c", "queries": 8, "hits": 10, "seed": 0}
+
+    def agreement(*shares: float) -> dict[str, Any]:
+        rows = [{"readout": "raw", "agreement": share} for share in shares]
+        return {"kind": "agreement", "machine": MACHINE, **protocol, "rows": rows}
+
+    old, new = agreement(0.5, 0.5), agreement(0.488, 0.9)
+    assert crossed(old, new, agreement_loss=1.0) == [True, False]
+    assert crossed(old, new, agreement_loss=1.3) == [False, False]
+    names = [row["name"] for row in compare_results(old, new, limits=Limits())["rows"]]
+    assert names == ["raw", "raw #2"]
+
+
+def test_growth_is_found() -> None:
+    """A larger model file and more memory are held to their own factor."""
+    old = latency(1.0)
+    new = copy.deepcopy(old)
+    new["systems"][0]["model_bytes"] = 121
+    new["systems"][0]["peak_memory_bytes"]["query"] = 1050
+    assert crossed(old, new, growth=1.2) == [False, True, False]
+    assert crossed(old, new, growth=1.04) == [False, True, True]
+
+
+def test_what_is_gone_has_crossed_and_what_is_new_has_not() -> None:
+    """A row that can no longer be measured fails the gate; a new one does not."""
+    old, new = latency(1.0, 2.0), latency(1.0, 2.0, 3.0)
+    assert crossed(old, new) == [False, False, False, False, False]
+    assert crossed(new, old) == [False, False, True, False, False]
+    new["rows"][1] = {key: new["rows"][1][key] for key in new["rows"][1] if key != "p50_ms"}
+    new["rows"][1]["unavailable"] = "gone"
+    found = compare_results(old, new, limits=Limits())
+    assert [row["crossed"] for row in found["rows"]] == [False, True, False, False, False]
+    assert (found["rows"][1]["old"], found["rows"][1]["new"]) == (2.0, None)
+
+
+def test_different_things_do_not_compare() -> None:
+    """Other kinds, protocols and machines, unknown kinds and strangers are refused in one line."""
+    one = latency(1.0)
+    other = latency(1.0, machine={"processor": "two", "cores": 2})
+    for old, new, said in (
+        (one, quality(1.0), "bench latency and one of bench quality"),
+        (one, latency(1.0, protocol={"seed": 1}), "differ in protocol"),
+        (one, other, "different machines"),
+        (quality(1.0), quality(1.0, labels_sha256="bb"), "differ in labels_sha256"),
+        (quality(1.0), quality(1.0, seeds=4), "differ in seeds"),
+        ({"kind": "novel"}, {"kind": "novel"}, "kind novel cannot be compared"),
+        (latency(systems=[]), latency(systems=[]), "no row in common"),
+    ):
+        with pytest.raises(UsageError, match=said) as caught:
+            compare_results(old, new, limits=Limits())
+        assert "\n" not in str(caught.value)
+    assert compare_results(one, other, limits=Limits(), any_machine=True)["crossed"] == 0
+    assert set(KINDS) == {"latency", "cost", "quality", "agreement"}
+
+
+def test_quality_compares_across_machines() -> None:
+    """Where an image was ranked does not matter."""
+    other = quality(1.0, machine={"processor": "two", "cores": 64})
+    assert crossed(quality(1.0), other) == [False]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"slowdown": 0.9}, {"growth": 0.0}, {"map_loss": -1.0}, {"floor_ms": float("nan")}],
+)
+def test_limits_that_make_no_sense(limits: dict[str, float]) -> None:
+    """A factor below 1 and a loss below 0 are refused."""
+    with pytest.raises(UsageError):
+        Limits(**limits)
