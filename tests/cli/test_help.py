@@ -37,6 +37,10 @@ def test_verbs_are_the_design_s() -> None:
         "boost-edge",
         *(f"boost-edge {verb}" for verb in VERBS),
         "boost-edge bench quality",
+        "boost-edge bench versus",
+        "boost-edge bench ablate",
+        "boost-edge bench honesty",
+        "boost-edge bench curve",
         "boost-edge bench agreement",
     }
     assert cli.get_command(COMMANDS["boost-edge"], "frob") is None
