@@ -6,6 +6,7 @@ For ablations only: a small training loop of its own, which with both weights at
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from boost_edge.bench.relevance import name_words
 from boost_edge.runtime.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from boost_edge.export.fit import Rows
     from boost_edge.export.recipes import Recipe
     from boost_edge.models.head import BoostHead
@@ -82,81 +85,115 @@ def train_with_extras(
     MissingExtraError
         When ``losses.contrast`` is not 0 and pytorch-metric-learning is not installed.
     """
-    import math
-
     import torch
-    from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
     from boost_edge.export.calibrate import calibrate_head
     from boost_edge.export.fit import predict_logits
     from boost_edge.export.temperature import calibrated_loss
-    from boost_edge.models.head import BoostHead
 
-    contrast = _contrastive() if losses.contrast else None
-    features, codes = torch.from_numpy(train.features), torch.from_numpy(train.codes)
-    marks, members = torch.from_numpy(tags), torch.from_numpy(groups)
-    mean_tags = max(1.0, float(tags.sum(axis=1).mean()))
-    width = recipe.width or train.features.shape[1]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        head = BoostHead(
-            train.features.shape[1],
-            width,
-            classes,
-            dropout=recipe.dropout,
-            standardise=recipe.standardise,
-        )
-        tagger = torch.nn.Linear(width, max(1, tags.shape[1]))
-    head.fit_standardisation(features)
-    optimiser = torch.optim.AdamW(
-        [*head.parameters(), *tagger.parameters()],
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-    )
-    best, best_loss, stale = {}, math.inf, 0
+    work = _Training(train, classes, recipe, losses, tags=tags, groups=groups, seed=seed)
+    best: dict[str, torch.Tensor] = {}
+    best_loss, stale = math.inf, 0
     for epoch in range(recipe.epochs):
-        for group in optimiser.param_groups:
-            fall = 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
-            group["lr"] = recipe.learning_rate * fall
-        head.train()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed * 1_000_003 + epoch + 1)
-            for batch in torch.split(torch.randperm(len(features)), recipe.batch_size):
-                hidden, logits = head(features[batch])
-                loss = hidden.sum() * 0.0
-                if losses.attributes:
-                    parts = [
-                        cross_entropy(each, codes[batch, column], ignore_index=-1)
-                        for column, each in enumerate(logits)
-                        if (codes[batch, column] >= 0).any()
-                    ]
-                    loss = loss + losses.attributes * torch.stack(parts).sum() / len(classes)
-                if losses.tags and tags.shape[1]:
-                    said = tagger(head.dropout(hidden))
-                    error = binary_cross_entropy_with_logits(said, marks[batch], reduction="sum")
-                    loss = loss + losses.tags * error / (mean_tags * len(batch))
-                known = members[batch] >= 0
-                if contrast is not None and known.any():
-                    loss = loss + losses.contrast * contrast(hidden[known], members[batch][known])
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
+        work.train_epoch(epoch)
         if not losses.attributes:
             continue
-        val_loss = calibrated_loss(predict_logits(head, val.features), val.codes)
+        val_loss = calibrated_loss(predict_logits(work.head, val.features), val.codes)
         stale += 1
         if val_loss < best_loss:
-            best, best_loss, stale = (
-                {name: value.clone() for name, value in head.state_dict().items()},
-                val_loss,
-                0,
-            )
+            best_loss, stale = val_loss, 0
+            best = {name: value.clone() for name, value in work.head.state_dict().items()}
         if stale >= recipe.patience:
             break
     if best:
-        head.load_state_dict(best)
-        calibrate_head(head.eval(), val)
-    return head.eval()
+        work.head.load_state_dict(best)
+        calibrate_head(work.head.eval(), val)
+    return work.head.eval()
+
+
+class _Training:
+    """A head with a classifier of tags, and the rows they learn from."""
+
+    def __init__(
+        self,
+        train: Rows,
+        classes: Sequence[int],
+        recipe: Recipe,
+        losses: ExtraLosses,
+        *,
+        tags: NDArray[np.float32],
+        groups: NDArray[np.int64],
+        seed: int,
+    ) -> None:
+        import torch
+
+        from boost_edge.models.head import BoostHead
+
+        self.recipe, self.losses, self.seed = recipe, losses, seed
+        self.features, self.codes = torch.from_numpy(train.features), torch.from_numpy(train.codes)
+        self.tags, self.groups = torch.from_numpy(tags), torch.from_numpy(groups)
+        self.mean_tags = max(1.0, float(tags.sum(axis=1).mean()))
+        width = recipe.width or train.features.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.head = BoostHead(
+                train.features.shape[1],
+                width,
+                classes,
+                dropout=recipe.dropout,
+                standardise=recipe.standardise,
+            )
+            self.tagger = torch.nn.Linear(width, max(1, tags.shape[1]))
+        self.head.fit_standardisation(self.features)
+        self.optimiser = torch.optim.AdamW(
+            [*self.head.parameters(), *self.tagger.parameters()],
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+        )
+        self.contrast = _contrastive() if losses.contrast else None
+
+    def train_epoch(self, epoch: int) -> None:
+        """Go over the rows once, in the order that the recipe's own training has."""
+        import torch
+
+        recipe = self.recipe
+        for group in self.optimiser.param_groups:
+            fall = 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
+            group["lr"] = recipe.learning_rate * fall
+        self.head.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 1_000_003 + epoch + 1)
+            for batch in torch.split(torch.randperm(len(self.features)), recipe.batch_size):
+                loss = self.loss(batch)
+                self.optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                self.optimiser.step()
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Return the weighted sum of the losses of some rows."""
+        import torch
+        from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+        hidden, logits = self.head(self.features[batch])
+        codes, losses = self.codes[batch], self.losses
+        total = hidden.sum() * 0.0
+        if losses.attributes:
+            parts = [
+                cross_entropy(each, codes[:, column], ignore_index=-1)
+                for column, each in enumerate(logits)
+                if (codes[:, column] >= 0).any()
+            ]
+            total = total + losses.attributes * torch.stack(parts).sum() / len(logits)
+        if losses.tags and self.tags.shape[1]:
+            error = binary_cross_entropy_with_logits(
+                self.tagger(self.head.dropout(hidden)), self.tags[batch], reduction="sum"
+            )
+            total = total + losses.tags * error / (self.mean_tags * len(batch))
+        known = self.groups[batch] >= 0
+        if self.contrast is not None and known.any():
+            members = self.groups[batch][known]
+            total = total + losses.contrast * self.contrast(hidden[known], members)
+        return total
 
 
 def _contrastive() -> Any:

@@ -62,7 +62,7 @@ def ablate(
     \b
     Example:
       boost-edge bench ablate styles.csv --images images/ --tap layer3 --seeds 3 \\
-        --attributes gender,articleType,baseColour --name-column productDisplayName \\
+        --attributes gender,baseColour --name-column productDisplayName \\
         --factors dropout,width --taps layer2+layer3
     """
     with need_train_extra("measuring quality"):

@@ -76,7 +76,7 @@ def curve(
     \b
     Example:
       boost-edge bench curve styles.csv --images images/ --tap layer3 \\
-        --attributes gender,articleType,baseColour --name-column productDisplayName \\
+        --attributes gender,baseColour --name-column productDisplayName \\
         --baseline vit.json:raw
     """
     with need_train_extra("measuring quality"):

@@ -51,7 +51,7 @@ def honesty(
     \b
     Example:
       boost-edge bench honesty styles.csv --images images/ --tap layer3 \\
-        --attributes gender,articleType,baseColour --name-column productDisplayName
+        --attributes gender,baseColour --name-column productDisplayName
     """
     with need_train_extra("measuring quality"):
         from boost_edge.bench.honesty import HonestyPlan, measure_honesty

@@ -70,7 +70,7 @@ def quality(
     \b
     Example:
       boost-edge bench quality styles.csv --images images/ --tap layer3 \\
-        --attributes gender,articleType,baseColour --name-column productDisplayName
+        --attributes gender,baseColour --name-column productDisplayName
     """
     with need_train_extra("measuring quality"):
         from boost_edge.bench.quality import QualityPlan, measure_quality
