@@ -166,7 +166,7 @@ class _Training:
             for batch in torch.split(torch.randperm(len(self.features)), recipe.batch_size):
                 loss = self.loss(batch)
                 self.optimiser.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 self.optimiser.step()
 
     def loss(self, batch: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class _Training:
 
         hidden, logits = self.head(self.features[batch])
         codes, losses = self.codes[batch], self.losses
-        total = hidden.sum() * 0.0
+        total: Tensor = hidden.sum() * 0.0
         if losses.attributes:
             parts = [
                 cross_entropy(each, codes[:, column], ignore_index=-1)

@@ -7,6 +7,7 @@ no value (NaN), as trec_eval leaves them out; the paper's own mAP@10 has one for
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def score_rankings(
     if relevance.size and not (np.min(relevance) >= 0 and np.max(relevance) <= 1):
         raise UsageError("a relevance is not in [0, 1]")
     try:
-        import ranx
+        ranx: Any = importlib.import_module("ranx")  # which is typed in part, and wrongly
     except ModuleNotFoundError as error:
         raise MissingExtraError("measuring with trec's metrics", "bench", "ranx") from error
     judged = (relevance > 0).any(axis=1)
@@ -59,8 +60,7 @@ def score_rankings(
     if not judged.any() or not ranked.shape[1]:
         return scores
     wanted, found = _by_grade(relevance[judged]), _by_place(ranked[judged])
-    evaluate: Any = ranx.evaluate  # its annotations do not know return_mean
-    values = evaluate(wanted, found, list(_RANX_NAMES), return_mean=False, threads=1)
+    values = ranx.evaluate(wanted, found, list(_RANX_NAMES), return_mean=False, threads=1)
     for name, theirs in zip(RANKING_METRICS, _RANX_NAMES, strict=True):
         scores[name][judged] = values[theirs]
     return scores

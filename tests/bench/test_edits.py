@@ -33,7 +33,8 @@ def test_an_edit_keeps_the_form_and_can_be_repeated(
     """The square stays one, the original is left alone, and the same edit comes out again."""
     before = pixels.copy()
     found = edit_pixels(name, pixels, digest="ab", seed=seed)
-    assert (found.shape, found.dtype) == (pixels.shape, np.uint8)
+    assert found.shape == pixels.shape
+    assert found.dtype == np.uint8
     np.testing.assert_array_equal(pixels, before)
     np.testing.assert_array_equal(found, edit_pixels(name, pixels, digest="ab", seed=seed))
 

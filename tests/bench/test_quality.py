@@ -100,7 +100,8 @@ def test_result_can_be_traced_and_repeated(
     result: dict[str, Any], on_catalogue: dict[str, Any], plan: QualityPlan, tmp_path: Path
 ) -> None:
     """The same plan gives the same rows, with any cache; labels, weights and machine are named."""
-    again = measure_quality(plan=plan, **{**on_catalogue, "cache": tmp_path})
+    arguments: dict[str, Any] = {**on_catalogue, "cache": tmp_path}
+    again = measure_quality(plan=plan, **arguments)
     assert again["rows"] == result["rows"]
     assert again["samples"] == result["samples"]
     assert result["weights"]["name"] == "none"
@@ -193,8 +194,11 @@ def test_the_order_of_the_table_does_not_matter(
         first, second = ours.draw(seed), other.draw(seed)
         assert ours.sample_digest(first) == other.sample_digest(second)
         for part in ("train", "val", "test"):
-            mine = [ours.table.names[row] for row in getattr(first, part)]
-            assert mine == [other.table.names[row] for row in getattr(second, part)]
+            mine: list[int] = getattr(first, part).tolist()
+            theirs: list[int] = getattr(second, part).tolist()
+            assert [ours.table.names[row] for row in mine] == [
+                other.table.names[row] for row in theirs
+            ]
         parts = np.concatenate([first.train, first.val, first.test])
         assert len(set(parts.tolist())) == len(parts) == 36
 

@@ -95,8 +95,9 @@ def test_tiny_relevance_counts() -> None:
 
 def test_nothing_relevant_or_ranked_has_no_value() -> None:
     """Without anything relevant there is no value; nor without a ranking."""
-    for relevance, ranked in ((np.zeros((2, 3)), [[1, 2], [0, 2]]), (np.ones((2, 3)), [[], []])):
-        found = score_rankings(relevance, np.array(ranked, np.int64))
+    some, none = np.array([[1, 2], [0, 2]]), np.zeros((2, 0), np.int64)
+    for relevance, ranked in ((np.zeros((2, 3)), some), (np.ones((2, 3)), none)):
+        found = score_rankings(relevance, ranked)
         assert all(np.isnan(values).all() for values in found.values())
 
 

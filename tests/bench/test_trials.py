@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,12 +159,16 @@ def test_only_equal_queries_can_be_paired() -> None:
 
 def test_hurts_are_the_rows_below_zero() -> None:
     """Only rows whose whole interval is below 0 are listed, with what names them."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"test": "a", "gain": {"low": -2, "high": -1}, "map10": 3.0},
         {"test": "b", "gain": {"low": -2, "high": 0.1}},
         {"test": "c"},
     ]
     assert hurts(rows) == [{"test": "a", "gain": {"low": -2, "high": -1}}]
+
+
+def _one(rows: dict[str, list[float]], _: int) -> Trial:
+    return trial("s", **rows)
 
 
 @pytest.fixture
@@ -176,7 +182,7 @@ def files(tmp_path: Path) -> Path:
     ):
         run_trials(
             1,
-            lambda _, rows=rows: trial("s", **rows),
+            partial(_one, rows),
             what={"name": name},
             out=tmp_path / f"{name}.json",
         )
