@@ -8,7 +8,7 @@ rows cost little more than one. The result is described in docs/results-format.m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,12 +39,16 @@ _BYTES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityPlan:
-    """What to measure: every combination of resize policy, recipe and readout, on one setup."""
+    """What to measure: every combination of resize policy, recipe and readout, on one setup.
+
+    ``note`` is kept in the result, for what its reader must know of the weights.
+    """
 
     setup: Setup
     resizes: tuple[ResizePolicy, ...]
     recipes: tuple[str, ...]
     readouts: tuple[Readout, ...]
+    note: str | None = None
 
 
 def row_name(resize: str, recipe: str, readout: str) -> str:
@@ -89,7 +93,7 @@ def measure_quality(
     what = {
         "kind": "quality",
         "data": {**description, "seeds": None},
-        "plan": {**asdict(plan), "setup": None},
+        "plan": {**asdict(plan), "setup": None, "note": None},
         "recipes": [RECIPES[name].settings() for name in plan.recipes],
     }
     trials = run_trials(plan.setup.seeds, partial(_measure_seed, subject, plan), what=what, out=out)
@@ -98,6 +102,7 @@ def measure_quality(
         "quality",
         {
             **description,
+            "note": plan.note,
             "images": {"fitted": len(subject.draw(0).fitted), "test": tested[0]},
             "samples": [trial.sample for trial in trials.seeds],
             "chance_map10": 100 * chance_map_at_k(tested[0]),
@@ -134,7 +139,7 @@ def _measure_seed(subject: Subject, plan: QualityPlan, seed: int) -> Trial:
     relevance = subject.relevance(draw.test)
     rows: dict[str, dict[str, NDArray[Any]]] = {}
     for resize in plan.resizes:
-        features = _features(subject, draw, resize)
+        features = _features(subject, draw, resize, tested_only=plan.readouts == ("raw",))
         heads: dict[str, BoostHead] = {}
         for policy, name, readout in _combinations(plan):
             if policy != resize:
@@ -159,12 +164,19 @@ def _measure_seed(subject: Subject, plan: QualityPlan, seed: int) -> Trial:
     return Trial(sample=subject.sample_digest(draw), rows=rows)
 
 
-def _features(subject: Subject, draw: Draw, resize: ResizePolicy) -> Sequence[NDArray[Any]]:
-    """Return the features of the validation, training and test rows."""
+def _features(
+    subject: Subject, draw: Draw, resize: ResizePolicy, *, tested_only: bool
+) -> Sequence[NDArray[Any]]:
+    """Return the features of the validation, training and test rows.
+
+    Raw features alone train nothing: a slow backbone then sees the test rows only.
+    """
     import numpy as np
 
-    parts = (draw.val, draw.train, draw.test)
     backbone = subject.backbone(draw, resize)
+    if tested_only:
+        draw = replace(draw, val=draw.val[:0], train=draw.train[:0])
+    parts = (draw.val, draw.train, draw.test)
     matrix = subject.features(backbone, np.concatenate(parts), resize)
     return np.split(matrix, np.cumsum([len(part) for part in parts])[:-1])
 
@@ -229,6 +241,7 @@ def _unavailable(plan: QualityPlan, reason: str) -> dict[str, Any]:
     return make_result(
         "quality",
         {
+            "note": plan.note,
             "backbone": setup.backbone,
             "weights": {"name": setup.weights},
             "taps": list(setup.taps or ()),

@@ -46,6 +46,9 @@ __all__ = ["quality"]
     help="Recipes to compare.",
 )
 @readouts_option
+@click.option(
+    "--note", metavar="TEXT", help="Kept in the result: what a reader must know of the weights."
+)
 @out_option
 @json_option
 def quality(
@@ -54,6 +57,7 @@ def quality(
     resize: tuple[str, ...],
     recipe: tuple[str, ...],
     readout: tuple[str, ...],
+    note: str | None,
     out: Path | None,
     json: bool,
     **setup: Any,
@@ -84,6 +88,7 @@ def quality(
         resizes=tuple(policy for policy in RESIZE_POLICIES if policy in resize),
         recipes=recipe,
         readouts=chosen_readouts(readout),
+        note=note,
     )
     with Bars() as bars:
         result = measure_quality(labels, images=images, plan=plan, out=out, progress=bars)
@@ -113,4 +118,5 @@ def _text(result: dict[str, Any]) -> list[str]:
         for row in result["rows"]
     ]
     header = ["resize", "recipe", "readout", "D", "mAP@10", "std", "gain", "95% of the difference"]
-    return [*wrapped(title, indent=""), "", *table(header, rows, right=(3, 4, 5, 6))]
+    noted = wrapped(f"note: {result['note']}", indent="") if result.get("note") else []
+    return [*wrapped(title, indent=""), *noted, "", *table(header, rows, right=(3, 4, 5, 6))]

@@ -243,8 +243,9 @@ def test_pca_is_fitted_to_each_seed(
 ) -> None:
     """PCA has no weights to load: each seed fits it to its own training images."""
     pca = dataclasses.replace(setup, backbone="pca", taps=("pca8",), image_size=16)
-    small = dataclasses.replace(plan, setup=pca, resizes=("crop",), readouts=("raw",))
+    small = dataclasses.replace(plan, setup=pca, resizes=("crop",), readouts=("raw",), note="ours")
     result = measure_quality(plan=small, **on_catalogue)
+    assert result["note"] == "ours"
     assert (result["weights"]["name"], result["taps"]) == ("pca", ["pca8"])
     [row] = result["rows"]
     assert row["dimensions"] == 8
@@ -277,6 +278,27 @@ def test_weights_that_cannot_be_had_make_a_row_that_says_so(
     named = dataclasses.replace(resnet, weights="gone.pth")
     with pytest.raises(WeightsError, match=r"gone\.pth"):
         measure_quality(plan=dataclasses.replace(small, setup=named), **on_catalogue)
+
+
+def test_raw_alone_looks_at_the_test_part_alone(
+    plan: QualityPlan,
+    result: dict[str, Any],
+    on_catalogue: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A slow backbone's raw row costs the features of the test rows only, and is the same row."""
+    asked: list[int] = []
+    whole = Subject.features
+
+    def watch(self: Subject, backbone: Any, rows: Any, *more: Any) -> Any:
+        asked.append(len(rows))
+        return whole(self, backbone, rows, *more)
+
+    monkeypatch.setattr(Subject, "features", watch)
+    raw = dataclasses.replace(plan, readouts=("raw",), resizes=("squash",))
+    found = measure_quality(plan=raw, **on_catalogue)
+    assert asked == [12, 12]
+    assert found["rows"] == [result["rows"][0]]
 
 
 def test_precision_is_that_of_our_own_metric(setup: Setup, subject: Make) -> None:

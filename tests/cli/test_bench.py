@@ -107,10 +107,12 @@ def test_quality_measures_what_was_asked(
         "--weights", "none", "--tap", "layer2+layer3", "--image-size", 64, "--seeds", 1,
         "--readout", "blend,raw", "--recipe", "paper", "--resize", "crop,squash",
         "--attributes", "type,colour", "--groups", 7, "--per-group", 3, "--test", 9,
+        "--note", "not torchvision's",
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     [plan] = asked
     setup = plan.setup
+    assert plan.note == "not torchvision's"
     assert setup.taps == ("layer2", "layer3")
     assert (setup.backbone, setup.weights, setup.image_size) == ("resnet18", "none", 64)
     assert (setup.seeds, setup.attributes, setup.name_column) == (1, ("type", "colour"), None)
