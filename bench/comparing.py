@@ -13,7 +13,7 @@ from boost_edge.bench.bootstrap import Interval, paired_bootstrap
 from boost_edge.bench.trials import Trials
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["gain_of", "hurts", "paired_gain", "spread"]
+__all__ = ["common_seeds", "gain_of", "hurts", "paired_gain", "pooled", "spread"]
 
 
 def spread(trials: Trials, row: str, metric: str) -> dict[str, Any]:
@@ -49,20 +49,46 @@ def paired_gain(
     UsageError
         When a row or metric is not there, or the two were not measured on the same queries.
     """
-    ours, theirs = _checked(first, base, metric), _checked(second, row, metric)
-    seeds = min(len(ours), len(theirs))
+    seeds = common_seeds(first, second)
+    ours, theirs = (
+        pooled(trials, name, metric, seeds) for trials, name in ((first, base), (second, row))
+    )
+    known = np.isfinite(ours) & np.isfinite(theirs)
+    return paired_bootstrap(ours[known], theirs[known])
+
+
+def common_seeds(first: Trials, second: Trials) -> int:
+    """Return how many seeds two measurements have in common.
+
+    Raises
+    ------
+    UsageError
+        When a seed has other queries in the two.
+    """
+    seeds = min(len(first.seeds), len(second.seeds))
     for seed in range(seeds):
         if first.seeds[seed].sample != second.seeds[seed].sample:
             raise UsageError(
                 f"seed {seed} has other queries in the two results: measure both with the same "
                 "labels, attributes and protocol"
             )
-    if first.paired and second.paired:
-        pair = np.mean(ours, axis=0), np.mean(theirs, axis=0)
-    else:
-        pair = np.concatenate(ours[:seeds]), np.concatenate(theirs[:seeds])
-    known = np.isfinite(pair[0]) & np.isfinite(pair[1])
-    return paired_bootstrap(pair[0][known], pair[1][known])
+    return seeds
+
+
+def pooled(trials: Trials, row: str, metric: str, seeds: int) -> NDArray[np.float64]:
+    """Return a row's values of the first seeds' queries, those of all seeds after each other.
+
+    Where all seeds have the same queries, they are averaged query by query instead.
+
+    Raises
+    ------
+    UsageError
+        When the row or the metric is not there.
+    """
+    values = _checked(trials, row, metric)[:seeds]
+    if trials.paired:
+        return np.asarray(np.mean(values, axis=0))
+    return np.concatenate(values)
 
 
 def hurts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

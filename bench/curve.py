@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.bench.comparing import gain_of, spread
+from boost_edge.bench.comparing import common_seeds, gain_of, pooled, spread
 from boost_edge.bench.heads import embed, train_head
 from boost_edge.bench.judging import judge_embeddings
 from boost_edge.bench.results import make_result
@@ -237,15 +237,8 @@ def _measured(trials: Trials, name: str) -> dict[str, Any]:
 def _passes(
     trials: Trials, labels: Sequence[int], readout: str, theirs: Trials, row: str
 ) -> dict[str, Any]:
-    seeds = min(len(trials.seeds), len(theirs.seeds))
-    pairs = zip(trials.seeds[:seeds], theirs.seeds[:seeds], strict=True)
-    if any(ours.sample != other.sample for ours, other in pairs):
-        raise UsageError(
-            "the baseline has other queries: measure it with the same labels, attributes and "
-            "protocol"
-        )
-    level = np.concatenate(theirs.values(row, "map10")[:seeds])
-    curve = np.stack(
-        [np.concatenate(trials.values(f"{count}/{readout}", "map10")[:seeds]) for count in labels]
-    )
+    seeds = common_seeds(trials, theirs)
+    level = pooled(theirs, row, "map10", seeds)
+    names = [f"{count}/{readout}" for count in labels]
+    curve = np.stack([pooled(trials, name, "map10", seeds) for name in names])
     return {"seeds": seeds, "map10": float(level.mean()), **labels_to_pass(labels, curve, level)}
