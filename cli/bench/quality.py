@@ -98,7 +98,11 @@ def quality(
 def _text(result: dict[str, Any]) -> list[str]:
     missing = [row["unavailable"] for row in result["rows"] if "unavailable" in row]
     if missing:
-        return wrapped(f"{result['backbone']}: not measured: {missing[0]}", indent="")
+        said = (
+            f"{result['backbone']}: not measured: {missing[0]}: put that file in torch's cache "
+            "(TORCH_HOME), or name a file with --weights"
+        )
+        return wrapped(said, indent="")
     title = (
         f"{result['backbone']} {'+'.join(result['taps'])}, {result['image_size']} px, weights "
         f"{result['weights']['name']}; mAP@10 over {result['seeds']} seeds, chance "

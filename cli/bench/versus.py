@@ -46,12 +46,14 @@ def versus(first: str, second: str, metric: str, out: Path | None, json: bool) -
 
 def _text(result: dict[str, Any]) -> list[str]:
     gain, metric = result["gain"], result["metric"]
+    digits = 2 if metric == "map10" else 4  # mAP@10 is in hundredths
+    mean, low, high = (f"{gain[name]:+.{digits}f}" for name in ("mean", "low", "high"))
     title = (
-        f"{metric}, {result['seeds']} seeds, {gain['queries']:,} queries: {gain['mean']:+.2f} "
-        f"(95%: {gain['low']:+.2f} to {gain['high']:+.2f}); {result['beats']} is better"
+        f"{metric}, {result['seeds']} seeds, {gain['queries']:,} queries: {mean} "
+        f"(95%: {low} to {high}); {result['beats']} is better"
     )
     rows = [
-        [side, result[side]["file"], result[side]["row"], f"{result[side][metric]['mean']:.2f}"]
-        for side in ("first", "second")
+        [side, entry["file"], entry["row"], f"{entry[metric]['mean']:.{digits}f}"]
+        for side, entry in ((side, result[side]) for side in ("first", "second"))
     ]
     return [*wrapped(title, indent=""), "", *table(["", "file", "row", metric], rows, right=(3,))]

@@ -257,7 +257,7 @@ def test_weights_that_cannot_be_had_make_a_row_that_says_so(
 ) -> None:
     """Without a network and without the file, rows say why they have no number; the paper's stand.
 
-    A file of weights that is named and absent stays an error.
+    A damaged file, and one that is named and absent, stay errors.
     """
     from boost_edge.models import weights
 
@@ -270,11 +270,18 @@ def test_weights_that_cannot_be_had_make_a_row_that_says_so(
     result = measure_quality(plan=small, **on_catalogue)
     assert len(result["rows"]) == 6
     for row in result["rows"]:
-        assert row["unavailable"].startswith("cannot fetch resnet18.pth")
+        assert row["unavailable"] == "cannot fetch resnet18.pth (no network)"
         assert "map10" not in row
     hidden = result["rows"][1]["paper"]
     assert (hidden["map10"], hidden["same_method"]) == (13.05, True)
     assert hidden["relative_gain"] == pytest.approx(0.262, abs=1e-3)
+
+    def damaged(_: object) -> None:
+        raise WeightsError("resnet18.pth is damaged: delete it and try again")
+
+    monkeypatch.setattr(weights, "imagenet_checkpoint", damaged)
+    with pytest.raises(WeightsError, match="damaged"):
+        measure_quality(plan=small, **on_catalogue)
     named = dataclasses.replace(resnet, weights="gone.pth")
     with pytest.raises(WeightsError, match=r"gone\.pth"):
         measure_quality(plan=dataclasses.replace(small, setup=named), **on_catalogue)
