@@ -57,9 +57,21 @@ FASHION = $(SHARED)/datasets/fashion-product-images-small
 WEIGHTS = $(SHARED)/weights/resnet18_partial_no_layer4_convs.safetensors
 LAYER3 = --backbone resnet18 --tap layer3 --weights $(WEIGHTS)
 SEVEN = gender,masterCategory,subCategory,articleType,baseColour,season,usage
-QUALITY = $(FULL)/bin/boost-edge bench quality $(FASHION)/styles.csv --images $(FASHION)/images
+DATA = $(FASHION)/styles.csv --images $(FASHION)/images \
+	--attributes $(SEVEN) --name-column productDisplayName
+BENCH = $(FULL)/bin/boost-edge bench
+QUALITY = $(BENCH) quality $(DATA)
 
-EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement.json
+# One file for each backbone; those of imagenet say that they could not be measured where there is
+# no network.
+QUALITIES := $(addprefix $(RESULTS)/quality/,resnet18-layer3.json vit_tiny_patch16_224.json \
+	squeezenet1_1.json mobilenet_v2.json pca512.json resnet18-layer4-distilled.json \
+	resnet18-imagenet.json vit_b_16-imagenet.json)
+
+EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement.json $(QUALITIES) \
+	$(RESULTS)/quality/resnet18-layer3-versus-vit_tiny_patch16_224.json \
+	$(RESULTS)/honesty/resnet18-layer3.json $(RESULTS)/curve/resnet18-layer3.json \
+	$(RESULTS)/ablation/resnet18-layer3.json
 
 evidence: $(EVIDENCE)
 
@@ -68,6 +80,40 @@ evidence: $(EVIDENCE)
 
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
+
+$(RESULTS)/quality/resnet18-layer3.json: NETWORK = $(LAYER3)
+$(RESULTS)/quality/vit_tiny_patch16_224.json: NETWORK = --backbone vit_tiny_patch16_224 \
+	--weights $(SHARED)/weights/vit_tiny_patch16_224.safetensors
+$(RESULTS)/quality/squeezenet1_1.json: NETWORK = --backbone squeezenet1_1 \
+	--weights $(SHARED)/weights/squeezenet1_1.safetensors
+$(RESULTS)/quality/mobilenet_v2.json: NETWORK = --backbone mobilenet_v2 \
+	--weights $(SHARED)/weights/mobilenet_v2.safetensors
+$(RESULTS)/quality/pca512.json: NETWORK = --backbone pca --weights none --tap pca512
+$(RESULTS)/quality/resnet18-layer4-distilled.json: NETWORK = --backbone resnet18 \
+	--tap layer3+layer4 --weights $(SHARED)/weights/resnet18_layer4_distilled.safetensors \
+	--note "layer4 was distilled from two other networks: not torchvision's checkpoint"
+$(RESULTS)/quality/resnet18-imagenet.json: NETWORK = --backbone resnet18
+$(RESULTS)/quality/vit_b_16-imagenet.json: NETWORK = --backbone vit_b_16 --readout raw
+
+$(QUALITIES): | $(FULL)/ready
+	$(QUALITY) $(NETWORK) --out $@
+
+VIT = $(RESULTS)/quality/vit_tiny_patch16_224.json
+
+$(RESULTS)/quality/resnet18-layer3-versus-vit_tiny_patch16_224.json: \
+		$(RESULTS)/quality/resnet18-layer3.json $(VIT)
+	$(BENCH) versus $(VIT):raw $<:boost/attributes --out $@
+
+$(RESULTS)/honesty/resnet18-layer3.json: | $(FULL)/ready
+	$(BENCH) honesty $(DATA) $(LAYER3) --seeds 3 --out $@
+
+$(RESULTS)/curve/resnet18-layer3.json: $(VIT)
+	$(BENCH) curve $(DATA) $(LAYER3) --baseline $(VIT):raw --out $@
+
+$(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
+	$(BENCH) ablate $(DATA) $(LAYER3) --seeds 3 --taps layer2+layer3 --image-sizes 160 \
+		--factors width,dropout,standardise,label_smoothing,weight_decay,blend,calibration,flips,tags,contrast \
+		--out $@
 
 $(RESULTS)/agreement.json: runs/fashion/raw/gallery.sqlite runs/fashion/attributes/gallery.sqlite
 	$(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv --images $(FASHION)/images \

@@ -29,6 +29,7 @@ __all__ = [
     "chance_map_at_k",
     "map_at_k",
     "nearest_others",
+    "original_ranks",
     "precision_at_k",
     "rank_others",
 ]
@@ -93,13 +94,8 @@ def nearest_others(embeddings: NDArray[np.floating[Any]], k: int = 10) -> NDArra
     UsageError
         When ``embeddings`` is not two-dimensional or not finite, or ``k`` is below 1.
     """
-    if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
-        raise UsageError(f"embeddings of shape {embeddings.shape} given: (N, D), finite, needed")
-    count = _list_length(len(embeddings), k)
-    units = np.asarray(embeddings, np.float64)
-    # Scaled first, so that squaring neither overflows nor vanishes.
-    units = units / np.maximum(np.abs(units).max(axis=1, initial=0, keepdims=True), _TINY)
-    units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), _TINY)
+    units = _units(embeddings)
+    count = _list_length(len(units), k)
     order = np.random.default_rng(0).permutation(len(units))
     places = np.argsort(order)
     ranked = np.empty((len(units), count), np.int64)
@@ -109,6 +105,28 @@ def nearest_others(embeddings: NDArray[np.floating[Any]], k: int = 10) -> NDArra
         others = order[(places[rows, None] + np.arange(1, len(units))) % len(units)]
         ranked[rows] = _best(cosines, others, count)
     return ranked
+
+
+def original_ranks(
+    originals: NDArray[np.floating[Any]], copies: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Return at which place each copy finds its original by cosine, from 1.
+
+    Both are (N, D), the copy of row i being row i. Ties, to seven decimals, count half: what
+    cannot be told apart has the middle of the places it shares, so guessing gains nothing.
+
+    Raises UsageError when the two are not finite matrices of one shape.
+    """
+    if originals.shape != copies.shape:
+        raise UsageError(f"{originals.shape} originals and {copies.shape} copies do not match")
+    gallery, queries = _units(originals), _units(copies)
+    ranks = np.empty(len(gallery))
+    for rows in _blocks(len(gallery)):
+        cosines = np.round(queries[rows] @ gallery.T, 7)
+        own = cosines[np.arange(len(rows)), rows][:, None]
+        ties = (cosines == own).sum(axis=1) - 1
+        ranks[rows] = 1 + (cosines > own).sum(axis=1) + ties / 2
+    return ranks
 
 
 def average_precision_at_k(
@@ -248,6 +266,16 @@ def chance_map_at_k(count: int, k: int = 10) -> float:
         raise UsageError(f"{count} images have no others to rank: at least 2 needed")
     before = (listed - 1) / max(1, others - 1)
     return sum((1 + (i - 1) * before) / i for i in range(1, listed + 1)) / others
+
+
+def _units(embeddings: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the rows divided by their lengths; rows of zeros stay."""
+    if embeddings.ndim != 2 or not np.isfinite(embeddings).all():
+        raise UsageError(f"embeddings of shape {embeddings.shape} given: (N, D), finite, needed")
+    units = np.asarray(embeddings, np.float64)
+    # Scaled first, so that squaring neither overflows nor vanishes.
+    units = units / np.maximum(np.abs(units).max(axis=1, initial=0, keepdims=True), _TINY)
+    return np.asarray(units / np.maximum(np.linalg.norm(units, axis=1, keepdims=True), _TINY))
 
 
 def _best(

@@ -1,74 +1,59 @@
-"""``bench quality``: the paper's retrieval protocol, raw against boosted, over several seeds.
+"""``bench quality``: raw features against every readout of trained heads, over several seeds.
 
-Each seed draws its own images, trains its own heads and ranks its own test part; embeddings are
-computed with torch from cached features, so that many rows cost little more than one.
+Each seed draws its own images (or takes the label table's own split), trains its own heads and
+ranks its own test part; embeddings are computed with torch from cached features, so that many
+rows cost little more than one. The result is described in docs/results-format.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from boost_edge.bench.bootstrap import paired_bootstrap
-from boost_edge.bench.metrics import (
-    agreement_at_k,
-    average_precision_at_k,
-    chance_map_at_k,
-    nearest_others,
-    precision_at_k,
-    rank_others,
-)
-from boost_edge.bench.relevance import PAPER, Protocol, Sample, relevance_matrix, sample_rows
+from boost_edge.bench.comparing import gain_of, spread
+from boost_edge.bench.heads import embed, train_head
+from boost_edge.bench.judging import judge_embeddings, judge_posteriors
+from boost_edge.bench.metrics import chance_map_at_k
+from boost_edge.bench.paper import PAPER_FIGURES
+from boost_edge.bench.ranking import RANKING_METRICS
 from boost_edge.bench.results import make_result
-from boost_edge.runtime.errors import ImageError, UsageError
+from boost_edge.bench.subject import Draw, Setup, Subject
+from boost_edge.bench.trials import Trial, Trials, run_trials
+from boost_edge.runtime.errors import WeightsError
 from boost_edge.runtime.manifest import Readout, ResizePolicy
-from boost_edge.runtime.progress import Progress, silent
+from boost_edge.runtime.progress import Progress
 
 if TYPE_CHECKING:
-    from boost_edge.export.labels import LabelTable
-    from boost_edge.models.backbones import Backbone
+    from numpy.typing import NDArray
 
-__all__ = ["PAPER_ATTRIBUTES", "QualityPlan", "measure_quality"]
+    from boost_edge.models.head import BoostHead
 
-PAPER_ATTRIBUTES = (
-    "gender",
-    "masterCategory",
-    "subCategory",
-    "articleType",
-    "baseColour",
-    "season",
-    "usage",
-)
-_VALIDATION_SHARE = 0.1
+__all__ = ["QualityPlan", "measure_quality", "row_name"]
 
-_Scores = dict[str, NDArray[np.float64]]
-_Embedded = tuple[tuple[str, Readout], NDArray[np.float32]]
+# Of one value of an embedding: galleries keep float32.
+_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityPlan:
-    """What to measure: every combination of resize policy, recipe and readout, on one backbone.
+    """What to measure: every combination of resize policy, recipe and readout, on one setup.
 
-    ``name_column`` is the column whose words grade the relevance.
+    ``note`` is kept in the result, for what its reader must know of the weights.
     """
 
-    backbone: str
-    weights: str
-    taps: tuple[str, ...] | None
-    image_size: int | None
+    setup: Setup
     resizes: tuple[ResizePolicy, ...]
     recipes: tuple[str, ...]
     readouts: tuple[Readout, ...]
-    seeds: int
-    attributes: tuple[str, ...] = PAPER_ATTRIBUTES
-    name_column: str = "productDisplayName"
-    protocol: Protocol = PAPER
+    note: str | None = None
+
+
+def row_name(resize: str, recipe: str, readout: str) -> str:
+    """Return the name of a row, such as ``crop/boost/attributes`` or ``crop/none/raw``."""
+    return f"{resize}/{recipe}/{readout}"
 
 
 def measure_quality(
@@ -76,13 +61,16 @@ def measure_quality(
     *,
     images: Path,
     plan: QualityPlan,
+    out: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run the protocol and return the result: one row per combination, with every seed's value.
 
     ``map10`` is the paper's mAP@10 times 100. ``gain`` is the paired bootstrap interval of its
-    difference to the readout ``raw`` of the same resize policy, over all seeds' queries.
+    difference to the readout ``raw`` of the same resize policy. With ``out`` the scores of every
+    query are kept beside that file (`boost_edge.bench.trials`), and an interrupted measurement
+    goes on with the next seed. Where torchvision's weights cannot be had, the rows say so.
 
     Raises
     ------
@@ -90,163 +78,186 @@ def measure_quality(
         When the label table lacks the name column, or has too few groups.
     ImageError
         When an image that was drawn cannot be read: the protocol has no room for gaps.
+    WeightsError
+        When a weights file is damaged or does not fit, or one that was named is absent.
     """
-    from boost_edge.export.labels import read_labels
-    from boost_edge.models.backbones import build_backbone
+    from boost_edge.export.recipes import RECIPES
 
-    report = progress or silent
-    table = read_labels(labels, images=images, attributes=plan.attributes)
-    if plan.name_column not in table.columns:
-        raise UsageError(f"{labels}: has no column {plan.name_column}, whose words grade hits")
-    backbone = build_backbone(
-        plan.backbone, weights=plan.weights, taps=plan.taps, image_size=plan.image_size
-    )
-    scores: dict[tuple[str, str, str], list[_Scores]] = {}
-    for seed in range(plan.seeds):
-        sample = sample_rows(table.codes, table.names, seed=seed, protocol=plan.protocol)
-        for resize in plan.resizes:
-            features = _features(table, sample, backbone, resize, cache, report)
-            for (recipe, readout), embeddings in _embeddings(
-                table, sample, features, plan, seed, report
-            ):
-                judged = _judge(table, sample, embeddings, plan.name_column)
-                scores.setdefault((resize, recipe, readout), []).append(judged)
+    try:
+        subject = Subject(labels, images=images, setup=plan.setup, cache=cache, progress=progress)
+    except WeightsError as error:
+        # What it says after the colon is for whoever runs this, with folders of this machine.
+        reason = str(error).partition(": ")[0]
+        if plan.setup.weights != "imagenet" or not reason.startswith("cannot fetch "):
+            raise
+        return _unavailable(plan, reason)
+    description = subject.describe()
+    what = {
+        "kind": "quality",
+        "data": {**description, "seeds": None},
+        "plan": {**asdict(plan), "setup": None, "note": None},
+        "recipes": [RECIPES[name].settings() for name in plan.recipes],
+    }
+    trials = run_trials(plan.setup.seeds, partial(_measure_seed, subject, plan), what=what, out=out)
+    tested = [len(values) for values in trials.values(trials.rows[0], "map10")]
     return make_result(
         "quality",
         {
-            "labels_sha256": table.sha256,
-            "attributes": plan.attributes,
-            "protocol": asdict(plan.protocol),
-            "seeds": plan.seeds,
-            "backbone": backbone.spec.name,
-            "weights": asdict(backbone.weights),
-            "taps": backbone.taps,
-            "image_size": backbone.image_size,
-            "chance_map10": 100 * chance_map_at_k(plan.protocol.test),
-            "rows": [_row(key, seeds, scores) for key, seeds in scores.items()],
+            **description,
+            "note": plan.note,
+            "images": {"fitted": len(subject.draw(0).fitted), "test": tested[0]},
+            "samples": [trial.sample for trial in trials.seeds],
+            "chance_map10": 100 * chance_map_at_k(tested[0]),
+            "rows": [
+                _row(trials, each, plan.setup.backbone, subject.attributes)
+                for each in _combinations(plan)
+            ],
         },
     )
 
 
-def _features(
-    table: LabelTable,
-    sample: Sample,
-    backbone: Backbone,
-    resize: ResizePolicy,
-    cache: Path | None,
-    report: Progress,
-) -> NDArray[np.float32]:
-    """Return the features of the sample, training part first."""
-    from boost_edge.export.features import extract_features
-
-    rows: list[int] = np.concatenate([sample.train, sample.test]).tolist()
-    features = extract_features(
-        backbone,
-        [table.paths[row] for row in rows],
-        resize=resize,
-        cache=cache,
-        progress=partial(report, f"features ({resize})"),
-    )
-    if features.skipped:
-        error: ImageError = features.skipped[0][1]
-        raise error
-    return features.matrix
+_Combination = tuple[ResizePolicy, str, Readout]
 
 
-def _embeddings(
-    table: LabelTable,
-    sample: Sample,
-    features: NDArray[np.float32],
-    plan: QualityPlan,
-    seed: int,
-    report: Progress,
-) -> list[_Embedded]:
-    """Train a head per recipe and return the test part's embeddings by recipe and readout."""
-    import torch
-
-    from boost_edge.export.calibrate import calibrate_head
-    from boost_edge.export.fit import Rows, fit_head
-    from boost_edge.export.recipes import RECIPES
-    from boost_edge.models.fused import read_out
-
-    count = len(sample.train)
-    train = Rows(features=features[:count], codes=table.codes[sample.train])
-    test = torch.from_numpy(features[count:])
-    found: list[_Embedded] = []
-    if "raw" in plan.readouts:
-        found.append((("none", "raw"), features[count:]))
-    boosted: list[Readout] = [readout for readout in plan.readouts if readout != "raw"]
-    for name in plan.recipes if boosted else ():
-        recipe = RECIPES[name]
-        held = int(count * _VALIDATION_SHARE) if recipe.validation else 0
-        fitted = fit_head(
-            _rows(train, slice(held, None)),
-            _rows(train, slice(held)) if held else None,
-            [len(attribute.values) for attribute in table.attributes],
-            recipe,
-            seed=seed,
-            progress=partial(report, f"training ({name})"),
+def _combinations(plan: QualityPlan) -> list[_Combination]:
+    found: list[_Combination] = []
+    for resize in plan.resizes:
+        if "raw" in plan.readouts:
+            found.append((resize, "none", "raw"))
+        found.extend(
+            (resize, recipe, readout)
+            for recipe in plan.recipes
+            for readout in plan.readouts
+            if readout != "raw"
         )
-        if held:
-            calibrate_head(fitted.head, _rows(train, slice(held)))
-        with torch.inference_mode():
-            for each in boosted:
-                embeddings, _ = read_out(fitted.head, test, each, blend=recipe.blend)
-                found.append(((name, each), embeddings.numpy()))
     return found
 
 
-def _rows(rows: Any, part: slice) -> Any:
-    return type(rows)(features=rows.features[part], codes=rows.codes[part])
+def _measure_seed(subject: Subject, plan: QualityPlan, seed: int) -> Trial:
+    from boost_edge.export.recipes import RECIPES
+
+    draw = subject.draw(seed)
+    codes = subject.table.codes[draw.test]
+    relevance = subject.relevance(draw.test)
+    rows: dict[str, dict[str, NDArray[Any]]] = {}
+    for resize in plan.resizes:
+        features = _features(subject, draw, resize, tested_only=plan.readouts == ("raw",))
+        heads: dict[str, BoostHead] = {}
+        for policy, name, readout in _combinations(plan):
+            if policy != resize:
+                continue
+            recipe = RECIPES.get(name)
+            if recipe is not None and name not in heads:
+                heads[name] = train_head(
+                    subject.rows(features[1], draw.train),
+                    subject.rows(features[0], draw.val),
+                    subject.classes,
+                    recipe,
+                    seed=seed,
+                    progress=partial(subject.report, f"training ({name})"),
+                )
+            embeddings = embed(
+                heads.get(name), features[2], readout, blend=recipe.blend if recipe else 0.0
+            )
+            row = judge_embeddings(embeddings, relevance, codes, subject.attributes)
+            if name in heads:
+                row |= judge_posteriors(heads[name], features[2], codes, subject.attributes)
+            rows[row_name(resize, name, readout)] = row
+    return Trial(sample=subject.sample_digest(draw), rows=rows)
 
 
-def _judge(
-    table: LabelTable, sample: Sample, embeddings: NDArray[np.float32], name_column: str
-) -> _Scores:
-    """Return every metric's value for every query of the test part."""
-    codes = table.codes[sample.test]
-    rows: list[int] = sample.test.tolist()
-    names = [table.columns[name_column][row] for row in rows]
-    relevance = relevance_matrix(codes, names)
-    predicted = nearest_others(embeddings)
-    scores = {
-        "map10": 100 * average_precision_at_k(rank_others(relevance), predicted),
-        "precision10": precision_at_k(relevance, predicted),
-        "dimensions": np.array([float(embeddings.shape[1])]),
-    }
-    for column, attribute in enumerate(table.attributes):
-        scores[attribute.name] = agreement_at_k(codes[:, column], codes[predicted, column])
-    return scores
+def _features(
+    subject: Subject, draw: Draw, resize: ResizePolicy, *, tested_only: bool
+) -> Sequence[NDArray[Any]]:
+    """Return the features of the validation, training and test rows.
+
+    Raw features alone train nothing: a slow backbone then sees the test rows only.
+    """
+    import numpy as np
+
+    backbone = subject.backbone(draw, resize)
+    if tested_only:
+        draw = replace(draw, val=draw.val[:0], train=draw.train[:0])
+    parts = (draw.val, draw.train, draw.test)
+    matrix = subject.features(backbone, np.concatenate(parts), resize)
+    return np.split(matrix, np.cumsum([len(part) for part in parts])[:-1])
 
 
 def _row(
-    key: tuple[str, str, str],
-    seeds: Sequence[_Scores],
-    scores: Mapping[tuple[str, str, str], Sequence[_Scores]],
+    trials: Trials, combination: _Combination, backbone: str, attributes: Sequence[str]
 ) -> dict[str, Any]:
-    resize, recipe, readout = key
-    values = [float(each["map10"].mean()) for each in seeds]
+    resize, recipe, readout = combination
+    name = row_name(*combination)
+    headline = spread(trials, name, "map10")
+    dimensions = int(trials.values(name, "dimensions")[0][0])
     row: dict[str, Any] = {
         "resize": resize,
         "recipe": recipe,
         "readout": readout,
-        "dimensions": int(seeds[0]["dimensions"][0]),
-        "map10": float(np.mean(values)),
-        "map10_std": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "map10_by_seed": values,
-        "precision10": float(np.mean([each["precision10"].mean() for each in seeds])),
+        "dimensions": dimensions,
+        "bytes_per_image": _BYTES * dimensions,
+        "map10": headline["mean"],
+        "map10_std": headline["std"],
+        "map10_by_seed": headline["by_seed"],
+        **{metric: spread(trials, name, metric) for metric in RANKING_METRICS},
         "agreement10": {
-            name: float(np.mean([np.nanmean(each[name]) for each in seeds]))
-            for name in seeds[0]
-            if name not in {"map10", "precision10", "dimensions"}
+            each: spread(trials, name, f"agreement.{each}")["mean"] for each in attributes
         },
     }
-    base = scores.get((resize, "none", "raw"))
-    if base is not None and readout != "raw":
-        gain = paired_bootstrap(
-            np.concatenate([each["map10"] for each in base]),
-            np.concatenate([each["map10"] for each in seeds]),
-        )
-        row["gain"] = asdict(gain)
-        row["relative_gain"] = gain.mean / float(np.mean([each["map10"].mean() for each in base]))
-    return row
+    if recipe != "none":
+        row["attributes"] = {
+            each: {
+                metric: spread(trials, name, f"{metric}.{each}")
+                for metric in ("accuracy", "calibration_error")
+            }
+            for each in attributes
+        }
+    base = row_name(resize, "none", "raw")
+    if readout != "raw" and base in trials.rows:
+        row["gain"] = gain_of(trials, base, name)
+        row["relative_gain"] = row["gain"]["mean"] / spread(trials, base, "map10")["mean"]
+        row["gains"] = {metric: gain_of(trials, base, name, metric) for metric in RANKING_METRICS}
+    return row | _published(backbone, recipe, readout)
+
+
+def _published(backbone: str, recipe: str, readout: str) -> dict[str, Any]:
+    """Return the paper's figures where a row measures what the paper did, or its rival."""
+    figure = PAPER_FIGURES.get(backbone)
+    if figure is None:
+        return {}
+    if readout == "raw":
+        return {"paper": {"map10": figure.raw}}
+    same = recipe == "paper" and readout == "hidden"
+    return {
+        "paper": {
+            "map10": figure.boosted,
+            "relative_gain": figure.relative_gain,
+            "same_method": same,
+        }
+    }
+
+
+def _unavailable(plan: QualityPlan, reason: str) -> dict[str, Any]:
+    """Return a result whose rows say why there is no number."""
+    setup = plan.setup
+    return make_result(
+        "quality",
+        {
+            "note": plan.note,
+            "backbone": setup.backbone,
+            "weights": {"name": setup.weights},
+            "taps": list(setup.taps or ()),
+            "image_size": setup.image_size,
+            "seeds": setup.seeds,
+            "rows": [
+                {
+                    "resize": resize,
+                    "recipe": recipe,
+                    "readout": readout,
+                    "unavailable": reason,
+                    **_published(setup.backbone, recipe, readout),
+                }
+                for resize, recipe, readout in _combinations(plan)
+            ],
+        },
+    )

@@ -26,9 +26,11 @@ __all__ = [
     "Sample",
     "group_rows",
     "name_words",
+    "number_groups",
     "relevance",
     "relevance_matrix",
     "sample_rows",
+    "unseen_groups",
 ]
 
 
@@ -78,7 +80,7 @@ def group_rows(codes: NDArray[np.int64], *, min_size: int = 1) -> list[NDArray[n
     UsageError
         When ``codes`` is not two-dimensional, or has no column.
     """
-    numbers = _group_numbers(codes)
+    numbers = number_groups(codes)
     order = np.argsort(numbers, kind="stable")
     order = order[numbers[order] >= 0]
     if not order.size:
@@ -134,6 +136,45 @@ def sample_rows(
     return Sample(train=rows[:split], test=rows[split:])
 
 
+def unseen_groups(
+    codes: NDArray[np.int64], rows: NDArray[np.int64], *, test: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split rows so that no group stands on both sides.
+
+    Parameters
+    ----------
+    codes
+        (N, A) as in ``group_rows``.
+    rows
+        The rows to split, each in a group; their order is kept on both sides.
+    test
+        Whole groups are taken, in an order that depends on the seed and their codes, until the
+        test side has at least this many rows; one group at least is left to train on.
+    seed
+        Chooses other groups.
+
+    Returns
+    -------
+    The rows to train on, and those to test on.
+
+    Raises
+    ------
+    UsageError
+        When the rows make fewer than two groups, or one is in none.
+    """
+    numbers = number_groups(codes[rows])
+    if (numbers < 0).any() or len(set(numbers.tolist())) < 2:
+        raise UsageError("to keep groups apart, every row needs a group, and two groups at least")
+    members = group_rows(codes[rows])
+    names = [":".join(str(code) for code in codes[rows[group[0]]]) for group in members]
+    held = np.zeros(len(rows), np.bool_)
+    for place in _shuffled(names, f"{seed}:unseen")[: len(members) - 1]:
+        if held.sum() >= test:
+            break
+        held[members[place]] = True
+    return rows[~held], rows[held]
+
+
 def name_words(name: str) -> list[str]:
     """Split a name into words as the paper's code does.
 
@@ -182,7 +223,7 @@ def relevance_matrix(codes: NDArray[np.int64], names: Sequence[str]) -> NDArray[
         raise UsageError(f"{len(codes)} rows need as many names, not {len(names)}")
     words = [Counter(name_words(name)) for name in names]
     holders: dict[tuple[int, str], list[int]] = {}
-    for row, group in enumerate(_group_numbers(codes).tolist()):
+    for row, group in enumerate(number_groups(codes).tolist()):
         if group >= 0:
             for word in words[row]:
                 holders.setdefault((group, word), []).append(row)
@@ -196,8 +237,11 @@ def relevance_matrix(codes: NDArray[np.int64], names: Sequence[str]) -> NDArray[
     return matrix
 
 
-def _group_numbers(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the group of every row, (N,), ascending with the groups' codes; -1 for none."""
+def number_groups(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the group of every row, (N,), ascending with the groups' codes; -1 for none.
+
+    ``codes`` are (N, A) as in ``group_rows``, whose errors it raises.
+    """
     if codes.ndim != 2 or codes.shape[1] == 0:
         raise UsageError(f"codes of shape {codes.shape} given: (rows, attributes) needed")
     numbers = np.full(len(codes), -1, np.int64)

@@ -12,6 +12,8 @@ import pytest
 
 from boost_edge.bench import quality as quality_module
 from boost_edge.bench.quality import QualityPlan
+from boost_edge.bench.relevance import Protocol
+from boost_edge.runtime.errors import WeightsError
 
 Call = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
@@ -104,11 +106,17 @@ def test_quality_measures_what_was_asked(
         "bench", "quality", catalogue / "labels.csv", "--images", catalogue / "images",
         "--weights", "none", "--tap", "layer2+layer3", "--image-size", 64, "--seeds", 1,
         "--readout", "blend,raw", "--recipe", "paper", "--resize", "crop,squash",
+        "--attributes", "type,colour", "--groups", 7, "--per-group", 3, "--test", 9,
+        "--note", "not torchvision's",
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     [plan] = asked
-    assert plan.taps == ("layer2", "layer3")
-    assert (plan.backbone, plan.weights, plan.image_size, plan.seeds) == ("resnet18", "none", 64, 1)
+    setup = plan.setup
+    assert plan.note == "not torchvision's"
+    assert setup.taps == ("layer2", "layer3")
+    assert (setup.backbone, setup.weights, setup.image_size) == ("resnet18", "none", 64)
+    assert (setup.seeds, setup.attributes, setup.name_column) == (1, ("type", "colour"), None)
+    assert setup.protocol == Protocol(groups=7, per_group=3, min_size=3, test=9)
     assert (plan.readouts, plan.recipes) == (("raw", "blend"), ("paper",))
     assert plan.resizes == ("squash", "crop")
     lines = done.stdout.splitlines()
@@ -125,7 +133,9 @@ def test_quality_measures_what_was_asked(
         (("--recipe", "ours"), "--recipe: 'ours' is not one of paper, boost"),
         (("--resize", "stretch"), "--resize: 'stretch' is not one of squash, crop, letterbox"),
         (("--tap", "layer9"), "resnet18 has no tap 'layer9'"),
-        ((), "has no column gender"),
+        (("--attributes", "gender"), "has no column gender"),
+        (("--name-column", "title"), "has no column title, whose words grade hits"),
+        ((), "only 0 groups have 40 images with equal attributes, but 100 are wanted"),
     ],
 )
 def test_quality_of_what_is_not_there(
@@ -133,7 +143,7 @@ def test_quality_of_what_is_not_there(
 ) -> None:
     """Names that do not exist, and a table without the data set's columns, are wrong usage."""
     labels, images = catalogue / "labels.csv", catalogue / "images"
-    line = refused(2, "bench", "quality", labels, "--images", images, *options)
+    line = refused(2, "bench", "quality", labels, "--images", images, "--weights", "none", *options)
     assert said in line
 
 
@@ -161,3 +171,94 @@ def test_search_of_another_plan(call: Call, refused: Refused, tmp_path: Path) ->
     small = ("--dimensions", 16, "--queries", 20, "--no-crossover", "--engines", "usearch-f32")
     assert call(*arguments, *small).returncode == 0
     assert "another data" in refused(2, *arguments, *small, "--seed", 9)
+
+
+def test_quality_without_weights_says_so(
+    catalogue: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ImageNet weights that cannot be fetched are said to be missing; that is no failure."""
+    from boost_edge.models import weights
+
+    def absent(_: object) -> None:
+        raise WeightsError("cannot fetch resnet18.pth: put it in a folder")
+
+    monkeypatch.setattr(weights, "imagenet_checkpoint", absent)
+    done = call("bench", "quality", catalogue / "labels.csv", "--images", catalogue / "images")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("resnet18: not measured: cannot fetch resnet18.pth")
+
+
+@pytest.fixture
+def small(catalogue: Path) -> tuple[object, ...]:
+    """Return arguments that make every measurement small."""
+    return (
+        catalogue / "labels.csv", "--images", catalogue / "images", "--backbone", "squeezenet1_1",
+        "--weights", "none", "--tap", "features.4", "--image-size", 32, "--attributes",
+        "type,background", "--name-column", "name", "--groups", 12, "--per-group", 3, "--test", 12,
+        "--seeds", 1,
+    )  # fmt: skip
+
+
+def test_from_quality_to_the_curve(small: tuple[object, ...], call: Call, tmp_path: Path) -> None:
+    """Quality's file is compared with itself by versus, and is a baseline of the curve."""
+    out = tmp_path / "quality.json"
+    done = call(
+        "bench", "quality", *small, "--recipe", "boost", "--readout", "raw,hidden", "--out", out
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    raw, hidden = json.loads(out.read_text())["rows"]
+    done = call("bench", "versus", f"{out}:raw", f"{out}:hidden")
+    assert f"12 queries: {hidden['gain']['mean']:+.2f}" in done.stdout
+    assert f"{raw['map10']:.2f}" in done.stdout
+    said = json.loads(call("bench", "versus", f"{out}:raw", f"{out}:hidden", "--json").stdout)
+    assert said["gain"]["mean"] == pytest.approx(hidden["gain"]["mean"])
+    done = call(
+        "bench", "curve", *small, "--counts", "24,12", "--noise", "0.5", "--readout", "hidden",
+        "--baseline", f"{out}:raw",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "hidden passes quality.json:crop/none/raw" in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines() if "  hidden" in line] == [
+        "12", "24", "50%",
+    ]  # fmt: skip
+
+
+def test_honesty_and_ablation_are_printed(small: tuple[object, ...], call: Call) -> None:
+    """Each prints a row per test or variant, in text and as JSON."""
+    done = call("bench", "honesty", *small, "--readout", "raw,attributes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "copies:flip" in done.stdout
+    assert "without:background" in done.stdout
+    done = call(
+        "bench", "ablate", *small, "--factors", "calibration", "--taps", "features.4+features.7",
+        "--image-sizes", 48, "--json",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    assert [(row["factor"], row["value"]) for row in result["rows"][::3]] == [
+        ("recipe", "as it is"), ("calibration", "off"), ("tap", "features.4+features.7"),
+        ("image_size", "48"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "said"),
+    [
+        ("curve", ("--counts", "many"), "--counts and --noise take numbers"),
+        ("curve", ("--baseline", "raw"), "write FILE.json:ROW"),
+        ("ablate", ("--factors", "luck"), "--factors: 'luck' is not one of width"),
+        ("ablate", ("--image-sizes", "big"), "--image-sizes takes numbers"),
+        ("honesty", ("--recipe", "ours"), "--recipe: 'ours' is not one of paper, boost"),
+    ],
+)
+def test_measurements_that_make_no_sense(
+    verb: str, options: tuple[str, ...], said: str, small: tuple[object, ...], refused: Refused
+) -> None:
+    """Values that do not exist are wrong usage, named with their option."""
+    assert said in refused(2, "bench", verb, *small, *options)
+
+
+def test_versus_of_what_is_not_there(refused: Refused, tmp_path: Path) -> None:
+    """A result without scores beside it is named."""
+    side = f"{tmp_path / 'gone.json'}:raw"
+    assert "gone.scores.npz: there is no such file" in refused(4, "bench", "versus", side, side)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boost_edge.cli.bench_output import finish, out_option
+from boost_edge.cli.bench.options import finish, out_option
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import json_option, names
 from boost_edge.cli.progress import Bars

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.bench_output import finish, out_option
+from boost_edge.cli.bench.options import finish, out_option
 from boost_edge.cli.options import json_option
 from boost_edge.cli.render import table
 from boost_edge.runtime.errors import GateError

@@ -1,0 +1,204 @@
+"""A head trained with more than its attributes: tags of the name, and a metric-learning loss.
+
+For ablations only: a small training loop of its own, which with both weights at 0 trains as
+`boost_edge.export.fit` does. What it finds out is worth more than what it would add to a recipe.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.bench.relevance import name_words
+from boost_edge.runtime.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from boost_edge.export.fit import Rows
+    from boost_edge.export.recipes import Recipe
+    from boost_edge.models.head import BoostHead
+
+__all__ = ["ExtraLosses", "tag_matrix", "train_with_extras"]
+
+_FEWEST = 5
+_MOST_TAGS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraLosses:
+    """Weights of the losses that are added up.
+
+    ``attributes`` is that of the recipe's own loss (0: the paper's Task 2), ``tags`` of the binary
+    cross entropy of the tags, divided by the mean number of tags of an image (with both: Task 3),
+    ``contrast`` of the supervised contrastive loss on the hidden vector (Khosla et al., 2020, as
+    pytorch-metric-learning has it), whose classes are the groups of equal attributes.
+    """
+
+    attributes: float = 1.0
+    tags: float = 0.0
+    contrast: float = 0.0
+
+
+def tag_matrix(names: Sequence[str], fitted: int) -> NDArray[np.float32]:
+    """Return which tags each name has, ``(n, T) float32`` of 0 and 1.
+
+    Tags are the words that at least 5 of the first ``fitted`` names have, at most 500 of them, the
+    commonest; equally common ones in the order of the alphabet.
+    """
+    words = [set(name_words(name)) for name in names]
+    counts = Counter(word for each in words[:fitted] for word in each)
+    common = sorted((-count, word) for word, count in counts.items() if count >= _FEWEST)
+    tags = [word for _, word in common[:_MOST_TAGS]]
+    matrix = [[float(tag in each) for tag in tags] for each in words]
+    return np.array(matrix, np.float32).reshape(len(names), len(tags))
+
+
+def train_with_extras(
+    train: Rows,
+    val: Rows,
+    classes: Sequence[int],
+    recipe: Recipe,
+    losses: ExtraLosses,
+    *,
+    tags: NDArray[np.float32],
+    groups: NDArray[np.int64],
+    seed: int,
+) -> BoostHead:
+    """Return a calibrated head; its epoch is chosen by the validation rows' attributes.
+
+    Without a loss of the attributes there is nothing to choose by: the last epoch is returned.
+
+    Parameters
+    ----------
+    tags, groups
+        ``(n, T)`` and ``(n,)`` of the training rows.
+
+    Raises
+    ------
+    MissingExtraError
+        When ``losses.contrast`` is not 0 and pytorch-metric-learning is not installed.
+    """
+    import torch
+
+    from boost_edge.export.calibrate import calibrate_head
+    from boost_edge.export.fit import predict_logits
+    from boost_edge.export.temperature import calibrated_loss
+
+    work = _Training(train, classes, recipe, losses, tags=tags, groups=groups, seed=seed)
+    best: dict[str, torch.Tensor] = {}
+    best_loss, stale = math.inf, 0
+    for epoch in range(recipe.epochs):
+        work.train_epoch(epoch)
+        if not losses.attributes:
+            continue
+        val_loss = calibrated_loss(predict_logits(work.head, val.features), val.codes)
+        stale += 1
+        if val_loss < best_loss:
+            best_loss, stale = val_loss, 0
+            best = {name: value.clone() for name, value in work.head.state_dict().items()}
+        if stale >= recipe.patience:
+            break
+    if best:
+        work.head.load_state_dict(best)
+        calibrate_head(work.head.eval(), val)
+    return work.head.eval()
+
+
+class _Training:
+    """A head with a classifier of tags, and the rows they learn from."""
+
+    def __init__(
+        self,
+        train: Rows,
+        classes: Sequence[int],
+        recipe: Recipe,
+        losses: ExtraLosses,
+        *,
+        tags: NDArray[np.float32],
+        groups: NDArray[np.int64],
+        seed: int,
+    ) -> None:
+        import torch
+
+        from boost_edge.models.head import BoostHead
+
+        self.recipe, self.losses, self.seed = recipe, losses, seed
+        self.features, self.codes = torch.from_numpy(train.features), torch.from_numpy(train.codes)
+        self.tags, self.groups = torch.from_numpy(tags), torch.from_numpy(groups)
+        self.mean_tags = max(1.0, float(tags.sum(axis=1).mean()))
+        width = recipe.width or train.features.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.head = BoostHead(
+                train.features.shape[1],
+                width,
+                classes,
+                dropout=recipe.dropout,
+                standardise=recipe.standardise,
+            )
+            self.tagger = torch.nn.Linear(width, max(1, tags.shape[1]))
+        self.head.fit_standardisation(self.features)
+        self.optimiser = torch.optim.AdamW(
+            [*self.head.parameters(), *self.tagger.parameters()],
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+        )
+        self.contrast = _contrastive() if losses.contrast else None
+
+    def train_epoch(self, epoch: int) -> None:
+        """Go over the rows once, in the order that the recipe's own training has."""
+        import torch
+
+        recipe = self.recipe
+        for group in self.optimiser.param_groups:
+            fall = 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
+            group["lr"] = recipe.learning_rate * fall
+        self.head.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 1_000_003 + epoch + 1)
+            for batch in torch.split(torch.randperm(len(self.features)), recipe.batch_size):
+                loss = self.loss(batch)
+                self.optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                self.optimiser.step()
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Return the weighted sum of the losses of some rows."""
+        import torch
+        from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+        hidden, logits = self.head(self.features[batch])
+        codes, losses = self.codes[batch], self.losses
+        total: Tensor = hidden.sum() * 0.0
+        if losses.attributes:
+            parts = [
+                cross_entropy(each, codes[:, column], ignore_index=-1)
+                for column, each in enumerate(logits)
+                if (codes[:, column] >= 0).any()
+            ]
+            total = total + losses.attributes * torch.stack(parts).sum() / len(logits)
+        if losses.tags and self.tags.shape[1]:
+            error = binary_cross_entropy_with_logits(
+                self.tagger(self.head.dropout(hidden)), self.tags[batch], reduction="sum"
+            )
+            total = total + losses.tags * error / (self.mean_tags * len(batch))
+        known = self.groups[batch] >= 0
+        if self.contrast is not None and known.any():
+            members = self.groups[batch][known]
+            total = total + losses.contrast * self.contrast(hidden[known], members)
+        return total
+
+
+def _contrastive() -> Any:
+    try:
+        from pytorch_metric_learning.losses import SupConLoss
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a contrastive loss", "bench", "pytorch-metric-learning") from error
+    return SupConLoss(temperature=0.1)

@@ -1,0 +1,42 @@
+"""``boost-edge bench``: one module for each measurement."""
+
+from __future__ import annotations
+
+import click
+
+from boost_edge.cli.bench.ablate import ablate
+from boost_edge.cli.bench.agreement import agreement
+from boost_edge.cli.bench.compare import compare
+from boost_edge.cli.bench.cost import cost
+from boost_edge.cli.bench.curve import curve
+from boost_edge.cli.bench.honesty import honesty
+from boost_edge.cli.bench.latency import latency
+from boost_edge.cli.bench.quality import quality
+from boost_edge.cli.bench.search import search
+from boost_edge.cli.bench.versus import versus
+
+__all__ = ["command"]
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure what boosting gains, on your own labels and machine.
+
+    \b
+    Example:
+      boost-edge bench quality labels.csv --images photos/ --out quality.json
+      boost-edge bench agreement labels.csv --images photos/ --run runs/shop \\
+        --gallery .boost-edge --attribute colour
+    """
+
+
+command.add_command(quality)
+command.add_command(versus)
+command.add_command(ablate)
+command.add_command(honesty)
+command.add_command(curve)
+command.add_command(agreement)
+command.add_command(search)
+command.add_command(latency)
+command.add_command(cost)
+command.add_command(compare)

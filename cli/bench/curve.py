@@ -1,0 +1,135 @@
+"""``boost-edge bench curve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from boost_edge.cli.bench.options import (
+    check_choice,
+    chosen_readouts,
+    finish,
+    make_setup,
+    out_option,
+    readouts_option,
+    recipe_option,
+    setup_options,
+)
+from boost_edge.cli.extras import need_train_extra
+from boost_edge.cli.options import images_option, json_option, names
+from boost_edge.cli.progress import Bars
+from boost_edge.cli.render import table, wrapped
+from boost_edge.runtime.errors import UsageError
+
+__all__ = ["curve"]
+
+
+@click.command("curve")
+@click.argument("labels", type=click.Path(path_type=Path))
+@images_option
+@setup_options
+@click.option(
+    "--counts",
+    callback=names,
+    default="100,250,500,1000,2000,3000",
+    show_default=True,
+    metavar="A,B",
+    help="Numbers of labelled images to train on.",
+)
+@click.option(
+    "--noise",
+    callback=names,
+    default="0,0.05,0.1,0.2",
+    show_default=True,
+    metavar="A,B",
+    help="Shares of wrong labels to train with.",
+)
+@click.option(
+    "--baseline",
+    multiple=True,
+    metavar="FILE:ROW",
+    help="A row of bench quality to pass, such as vit.json:raw; may be repeated.",
+)
+@recipe_option
+@readouts_option
+@out_option
+@json_option
+def curve(
+    labels: Path,
+    images: Path,
+    counts: tuple[str, ...],
+    noise: tuple[str, ...],
+    baseline: tuple[str, ...],
+    recipe: str,
+    readout: tuple[str, ...],
+    out: Path | None,
+    json: bool,
+    **setup: Any,
+) -> int:
+    """Measure quality against the number of labels, and against wrong labels.
+
+    With --baseline it says how many labels make this backbone better than that row, measured on
+    the same queries.
+
+    \b
+    Example:
+      boost-edge bench curve styles.csv --images images/ --tap layer3 \\
+        --attributes gender,baseColour --name-column productDisplayName \\
+        --baseline vit.json:raw
+    """
+    with need_train_extra("measuring quality"):
+        from boost_edge.bench.curve import CurvePlan, measure_curve
+        from boost_edge.bench.versus import parse_side
+        from boost_edge.export.recipes import RECIPES
+
+        described = make_setup(**setup)
+    check_choice((recipe,), tuple(RECIPES), "--recipe")
+    try:
+        numbers = tuple(sorted(int(each) for each in counts))
+        shares = tuple(sorted(float(each) for each in noise))
+    except ValueError as error:
+        raise UsageError(f"--counts and --noise take numbers: {error}") from error
+    plan = CurvePlan(
+        setup=described,
+        recipe=recipe,
+        readouts=chosen_readouts(readout),
+        labels=numbers,
+        noise=shares,
+    )
+    sides = [parse_side(each) for each in baseline]
+    with Bars() as bars:
+        result = measure_curve(
+            labels, images=images, plan=plan, baselines=sides, out=out, progress=bars
+        )
+    return finish(result, out, json, _text(result))
+
+
+def _text(result: dict[str, Any]) -> list[str]:
+    title = (
+        f"{result['backbone']} {'+'.join(result['taps'])}, recipe {result['recipe']}, "
+        f"{result['seeds']} seeds; raw mAP@10 {result['raw']['mean']:.2f}"
+    )
+    measured = [(f"{row['labels']:,} labels", row) for row in result["rows"]]
+    measured += [(f"{row['noise']:.0%} wrong", row) for row in result["noise"]]
+    rows = [
+        [
+            name,
+            row["readout"],
+            f"{row['map10']['mean']:.2f}",
+            f"{row['gain']['low']:+.2f} to {row['gain']['high']:+.2f}",
+        ]
+        for name, row in measured
+    ]
+    lines = [*wrapped(title, indent=""), ""]
+    lines += table(["training", "readout", "mAP@10", "95% of the gain"], rows, right=(0, 2))
+    for each in result["passes"]:
+        low, middle, high = (
+            "never" if each[name] is None else f"{each[name]:,.0f}"
+            for name in ("low", "labels", "high")
+        )
+        where = f"{each['baseline']['file']}:{each['baseline']['row']} ({each['map10']:.2f})"
+        said = f"{each['readout']} passes {where} at {middle} labels (95%: {low} to {high})"
+        lines += ["", *wrapped(said, indent="")]
+    return lines

@@ -1,0 +1,87 @@
+"""``boost-edge bench honesty``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from boost_edge.cli.bench.options import (
+    check_choice,
+    chosen_readouts,
+    finish,
+    make_setup,
+    out_option,
+    readouts_option,
+    recipe_option,
+    setup_options,
+)
+from boost_edge.cli.extras import need_train_extra
+from boost_edge.cli.options import images_option, json_option
+from boost_edge.cli.progress import Bars
+from boost_edge.cli.render import table, wrapped
+
+__all__ = ["honesty"]
+
+
+@click.command("honesty")
+@click.argument("labels", type=click.Path(path_type=Path))
+@images_option
+@setup_options
+@recipe_option
+@readouts_option
+@out_option
+@json_option
+def honesty(
+    labels: Path,
+    images: Path,
+    recipe: str,
+    readout: tuple[str, ...],
+    out: Path | None,
+    json: bool,
+    **setup: Any,
+) -> int:
+    """Test boosting where its labels do not reach, and say where it hurts.
+
+    Groups of which no image was trained on; each attribute left out of the training but not of
+    the judgement; relevance by the words of the name alone; finding the original of a cropped,
+    flipped, blurred, compressed or brightened copy.
+
+    \b
+    Example:
+      boost-edge bench honesty styles.csv --images images/ --tap layer3 \\
+        --attributes gender,baseColour --name-column productDisplayName
+    """
+    with need_train_extra("measuring quality"):
+        from boost_edge.bench.honesty import HonestyPlan, measure_honesty
+        from boost_edge.export.recipes import RECIPES
+
+        described = make_setup(**setup)
+    check_choice((recipe,), tuple(RECIPES), "--recipe")
+    plan = HonestyPlan(setup=described, recipe=recipe, readouts=chosen_readouts(readout))
+    with Bars() as bars:
+        result = measure_honesty(labels, images=images, plan=plan, out=out, progress=bars)
+    return finish(result, out, json, _text(result))
+
+
+def _text(result: dict[str, Any]) -> list[str]:
+    title = (
+        f"{result['backbone']} {'+'.join(result['taps'])}, recipe {result['recipe']}, "
+        f"{result['seeds']} seeds; {len(result['hurts'])} rows are worse than raw with confidence"
+    )
+    hurting = [(each["test"], each["readout"]) for each in result["hurts"]]
+    rows = [
+        [
+            row["test"],
+            row["readout"],
+            row["metric"],
+            f"{row[row['metric']]['mean']:.3g}",
+            f"{row['gain']['mean']:+.3g}" if "gain" in row else "",
+            f"{row['gain']['low']:+.3g} to {row['gain']['high']:+.3g}" if "gain" in row else "",
+            "hurts" if (row["test"], row["readout"]) in hurting else "",
+        ]
+        for row in result["rows"]
+    ]
+    header = ["test", "readout", "metric", "mean", "gain", "95%", ""]
+    return [*wrapped(title, indent=""), "", *table(header, rows, right=(3, 4))]

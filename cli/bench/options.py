@@ -1,0 +1,184 @@
+"""What the measurements have in common: options, and what happens to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.options import names
+from boost_edge.cli.render import print_json
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.manifest import READOUTS
+
+if TYPE_CHECKING:
+    from boost_edge.bench.subject import Setup
+    from boost_edge.runtime.manifest import Readout
+
+__all__ = [
+    "check_choice",
+    "chosen_readouts",
+    "finish",
+    "make_setup",
+    "out_option",
+    "readouts_option",
+    "recipe_option",
+    "setup_options",
+]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the result as JSON to this file too.",
+)
+readouts_option = click.option(
+    "--readout",
+    callback=names,
+    default=",".join(READOUTS),
+    show_default=True,
+    metavar="A,B",
+    help="Readouts to compare.",
+)
+recipe_option = click.option(
+    "--recipe", default="boost", show_default=True, metavar="NAME", help="Recipe, as for train."
+)
+_SETUP = (
+    click.option(
+        "--backbone",
+        default="resnet18",
+        show_default=True,
+        metavar="NAME",
+        help="Backbone, as for train.",
+    ),
+    click.option(
+        "--weights",
+        default="imagenet",
+        show_default=True,
+        metavar="imagenet|none|FILE",
+        help="Weights of the backbone, as for train.",
+    ),
+    click.option(
+        "--tap",
+        metavar="STAGE[+STAGE]",
+        help="Stages whose pooled outputs are the features; default: the last.",
+    ),
+    click.option(
+        "--image-size",
+        type=click.IntRange(min=8),
+        metavar="S",
+        help="Edge of the network's input in pixels; default: the backbone's own.",
+    ),
+    click.option(
+        "--attributes",
+        callback=names,
+        metavar="A,B",
+        help="Columns to learn and to judge by; default: all that look categorical.",
+    ),
+    click.option(
+        "--name-column",
+        metavar="NAME",
+        help="Column whose words grade what agrees; default: all that agrees is relevant alike.",
+    ),
+    click.option(
+        "--groups",
+        type=click.IntRange(min=1),
+        default=100,
+        show_default=True,
+        metavar="N",
+        help="How many groups of images with equal attributes are drawn.",
+    ),
+    click.option(
+        "--per-group",
+        type=click.IntRange(min=1),
+        default=40,
+        show_default=True,
+        metavar="N",
+        help="How many images of each group; smaller groups are left out.",
+    ),
+    click.option(
+        "--test",
+        type=click.IntRange(min=1),
+        default=1000,
+        show_default=True,
+        metavar="N",
+        help="How many of the images drawn are searched, not trained on.",
+    ),
+    click.option(
+        "--seeds",
+        type=click.IntRange(min=1),
+        default=5,
+        show_default=True,
+        metavar="N",
+        help="How many samples are drawn, and heads trained.",
+    ),
+)
+
+
+def setup_options(function: _Function) -> _Function:
+    """Give a command the options that say what is measured; `make_setup` takes them."""
+    for option in reversed(_SETUP):
+        function = option(function)
+    return function
+
+
+def make_setup(
+    *,
+    backbone: str,
+    weights: str,
+    tap: str | None,
+    image_size: int | None,
+    attributes: tuple[str, ...] | None,
+    name_column: str | None,
+    groups: int,
+    per_group: int,
+    test: int,
+    seeds: int,
+) -> Setup:
+    """Return the setup that the options describe."""
+    from boost_edge.bench.relevance import Protocol
+    from boost_edge.bench.subject import Setup
+    from boost_edge.models.backbones import parse_taps
+
+    return Setup(
+        backbone=backbone,
+        weights=weights,
+        taps=None if tap is None else parse_taps(tap, backbone),
+        image_size=image_size,
+        attributes=attributes,
+        name_column=name_column,
+        protocol=Protocol(groups=groups, per_group=per_group, min_size=per_group, test=test),
+        seeds=seeds,
+    )
+
+
+def check_choice(given: Sequence[str], known: Sequence[str], option: str) -> None:
+    """Refuse a name that is not known."""
+    for each in given:
+        if each not in known:
+            raise UsageError(f"{option}: {each!r} is not one of {', '.join(known)}")
+
+
+def chosen_readouts(given: Sequence[str]) -> tuple[Readout, ...]:
+    """Return the readouts asked for, in the order of all."""
+    check_choice(given, READOUTS, "--readout")
+    return tuple(each for each in READOUTS if each in given)
+
+
+def finish(result: dict[str, Any], out: Path | None, json: bool, text: list[str]) -> int:
+    """Print a result, and write it."""
+    from boost_edge.bench.results import write_result
+
+    if json:
+        print_json(result)
+    else:
+        click.echo("\n".join(text))
+    # Last: a file that cannot be written must not cost the result of hours.
+    if out is not None:
+        write_result(out, result)
+    return ExitCode.FINE
