@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.bench.options import finish, out_option
 from boost_edge.cli.model import shipped_model
 from boost_edge.cli.options import json_option, names
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import print_json, table, wrapped
+from boost_edge.cli.render import table, wrapped
 
 __all__ = ["search"]
 
@@ -94,12 +94,7 @@ _ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
     metavar="DIR",
     help="Folder for vectors and indexes; a run that was interrupted goes on in it.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write the result as JSON to this file too.",
-)
+@out_option
 @json_option
 def search(
     rows: int,
@@ -124,7 +119,6 @@ def search(
     Example:
       boost-edge bench search --rows 1000000 --work runs/search --out search.json
     """
-    from boost_edge.bench.results import write_result
     from boost_edge.bench.search import measure_search
     from boost_edge.bench.search_data import DataPlan
     from boost_edge.bench.search_plan import SearchPlan
@@ -144,14 +138,7 @@ def search(
             crossover=crossover,
             progress=bars,
         )
-    if json:
-        print_json(result)
-    else:
-        click.echo("\n".join(_text(result)))
-    # Last: a file that cannot be written must not cost the result of hours.
-    if out is not None:
-        write_result(out, result)
-    return ExitCode.FINE
+    return finish(result, out, json, _text(result))
 
 
 def _text(result: dict[str, Any]) -> list[str]:
