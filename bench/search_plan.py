@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ def keep_plan(plan: SearchPlan, work: Path) -> None:
     """
     work.mkdir(parents=True, exist_ok=True)
     if (work / _PLAN).exists():
-        before = read_plan(work)
+        # Where the model lies makes no difference: it is never run.
+        before = replace(read_plan(work), model=plan.model)
         if before != plan:
             was: dict[str, Any] = asdict(before)
             now: dict[str, Any] = asdict(plan)
@@ -75,7 +76,6 @@ def keep_plan(plan: SearchPlan, work: Path) -> None:
                 f"{work}: was built for another plan (another {what}): give another --work, or "
                 "remove this one"
             )
-        return
     with replacing(work / _PLAN) as temporary:
         temporary.write_text(json.dumps(asdict(plan), indent=1) + "\n", encoding="utf-8")
 

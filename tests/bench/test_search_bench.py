@@ -189,6 +189,9 @@ def test_a_work_folder_is_of_one_plan(tmp_path: Path) -> None:
     keep_plan(plan_of(), tmp_path)
     assert read_plan(tmp_path) == plan_of()
     keep_plan(plan_of(), tmp_path)
+    # The checkout that holds the model may have moved.
+    keep_plan(plan_of(model="/elsewhere.onnx"), tmp_path)
+    assert read_plan(tmp_path).model == "/elsewhere.onnx"
     with pytest.raises(UsageError, match="another threads"):
         keep_plan(plan_of(threads=1), tmp_path)
     (tmp_path / "plan.json").write_text("{}")
