@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from boost_edge import Encoder, Gallery
 from boost_edge.runtime.compact import compact_gallery
+from boost_edge.runtime.merge import merge_galleries
 from boost_edge.runtime.verify import verify_gallery
 
 WritePicture = Callable[..., Path]
@@ -42,7 +43,6 @@ class Row:
 
     path: str
     content: int
-    stamp: int
     state: Literal["live", "deleted"] = "live"
 
 
@@ -50,42 +50,55 @@ class Model:
     """Rows in a list, a disk in a dictionary: the rules of docs/gallery-format.md, naively."""
 
     def __init__(self) -> None:
-        self.disk: dict[str, tuple[int, int]] = {}
+        self.disk: dict[str, int] = {}
         self.rows: list[Row] = []
 
     def index(self, paths: list[str], *, prune: bool) -> None:
         """Take in the files at some paths, in this order; ``prune`` judges all rows."""
         for path in paths:
-            content, stamp = self.disk[path]
+            content = self.disk[path]
             known = next((row for row in self.rows if row.path == path), None)
             if known is None:
                 known = self._moved(content)
             if known is None:
-                self.rows.append(Row(path, content, stamp))
+                self.rows.append(Row(path, content))
             else:
-                known.path, known.content, known.stamp, known.state = path, content, stamp, "live"
+                known.path, known.content, known.state = path, content, "live"
         if prune:
             for row in self.rows:
-                if row.path not in self.disk:
+                if self._is_gone(row):
                     row.state = "deleted"
 
     def compact(self) -> None:
         """Forget what is deleted."""
         self.rows = [row for row in self.rows if row.state == "live"]
 
+    def merge(self, arrivals: dict[str, int]) -> None:
+        """Take in another gallery's live images where none is live at their path."""
+        for path, content in sorted(arrivals.items()):
+            known = next((row for row in self.rows if row.path == path), None)
+            if known is None:
+                self.rows.append(Row(path, content))
+            elif known.state == "deleted":
+                known.content, known.state = content, "live"
+
     def live(self) -> list[Row]:
         """Return what is searched."""
         return [row for row in self.rows if row.state == "live"]
 
+    def _is_gone(self, row: Row) -> bool:
+        """Return whether a file of ours is not there; those elsewhere are."""
+        return row.path not in self.disk and "/x/" not in row.path
+
     def _moved(self, content: int) -> Row | None:
         """Return the first row of this content whose file is gone."""
         return next(
-            (row for row in self.rows if row.content == content and row.path not in self.disk), None
+            (row for row in self.rows if row.content == content and self._is_gone(row)), None
         )
 
 
 class Histories(RuleBasedStateMachine):
-    """Files come, change, move and go; the gallery is indexed, opened again, compacted."""
+    """Files come, change, move and go; the gallery is indexed, opened again, compacted, merged."""
 
     encoder: Encoder
     pictures: list[bytes]
@@ -99,6 +112,7 @@ class Histories(RuleBasedStateMachine):
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
         self.model = Model()
         self.stamp = 10**18
+        self.device = self._make_device()
         self.gallery = self._open()
 
     def teardown(self) -> None:
@@ -115,7 +129,7 @@ class Histories(RuleBasedStateMachine):
         # The file system's own clock may stand still between two of these.
         self.stamp += 1
         os.utime(path, ns=(self.stamp, self.stamp))
-        self.model.disk[str(path)] = (content, self.stamp)
+        self.model.disk[str(path)] = content
 
     @rule(old=names, new=names)
     def rename(self, old: str, new: str) -> None:
@@ -151,6 +165,12 @@ class Histories(RuleBasedStateMachine):
         compact_gallery(self.top / "gallery", exact_limit=EXACT_LIMIT)
         self.model.compact()
 
+    @rule()
+    def merge(self) -> None:
+        """Bring in the gallery of another device; what is here stays."""
+        merge_galleries([self.top / "device"], self.top / "gallery", on_conflict="keep")
+        self.model.merge(self.device)
+
     @invariant()
     def answers_as_the_model_does(self) -> None:
         """See that it finds the same images in the same order with the same scores."""
@@ -165,6 +185,22 @@ class Histories(RuleBasedStateMachine):
                 [hit.score for hit in hits], [scores[place] for place in order], atol=1e-6
             )
 
+    def _make_device(self) -> dict[str, int]:
+        """Index some files elsewhere and one at a path of ours, into a gallery of its own."""
+        files = {
+            self.top / "x" / "0.png": 0,
+            self.top / "x" / "1.png": 3,
+            self.folder / NAMES[1]: 5,
+        }
+        for path, content in files.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(self.pictures[content])
+        with Gallery.open(self.top / "device", self.encoder) as gallery:
+            gallery.index(files)
+        # There it is another file.
+        (self.folder / NAMES[1]).unlink()
+        return {str(path): content for path, content in files.items()}
+
     def _open(self) -> Gallery:
         return Gallery.open(self.top / "gallery", self.encoder, exact_limit=EXACT_LIMIT)
 
@@ -172,7 +208,7 @@ class Histories(RuleBasedStateMachine):
 def test_any_history_gives_the_models_answers(
     encoder: Encoder, write_picture: WritePicture, tmp_path: Path
 ) -> None:
-    """Any sequence of add, change, rename, delete, reopen and compact: the model's answers."""
+    """Any sequence of add, change, rename, delete, reopen, compact, merge: the model's answers."""
     paths = [
         write_picture(tmp_path / f"{n}.png", ("red", "green", "blue")[n % 3], seed=n)
         for n in range(CONTENTS)
