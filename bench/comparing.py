@@ -92,9 +92,9 @@ def pooled(trials: Trials, row: str, metric: str, seeds: int) -> NDArray[np.floa
 
 
 def hurts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows whose gain is below 0 with confidence, with what names them."""
+    """Return the rows whose gain is below 0 with confidence: their plain values and the gain."""
     return [
-        {name: value for name, value in row.items() if isinstance(value, str)}
+        {name: value for name, value in row.items() if isinstance(value, str | int | float)}
         | {"gain": row["gain"]}
         for row in rows
         if "gain" in row and row["gain"]["high"] < 0

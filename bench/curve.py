@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.bench.comparing import common_seeds, gain_of, pooled, spread
+from boost_edge.bench.comparing import common_seeds, gain_of, hurts, pooled, spread
 from boost_edge.bench.heads import embed, train_head
 from boost_edge.bench.judging import judge_embeddings
 from boost_edge.bench.results import make_result
@@ -88,6 +88,16 @@ def measure_curve(
     }
     trials = run_trials(plan.setup.seeds, partial(_measure_seed, subject, plan), what=what, out=out)
     trained = [readout for readout in plan.readouts if readout != "raw"]
+    rows = [
+        {"labels": count, "readout": readout, **_measured(trials, f"{count}/{readout}")}
+        for readout in trained
+        for count in plan.labels
+    ]
+    noise = [
+        {"noise": share, "readout": readout, **_measured(trials, f"{share}/{readout}")}
+        for readout in trained
+        for share in plan.noise
+    ]
     return make_result(
         "curve",
         {
@@ -95,16 +105,9 @@ def measure_curve(
             "recipe": plan.recipe,
             "samples": [trial.sample for trial in trials.seeds],
             "raw": spread(trials, _RAW, "map10"),
-            "rows": [
-                {"labels": count, "readout": readout, **_measured(trials, f"{count}/{readout}")}
-                for readout in trained
-                for count in plan.labels
-            ],
-            "noise": [
-                {"noise": share, "readout": readout, **_measured(trials, f"{share}/{readout}")}
-                for readout in trained
-                for share in plan.noise
-            ],
+            "rows": rows,
+            "noise": noise,
+            "hurts": hurts([*rows, *noise]),
             "passes": [
                 {
                     "readout": readout,

@@ -211,7 +211,10 @@ class Subject:
 
     def describe(self) -> dict[str, Any]:
         """Return what identifies the data, the protocol and the backbone, for a result."""
+        from boost_edge.models.backbones import BACKBONES
+
         setup, backbone = self.setup, self._backbone
+        size = setup.image_size or BACKBONES[setup.backbone].image_size
         return {
             "labels_sha256": self.table.sha256,
             "attributes": list(self.attributes),
@@ -224,6 +227,6 @@ class Subject:
             if backbone is None
             else asdict(backbone.weights),
             "taps": list((setup.taps or ()) if backbone is None else backbone.taps),
-            "image_size": setup.image_size if backbone is None else backbone.image_size,
+            "image_size": size if backbone is None else backbone.image_size,
             "backbone_sha256": None if backbone is None else backbone.digest(),
         }

@@ -128,6 +128,8 @@ def test_the_curve_of_the_catalogue(
     for row in (result["rows"][1], result["noise"][0]):
         assert row["map10"]["by_seed"] == pytest.approx(whole["map10_by_seed"])
         assert row["gain"]["mean"] == pytest.approx(whole["gain"]["mean"])
+    below = [row for row in [*result["rows"], *result["noise"]] if row["gain"]["high"] < 0]
+    assert [row["gain"] for row in result["hurts"]] == [row["gain"] for row in below]
     [passing] = result["passes"]
     assert passing["baseline"] == {"file": "q.json", "row": "crop/none/raw"}
     assert passing["map10"] == pytest.approx(raw["map10"])

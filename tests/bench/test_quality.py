@@ -246,6 +246,7 @@ def test_pca_is_fitted_to_each_seed(
     small = dataclasses.replace(plan, setup=pca, resizes=("crop",), readouts=("raw",), note="ours")
     result = measure_quality(plan=small, **on_catalogue)
     assert result["note"] == "ours"
+    assert result["image_size"] == 16
     assert (result["weights"]["name"], result["taps"]) == ("pca", ["pca8"])
     [row] = result["rows"]
     assert row["dimensions"] == 8

@@ -158,13 +158,13 @@ def test_only_equal_queries_can_be_paired() -> None:
 
 
 def test_hurts_are_the_rows_below_zero() -> None:
-    """Only rows whose whole interval is below 0 are listed, with what names them."""
+    """Only rows whose whole interval is below 0 are listed, by their plain values."""
     rows: list[dict[str, Any]] = [
-        {"test": "a", "gain": {"low": -2, "high": -1}, "map10": 3.0},
+        {"test": "a", "labels": 3, "gain": {"low": -2, "high": -1}, "map10": {"mean": 3}},
         {"test": "b", "gain": {"low": -2, "high": 0.1}},
         {"test": "c"},
     ]
-    assert hurts(rows) == [{"test": "a", "gain": {"low": -2, "high": -1}}]
+    assert hurts(rows) == [{"test": "a", "labels": 3, "gain": {"low": -2, "high": -1}}]
 
 
 def _one(rows: dict[str, list[float]], _: int) -> Trial:
