@@ -27,6 +27,7 @@ from boost_edge.bench.search_data import (
     make_vectors,
 )
 from boost_edge.bench.search_plan import ENGINES, SearchPlan, keep_plan, read_plan
+from boost_edge.bench.search_process import built, opened
 from boost_edge.bench.search_truth import exact_bars, recall_of
 from boost_edge.cli.model import shipped_model
 from boost_edge.runtime.errors import MissingExtraError, UsageError
@@ -150,6 +151,16 @@ def test_each_engine_reaches_the_target(work: Path, name: str) -> None:
     assert row["build"]["wall_seconds"] > 0 < row["build"]["cpu_seconds"]
     assert row["open"]["peak_bytes"] >= row["open"]["bytes_before"] > 0
     assert ("filters" in result) == (name == "ours")
+
+
+def test_memory_is_the_engine_s_own(work: Path) -> None:
+    """What the process holds that starts the others is not counted as theirs."""
+    keep_plan(plan_of(), work)
+    make_vectors(PLAN, work, silent)
+    built("usearch-f32", plan_of(), work)
+    before = opened("usearch-f32", work)["peak_bytes"]
+    ballast = np.ones(600_000_000, np.uint8)
+    assert opened("usearch-f32", work)["peak_bytes"] < min(2 * before, len(ballast))
 
 
 def test_filters_lose_nothing(work: Path) -> None:

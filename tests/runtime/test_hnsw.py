@@ -45,7 +45,9 @@ def build(
 def near(graph: Hnsw, query: NDArray[np.float32], count: int) -> list[int]:
     """Return the keys of the first candidates of a search that is wide enough."""
     keys, scores = graph.candidates(query, max(count, 64))
-    assert (keys.dtype, scores.dtype, len(keys)) == (np.int64, np.float32, len(scores))
+    assert keys.dtype == np.int64
+    assert scores.dtype == np.float32
+    assert len(keys) == len(scores)
     assert scores.tolist() == sorted(scores.tolist(), reverse=True)
     found: list[int] = keys[:count].tolist()
     return found
@@ -65,10 +67,10 @@ def test_what_is_saved_is_opened(tmp_path: Path, dtype: GraphDtype) -> None:
         expected = keys[np.argsort(-(matrix @ query), kind="stable")[:5]]
         assert set(near(built, query, 12)) >= set(expected.tolist())
         assert opened.margin(query) == built.margin(query) < 0.02
-        for before, after in zip(
-            built.candidates(query, 64), opened.candidates(query, 64), strict=True
-        ):
-            assert after.tolist() == before.tolist()
+        keys_before, scores_before = built.candidates(query, 64)
+        keys_after, scores_after = opened.candidates(query, 64)
+        assert keys_after.tolist() == keys_before.tolist()
+        assert scores_after.tolist() == scores_before.tolist()
     assert [each.name for each in tmp_path.iterdir()] == ["graph"]
 
 
