@@ -158,7 +158,10 @@ def test_no_kill_loses_anything(
     """
     dice = random.Random(SEED)  # noqa: S311 - moments, not secrets
     outcomes: Counter[str] = Counter()
-    for number in range(KILLS):
+    for number in range(2 * KILLS):
+        if outcomes["killed"] == KILLS:
+            break
+        outcomes["runs"] += 1
         victim = Victim(encoder, originals, tmp_path / str(number))
         where = MOMENTS[number % len(MOMENTS)]
         lines, seconds = measured[where]
@@ -174,8 +177,9 @@ def test_no_kill_loses_anything(
         outcomes["left a file over"] += check_recovery(victim, encoder) > 0
         outcomes["killed"] += process.returncode != 0
         shutil.rmtree(tmp_path / str(number))
-    assert outcomes["killed"] >= KILLS // 2
-    print(f"{KILLS} runs: {dict(outcomes)}")  # noqa: T201 - the counts are for the record
+    # A process that ends before its moment comes is not killed: another one is.
+    assert outcomes["killed"] == KILLS
+    print(dict(outcomes))  # noqa: T201 - the counts are for the record
 
 
 @pytest.fixture(scope="module")
