@@ -39,6 +39,7 @@ def _head(features: int, *, standardise: bool = False) -> BoostHead:
     torch.default_generator.manual_seed(4)
     head = BoostHead(features, 16, CLASSES, standardise=standardise)
     head.temperature.copy_(torch.tensor([0.5, 1.0, 3.0]))
+    head.importance.copy_(torch.tensor([0.2, 1.3, 0.5]))
     return head.requires_grad_(requires_grad=False)
 
 
@@ -90,6 +91,34 @@ def test_inner_products_are_the_similarities_promised(
             float(embedding[0] @ embedding[1]), reference[readout], atol=2e-5
         )
         np.testing.assert_allclose(embedding.square().sum(dim=1).numpy(), 1.0, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), scale=st.floats(0.01, 30.0))
+def test_match_is_the_probability_to_agree_and_the_look(
+    backbone: Backbone, seed: int, scale: float
+) -> None:
+    """The inner product is the chance of equal labels, and doubt times the cosine of looks."""
+    torch.default_generator.manual_seed(4)
+    head = BoostHead(backbone.width, 16, CLASSES, standardise=True, components=9)
+    head.importance.copy_(torch.tensor([0.2, 1.3, 0.5]))
+    generator = torch.Generator().manual_seed(seed)
+    features = scale * torch.rand(40, backbone.width, generator=generator)
+    head.fit_standardisation(features)
+    head.requires_grad_(requires_grad=False)
+    pair = features[:2]
+    embedding, posteriors = FusedEncoder(backbone, head, "match").read(pair)
+    parts = [part.double().numpy() for part in posteriors.split(CLASSES, dim=1)]
+    agree, doubt = 0.0, np.ones(2)
+    for share, part in zip((0.1, 0.65, 0.25), parts, strict=True):
+        agree += share * float(part[0] @ part[1])
+        doubt -= share * (part**2).sum(axis=1)
+    look = head.look(pair).double().numpy()
+    norms = np.linalg.norm(look, axis=1)
+    cosine = float(look[0] @ look[1] / (norms[0] * norms[1]))
+    expected = agree + math.sqrt(max(doubt.prod(), 0.0)) * cosine
+    np.testing.assert_allclose(float(embedding[0] @ embedding[1]), expected, atol=1e-4)
+    np.testing.assert_allclose(embedding.square().sum(dim=1).numpy(), 1.0, atol=1e-5)
 
 
 def test_attributes_are_calibrated_posteriors(backbone: Backbone) -> None:
