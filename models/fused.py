@@ -147,10 +147,10 @@ def read_out(
     attributes = torch.cat(posteriors, dim=1)
     match readout:
         case "attributes":
-            embedding = _unit(attributes.sqrt() * weights)
+            embedding = _unit(attributes.sqrt())
         case "blend":
             weighted = (
-                blend**0.5 * _unit(attributes.sqrt() * weights),
+                blend**0.5 * _unit(attributes.sqrt()),
                 (1.0 - blend) ** 0.5 * _unit(hidden),
             )
             embedding = _unit(torch.cat(weighted, dim=1))

@@ -69,7 +69,5 @@ def pool_grid(values: Tensor, grid: int) -> Tensor:
     if grid == 1:
         return values.mean(dim=(2, 3))
     steps = [edge // grid for edge in values.shape[2:]]
-    sizes = [
-        edge - (grid - 1) * step for edge, step in zip(values.shape[2:], steps, strict=True)
-    ]
+    sizes = [edge - (grid - 1) * step for edge, step in zip(values.shape[2:], steps, strict=True)]
     return avg_pool2d(values, sizes, steps).flatten(1)

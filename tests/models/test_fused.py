@@ -35,9 +35,9 @@ def _images(count: int, size: int) -> Tensor:
     return (255 * (share * colours + (1 - share) * noise)).to(torch.uint8)
 
 
-def _head(features: int, *, standardise: bool = False) -> BoostHead:
+def _head(features: int, *, standardise: bool = False, components: int | None = None) -> BoostHead:
     torch.default_generator.manual_seed(4)
-    head = BoostHead(features, 16, CLASSES, standardise=standardise)
+    head = BoostHead(features, 16, CLASSES, standardise=standardise, components=components)
     head.temperature.copy_(torch.tensor([0.5, 1.0, 3.0]))
     head.importance.copy_(torch.tensor([0.2, 1.3, 0.5]))
     return head.requires_grad_(requires_grad=False)
@@ -208,16 +208,18 @@ def _any_backbone(name: str, size: int) -> Backbone:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_folding_changes_no_output(name: str) -> None:
+@pytest.mark.parametrize("readout", ["blend", "match"])
+def test_folding_changes_no_output(name: str, readout: Readout) -> None:
     """With random batch-norm statistics, standardisation and temperatures, folding is exact."""
     backbone = _any_backbone(name, 32)
-    head = _head(backbone.width, standardise=True)
+    # Fewer hidden units than features, so that the components come first.
+    head = _head(backbone.width, standardise=True, components=12 if readout == "match" else None)
     images = _images(4, backbone.image_size)
     # Not fitted to random features, whose tiny variances would magnify every rounding.
     scale = float(backbone(images).std())
     head.mean.copy_(scale * (torch.rand(backbone.width) - 0.5))
     head.std.copy_(scale * (torch.rand(backbone.width) + 0.5))
-    encoder = FusedEncoder(backbone, head, "blend", blend=BLEND)
+    encoder = FusedEncoder(backbone, head, readout, blend=BLEND)
     before = encoder(images)
     folded = fold(encoder)
     for found, expected in zip(folded(images), before, strict=True):
