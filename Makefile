@@ -55,6 +55,7 @@ RESULTS := bench/results
 FASHION = $(SHARED)/datasets/fashion-product-images-small
 WEIGHTS = $(SHARED)/weights/resnet18_partial_no_layer4_convs.safetensors
 LAYER3 = --backbone resnet18 --tap layer3 --weights $(WEIGHTS)
+GRID = --backbone resnet18 --tap layer3:4x4 --resize squash --weights $(WEIGHTS)
 SEVEN = gender,masterCategory,subCategory,articleType,baseColour,season,usage
 QUALITY = $(FULL)/bin/boost-edge bench quality $(FASHION)/styles.csv --images $(FASHION)/images
 
@@ -68,9 +69,9 @@ evidence: $(EVIDENCE)
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
 
-$(RESULTS)/agreement.json: runs/fashion/raw/gallery.sqlite runs/fashion/attributes/gallery.sqlite
+$(RESULTS)/agreement.json: runs/fashion/raw/gallery.sqlite runs/fashion/match/gallery.sqlite
 	$(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv --images $(FASHION)/images \
-		--run runs/fashion/run --gallery runs/fashion/raw --gallery runs/fashion/attributes \
+		--run runs/fashion/run --gallery runs/fashion/raw --gallery runs/fashion/match \
 		--attribute articleType --out $@
 
 # Three of ten images: those whose number ends in 1, 2 or 3.
@@ -83,7 +84,7 @@ runs/fashion/%.onnx: runs/fashion/run/train.json
 
 runs/fashion/run/train.json: | $(FULL)/ready
 	$(FULL)/bin/boost-edge train $(FASHION)/styles.csv --images $(FASHION)/images \
-		--attributes $(SEVEN) $(LAYER3) --limit 3000 --out $(@D)
+		--attributes $(SEVEN) $(GRID) --readout match --limit 3000 --out $(@D)
 
 format: $(FULL)/ready
 	$(FULL)/bin/ruff check --fix-only .

@@ -8,6 +8,7 @@ the posteriors it leads to are ours.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -159,7 +160,8 @@ class BoostHead(nn.Module):
         standard = self._standardised(features)
         if self.projection is None:
             return standard
-        return self.projection(standard) / self.spread
+        components: Tensor = self.projection(standard)
+        return components / self.spread
 
     @property
     def look_width(self) -> int:
@@ -178,7 +180,7 @@ def _principal_axes(standard: Tensor, count: int) -> Tensor:
     # The smaller of the two Gram matrices has all eigenvalues that are not zero.
     wide = standard.shape[0] < standard.shape[1]
     gram = standard @ standard.T if wide else standard.T @ standard
-    values, vectors = torch.linalg.eigh(gram)
+    values, vectors = cast("tuple[Tensor, Tensor]", torch.linalg.eigh(gram))
     kept = min(count, int((values > values[-1] * _SMALLEST_SHARE).sum()))
     leading = vectors.flip(1)[:, :kept]
     if wide:
