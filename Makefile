@@ -59,7 +59,7 @@ GRID = --backbone resnet18 --tap layer3:4x4 --resize squash --weights $(WEIGHTS)
 SEVEN = gender,masterCategory,subCategory,articleType,baseColour,season,usage
 QUALITY = $(FULL)/bin/boost-edge bench quality $(FASHION)/styles.csv --images $(FASHION)/images
 
-EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement.json
+EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement-layer3.json $(RESULTS)/agreement.json
 
 evidence: $(EVIDENCE)
 
@@ -69,22 +69,34 @@ evidence: $(EVIDENCE)
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
 
-$(RESULTS)/agreement.json: runs/fashion/raw/gallery.sqlite runs/fashion/match/gallery.sqlite
-	$(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv --images $(FASHION)/images \
-		--run runs/fashion/run --gallery runs/fashion/raw --gallery runs/fashion/match \
-		--attribute articleType --out $@
+# What the first version did, and what came of a grid and the readout match: the same training
+# images, the same queries.
+$(RESULTS)/agreement-layer3.json: runs/layer3/raw/gallery.sqlite runs/layer3/attributes/gallery.sqlite
+	$(AGREEMENT) --run runs/layer3/run --gallery runs/layer3/raw --gallery runs/layer3/attributes --out $@
 
-# Three of ten images: those whose number ends in 1, 2 or 3.
-runs/fashion/%/gallery.sqlite: runs/fashion/%.onnx
-	$(FULL)/bin/boost-edge index $(FASHION)/images/*[123].jpg --model $< --gallery $(@D)
+$(RESULTS)/agreement.json: runs/grid/raw/gallery.sqlite runs/grid/match/gallery.sqlite
+	$(AGREEMENT) --run runs/grid/run --gallery runs/grid/raw --gallery runs/grid/match --out $@
 
-.PRECIOUS: runs/fashion/%.onnx
-runs/fashion/%.onnx: runs/fashion/run/train.json
-	$(FULL)/bin/boost-edge export runs/fashion/run --readout $* --out $@
+AGREEMENT = $(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv \
+	--images $(FASHION)/images --attribute articleType
 
-runs/fashion/run/train.json: | $(FULL)/ready
-	$(FULL)/bin/boost-edge train $(FASHION)/styles.csv --images $(FASHION)/images \
-		--attributes $(SEVEN) $(GRID) --readout match --limit 3000 --out $(@D)
+# A run, its models and their galleries. $(1) is the folder's name, $(2) the training's options.
+# Three of ten images are indexed: those whose number ends in 1, 2 or 3.
+define fashion
+runs/$(1)/%/gallery.sqlite: runs/$(1)/%.onnx
+	$$(FULL)/bin/boost-edge index $$(FASHION)/images/*[123].jpg --model $$< --gallery $$(@D)
+
+.PRECIOUS: runs/$(1)/%.onnx
+runs/$(1)/%.onnx: runs/$(1)/run/train.json
+	$$(FULL)/bin/boost-edge export runs/$(1)/run --readout $$* --out $$@
+
+runs/$(1)/run/train.json: | $$(FULL)/ready
+	$$(FULL)/bin/boost-edge train $$(FASHION)/styles.csv --images $$(FASHION)/images \
+		--attributes $$(SEVEN) $(2) --limit 3000 --out $$(@D)
+endef
+
+$(eval $(call fashion,layer3,$(LAYER3)))
+$(eval $(call fashion,grid,$(GRID) --readout match))
 
 format: $(FULL)/ready
 	$(FULL)/bin/ruff check --fix-only .

@@ -27,8 +27,8 @@ class Recipe:
         Shift and scale each feature to mean 0, standard deviation 1 over the training part.
     components
         Principal components of the features to keep, at most; ``None`` for none. The readout
-        ``match`` compares looks by them, and where the features outnumber the hidden units, the
-        first layer sees them alone: see `boost_edge.models.head.BoostHead`.
+        ``match`` compares looks by them, and where the features outnumber the hidden units and
+        them, the first layer sees them alone: see `boost_edge.models.head.BoostHead`.
     importance
         The attributes' weights in the readout ``match``: ``equal``, or ``information``, the
         square of the entropy of the attribute's values in the training part.

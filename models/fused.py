@@ -185,7 +185,9 @@ def fold(encoder: FusedEncoder) -> FusedEncoder:
         write_out_attention(folded.backbone)
         _fold_pixels(folded.backbone)
         if folded.head is not None:
-            _fold_head(folded.head)
+            # Without components, the look is the standardised features themselves.
+            looks = folded.readout == "match" and folded.head.projection is None
+            _fold_head(folded.head, standardisation=not looks)
     folded.folded = True
     return folded
 
@@ -223,12 +225,12 @@ def _fold_pixels(backbone: Backbone) -> None:
     backbone.normalise.offset = None
 
 
-def _fold_head(head: BoostHead) -> None:
-    if head.projection is not None:
-        _fold_standardisation(head, head.projection)
-    if head.standardise and not head.reduces:
-        _fold_standardisation(head, head.hidden)
-    if head.standardise:
+def _fold_head(head: BoostHead, *, standardisation: bool) -> None:
+    if head.standardise and standardisation:
+        if head.projection is not None:
+            _fold_standardisation(head, head.projection)
+        if not head.reduces:
+            _fold_standardisation(head, head.hidden)
         head.mean.zero_()
         head.std.fill_(1.0)
         head.standardise = False

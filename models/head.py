@@ -40,7 +40,7 @@ class BoostHead(nn.Module):
         Whether features are centred and scaled first; see ``fit_standardisation``.
     components
         Number K of principal components to keep beside the features, at most F of them; ``None``
-        for none. Where F is larger than the width W, the first layer takes them as its input.
+        for none. Where F is larger than both K and W, the first layer takes them as its input.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class BoostHead(nn.Module):
         self.register_buffer("temperature", torch.ones(len(self.classes)))
         self.register_buffer("importance", torch.ones(len(self.classes)))
         kept = None if components is None else min(components, features)
-        self.reduces = kept is not None and features > width
+        self.reduces = kept is not None and kept < features and features > width
         fan_in = kept if kept is not None and self.reduces else features
         self.hidden = nn.Linear(fan_in, width)
         self.dropout = nn.Dropout(dropout)

@@ -122,13 +122,27 @@ def test_grid_and_components_match_torch(
     assert head.reduces == (width < 16 * 128)
 
 
-def test_runs_from_before_the_components_export(run_folder: Path, tmp_path: Path) -> None:
+def test_runs_from_before_the_components_export(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
     """A head file without components and importances is read as it always was."""
-    old = tmp_path / "run"
-    shutil.copytree(run_folder, old)
+    recipe = dataclasses.replace(quick.recipe, components=None, importance="equal")
+    run, old = tmp_path / "run", tmp_path / "old"
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=run,
+        settings=dataclasses.replace(quick, recipe=recipe),
+        cache=tmp_path / "cache",
+    )
+    shutil.copytree(run, old)
     tensors, metadata = read_tensors(old / HEAD_FILE)
-    for name in ("importance", "spread", "projection.weight", "projection.bias"):
-        del tensors[name]
+    assert {"importance"} == {name for name in tensors if "." not in name} - {
+        "mean",
+        "std",
+        "temperature",
+    }
+    del tensors["importance"]
     write_tensors(old / HEAD_FILE, tensors, metadata)
     record = json.loads((old / "train.json").read_text(encoding="utf-8"))
     record["head_sha256"] = file_digest(old / HEAD_FILE)
@@ -136,8 +150,8 @@ def test_runs_from_before_the_components_export(run_folder: Path, tmp_path: Path
         del record["training"]["settings"][name]
     (old / "train.json").write_text(json.dumps(record), encoding="utf-8")
     export_model(old, tmp_path / "old.onnx")
-    export_model(run_folder, tmp_path / "new.onnx")
-    paths = sample_paths(run_folder)
+    export_model(run, tmp_path / "new.onnx")
+    paths = sample_paths(run)
     with Encoder.open(tmp_path / "old.onnx") as one, Encoder.open(tmp_path / "new.onnx") as other:
         np.testing.assert_array_equal(one.encode(paths), other.encode(paths))
     # Without components, the look is the features themselves.

@@ -232,6 +232,22 @@ def test_folding_changes_no_output(name: str, readout: Readout) -> None:
     assert torch.equal(encoder(images)[0], before[0])
 
 
+@pytest.mark.parametrize("components", [None, 12, 500])
+@pytest.mark.parametrize("standardise", [True, False])
+def test_folding_keeps_the_look(
+    backbone: Backbone, standardise: bool, components: int | None
+) -> None:
+    """The readout match folds to the same with components, with as many as features, or none."""
+    if components and not standardise:
+        components = None
+    head = _head(backbone.width, standardise=standardise, components=components)
+    images = _images(6, 32)
+    head.mean.copy_(torch.rand(backbone.width))
+    head.std.copy_(torch.rand(backbone.width) + 0.5)
+    encoder = FusedEncoder(backbone, head, "match")
+    torch.testing.assert_close(fold(encoder)(images), encoder(images), rtol=0, atol=1e-4)
+
+
 def test_folding_twice_is_folding_once(backbone: Backbone) -> None:
     """A folded encoder can be folded again, and nothing happens."""
     folded = fold(FusedEncoder(backbone, _head(backbone.width), "hidden"))
