@@ -56,6 +56,7 @@ RESULTS := bench/results
 FASHION = $(SHARED)/datasets/fashion-product-images-small
 WEIGHTS = $(SHARED)/weights/resnet18_partial_no_layer4_convs.safetensors
 LAYER3 = --backbone resnet18 --tap layer3 --weights $(WEIGHTS)
+GRID = --backbone resnet18 --tap layer3:4x4 --resize squash --weights $(WEIGHTS)
 SEVEN = gender,masterCategory,subCategory,articleType,baseColour,season,usage
 DATA = $(FASHION)/styles.csv --images $(FASHION)/images \
 	--attributes $(SEVEN) --name-column productDisplayName
@@ -68,7 +69,7 @@ QUALITIES := $(addprefix $(RESULTS)/quality/,resnet18-layer3.json vit_tiny_patch
 	squeezenet1_1.json mobilenet_v2.json pca512.json resnet18-layer4-distilled.json \
 	resnet18-imagenet.json vit_b_16-imagenet.json)
 
-EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement.json $(QUALITIES) \
+EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement-layer3.json $(RESULTS)/agreement.json $(QUALITIES) \
 	$(RESULTS)/quality/resnet18-layer3-versus-vit_tiny_patch16_224.json \
 	$(RESULTS)/honesty/resnet18-layer3.json $(RESULTS)/curve/resnet18-layer3.json \
 	$(RESULTS)/ablation/resnet18-layer3.json
@@ -115,22 +116,34 @@ $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 		--factors width,dropout,standardise,label_smoothing,weight_decay,blend,calibration,flips,tags,contrast \
 		--out $@
 
-$(RESULTS)/agreement.json: runs/fashion/raw/gallery.sqlite runs/fashion/attributes/gallery.sqlite
-	$(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv --images $(FASHION)/images \
-		--run runs/fashion/run --gallery runs/fashion/raw --gallery runs/fashion/attributes \
-		--attribute articleType --out $@
+# What the first version did, and what came of a grid and the readout match: the same training
+# images, the same queries.
+$(RESULTS)/agreement-layer3.json: runs/layer3/raw/gallery.sqlite runs/layer3/attributes/gallery.sqlite
+	$(AGREEMENT) --run runs/layer3/run --gallery runs/layer3/raw --gallery runs/layer3/attributes --out $@
 
-# Three of ten images: those whose number ends in 1, 2 or 3.
-runs/fashion/%/gallery.sqlite: runs/fashion/%.onnx
-	$(FULL)/bin/boost-edge index $(FASHION)/images/*[123].jpg --model $< --gallery $(@D)
+$(RESULTS)/agreement.json: runs/grid/raw/gallery.sqlite runs/grid/match/gallery.sqlite
+	$(AGREEMENT) --run runs/grid/run --gallery runs/grid/raw --gallery runs/grid/match --out $@
 
-.PRECIOUS: runs/fashion/%.onnx
-runs/fashion/%.onnx: runs/fashion/run/train.json
-	$(FULL)/bin/boost-edge export runs/fashion/run --readout $* --out $@
+AGREEMENT = $(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv \
+	--images $(FASHION)/images --attribute articleType
 
-runs/fashion/run/train.json: | $(FULL)/ready
-	$(FULL)/bin/boost-edge train $(FASHION)/styles.csv --images $(FASHION)/images \
-		--attributes $(SEVEN) $(LAYER3) --limit 3000 --out $(@D)
+# A run, its models and their galleries. $(1) is the folder's name, $(2) the training's options.
+# Three of ten images are indexed: those whose number ends in 1, 2 or 3.
+define fashion
+runs/$(1)/%/gallery.sqlite: runs/$(1)/%.onnx
+	$$(FULL)/bin/boost-edge index $$(FASHION)/images/*[123].jpg --model $$< --gallery $$(@D)
+
+.PRECIOUS: runs/$(1)/%.onnx
+runs/$(1)/%.onnx: runs/$(1)/run/train.json
+	$$(FULL)/bin/boost-edge export runs/$(1)/run --readout $$* --out $$@
+
+runs/$(1)/run/train.json: | $$(FULL)/ready
+	$$(FULL)/bin/boost-edge train $$(FASHION)/styles.csv --images $$(FASHION)/images \
+		--attributes $$(SEVEN) $(2) --limit 3000 --out $$(@D)
+endef
+
+$(eval $(call fashion,layer3,$(LAYER3)))
+$(eval $(call fashion,grid,$(GRID) --readout match))
 
 format: $(FULL)/ready
 	$(FULL)/bin/ruff check --fix-only .

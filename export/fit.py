@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from boost_edge.export.artefacts import read_tensors, write_tensors
+from boost_edge.export.importance import information
 from boost_edge.export.recipes import Recipe
 from boost_edge.export.temperature import UNKNOWN, calibrated_loss
 from boost_edge.models.head import BoostHead
@@ -168,11 +169,16 @@ class _State:
                 classes,
                 dropout=recipe.dropout,
                 standardise=recipe.standardise,
+                components=recipe.components,
             )
         head.fit_standardisation(torch.from_numpy(train.features))
+        if recipe.importance == "information":
+            head.importance.copy_(information(train.codes))
         kind = torch.optim.AdamW if recipe.decoupled_decay else torch.optim.Adam
         optimiser = kind(
-            head.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            [each for each in head.parameters() if each.requires_grad],
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
         )
         return cls(head=head, optimiser=optimiser, history=[], best={}, best_epoch=-1)
 

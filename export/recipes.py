@@ -25,6 +25,13 @@ class Recipe:
         Width W of the hidden layer; ``None`` means the width F of the features.
     standardise
         Shift and scale each feature to mean 0, standard deviation 1 over the training part.
+    components
+        Principal components of the features to keep, at most; ``None`` for none. The readout
+        ``match`` compares looks by them, and where the features outnumber the hidden units and
+        them, the first layer sees them alone: see `boost_edge.models.head.BoostHead`.
+    importance
+        The attributes' weights in the readout ``match``: ``equal``, or ``information``, the
+        square of the entropy of the attribute's values in the training part.
     dropout
         Probability of dropping a hidden unit while training.
     learning_rate, weight_decay, batch_size
@@ -48,6 +55,8 @@ class Recipe:
     name: str
     width: int | None
     standardise: bool
+    components: int | None
+    importance: Literal["equal", "information"]
     dropout: float
     learning_rate: float
     weight_decay: float
@@ -71,6 +80,8 @@ _PAPER = Recipe(
     name="paper",
     width=None,
     standardise=False,
+    components=None,
+    importance="equal",
     dropout=0.0,
     learning_rate=1e-3,
     weight_decay=1e-5,
@@ -89,6 +100,8 @@ _BOOST = Recipe(
     name="boost",
     width=2048,
     standardise=True,
+    components=384,
+    importance="information",
     dropout=0.5,
     learning_rate=1e-3,
     weight_decay=1e-2,

@@ -165,6 +165,8 @@ def load_backbone(folder: Path, record: RunRecord, *, image_size: int | None = N
 
 def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
     """Rebuild the head of a run; ``None`` where none was trained."""
+    import torch
+
     from boost_edge.models.head import BoostHead
 
     if record.head_width is None:
@@ -172,7 +174,16 @@ def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
     tensors, _ = read_tensors(folder / HEAD_FILE)
     classes = [len(attribute.values) for attribute in record.attributes]
     standardise = bool(record.training.settings["standardise"])
-    head = BoostHead(record.features, record.head_width, classes, standardise=standardise)
+    # Runs that were written before there were components and importances have neither.
+    spread = tensors.get("spread")
+    tensors.setdefault("importance", torch.ones(len(classes)))
+    head = BoostHead(
+        record.features,
+        record.head_width,
+        classes,
+        standardise=standardise,
+        components=None if spread is None else len(spread),
+    )
     try:
         head.load_state_dict(tensors)
     except RuntimeError as error:

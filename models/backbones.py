@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from boost_edge.models.architectures import BACKBONES, BackboneSpec, Stage
+from boost_edge.models.taps import Tap, pool_grid
 from boost_edge.models.weights import load_weights
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Weights
@@ -67,7 +68,8 @@ class Backbone(nn.Module):
     spec : BackboneSpec
         What was built; ``spec.name`` is the backbone's name.
     taps : tuple of str
-        The stages whose pooled outputs make the features, in the order of the stages.
+        The stages whose pooled outputs make the features, in the order of the stages, each with
+        its grid (``boost_edge.models.taps``).
     width : int
         Number of features F.
     image_size : int
@@ -96,7 +98,9 @@ class Backbone(nn.Module):
         self.weights = weights
         self.normalise = Normalise(mean, std)
         self.stages = nn.ModuleList(stages.values())
-        self._tapped = tuple(name in taps for name in stages)
+        grids = {tap.stage: tap.grid for tap in map(Tap.parse, taps)}
+        # For each stage the grid to pool it on; 0 where it is not tapped.
+        self._grids = tuple(grids.get(name, 0) for name in stages)
         self.requires_grad_(requires_grad=False)
         self.eval()
 
@@ -110,16 +114,16 @@ class Backbone(nn.Module):
         """Map images ``(N, S, S, 3)`` uint8 RGB to pooled features ``(N, F)`` float32."""
         values = self.normalise(image)
         features: list[Tensor] = []
-        for stage, tapped in zip(self.stages, self._tapped, strict=True):
+        for stage, grid in zip(self.stages, self._grids, strict=True):
             values = stage(values)
-            if tapped:
-                features.append(self._pooled(values))
+            if grid:
+                features.append(self._pooled(values, grid))
         return torch.cat(features, dim=1)
 
-    def _pooled(self, values: Tensor) -> Tensor:
+    def _pooled(self, values: Tensor, grid: int) -> Tensor:
         match self.spec.pool:
             case "average":
-                return values.mean(dim=(2, 3))
+                return pool_grid(values, grid)
             case "class_token":
                 return values[:, 0]
             case "none":
@@ -136,12 +140,12 @@ class Backbone(nn.Module):
 
 
 def parse_taps(text: str, backbone: str) -> tuple[str, ...]:
-    """Read tap names joined by ``+``, such as ``layer3+layer4``, in the order of the stages.
+    """Read taps joined by ``+``, such as ``layer3:2x2+layer4``, in the order of the stages.
 
     Raises
     ------
     UsageError
-        When the backbone or a tap is unknown, or a tap stands twice.
+        When the backbone, a tap or its grid is unknown, or a tap stands twice.
     """
     return _ordered_taps(_spec(backbone), tuple(part.strip() for part in text.split("+")))
 
@@ -163,7 +167,7 @@ def build_backbone(
         ``imagenet`` (torchvision's IMAGENET1K_V1), ``none`` (random, the same every time) or a
         ``.safetensors``, ``.pth`` or ``.pt`` file; see ``boost_edge.models.weights``.
     taps
-        Names of stages to pool; ``None`` is the last stage alone.
+        Stages to pool, each with a grid or none; ``None`` is the last stage alone.
     image_size
         Edge S in pixels; ``None`` is the backbone's own. A vision transformer's positions are
         interpolated (torchvision's ``interpolate_embeddings``) where S is not that of its weights.
@@ -179,19 +183,22 @@ def build_backbone(
     if spec.network is None or spec.split is None:
         raise UsageError(f"{name} has no weights to load: it is fitted to the training images")
     chosen = _ordered_taps(spec, taps)
+    tapped = [Tap.parse(tap) for tap in chosen]
     size = _checked_size(spec, image_size)
     with _seeded():
         network = spec.network(size)
         if weights == "none":
             _settle_batch_norms(network)
-    count = spec.taps.index(chosen[-1]) + 1
+    count = spec.taps.index(tapped[-1].stage) + 1
     stages = dict(list(spec.split(network).items())[:count])
+    _check_grids(stages, tapped, size)
     loaded = load_weights(network, stages, spec, weights)
+    widths = {stage.name: stage.width for stage in spec.stages}
     return Backbone(
         spec,
         stages,
         taps=chosen,
-        width=sum(stage.width for stage in spec.stages if stage.name in chosen),
+        width=sum(widths[tap.stage] * tap.cells for tap in tapped),
         image_size=size,
         mean=loaded.mean,
         std=loaded.std,
@@ -251,10 +258,30 @@ def _ordered_taps(spec: BackboneSpec, taps: Sequence[str] | None) -> tuple[str, 
         if len(taps) != 1 or not re.fullmatch(r"pca[1-9][0-9]*", taps[0]):
             raise UsageError(f"pca takes one tap such as {spec.taps[0]}, not {'+'.join(taps)!r}")
         return tuple(taps)
-    if unknown := [tap for tap in taps if tap not in spec.taps]:
+    asked = [Tap.parse(tap) for tap in taps]
+    if unknown := [tap.stage for tap in asked if tap.stage not in spec.taps]:
         raise UsageError(
             f"{spec.name} has no tap {unknown[0]!r}: its taps are {', '.join(spec.taps)}"
         )
-    if not taps or len(set(taps)) < len(taps):
+    if not asked or len({tap.stage for tap in asked}) < len(asked):
         raise UsageError(f"name each tap of {spec.name} once, not {'+'.join(taps) or 'none'}")
-    return tuple(name for name in spec.taps if name in taps)
+    if spec.pool != "average" and (gridded := [tap.name for tap in asked if tap.grid > 1]):
+        raise UsageError(f"tap {gridded[0]!r}: {spec.name} has no map to lay a grid on")
+    return tuple(tap.name for tap in sorted(asked, key=lambda tap: spec.taps.index(tap.stage)))
+
+
+def _check_grids(stages: Mapping[str, nn.Module], taps: Sequence[Tap], size: int) -> None:
+    """Refuse a grid that is finer than its stage's map is at this image size."""
+    grids = {tap.stage: tap.grid for tap in taps}
+    if max(grids.values()) == 1:
+        return
+    values = torch.zeros(1, 3, size, size)
+    with torch.inference_mode():
+        for name, stage in stages.items():
+            values = stage.eval()(values)
+            edge = min(values.shape[2:])
+            if edge < grids.get(name, 1):
+                raise UsageError(
+                    f"a grid of {grids[name]}x{grids[name]} is finer than the {edge}x{edge} map "
+                    f"of {name} at {size} px: take a coarser one, or a larger --image-size"
+                )

@@ -13,6 +13,12 @@ hidden vector ``h``; every embedding is L2-normalised, so inner products are sim
 ``blend``
     ``sqrt(b)`` times the attributes and ``sqrt(1 - b)`` times the unit ``h``: the weighted mean
     of both similarities.
+``match``
+    ``sqrt(w_a) p_a`` of all attributes, and ``sqrt(1 - sum_a w_a |p_a|^2)`` times the unit of the
+    head's look; ``w_a`` is the attribute's importance, its share of the whole. The first part
+    gives ``sum_a w_a sum_k p_ak q_ak``: the probability that an attribute, drawn by importance,
+    is the same in both. What is left to doubt in both is settled by their look. So of two images
+    that are alike to a query, the one whose labels are surer comes first.
 """
 
 from __future__ import annotations
@@ -88,6 +94,8 @@ class FusedEncoder(nn.Module):
                 return attributes
             case "blend":
                 return attributes + self.head.width
+            case "match":
+                return attributes + self.head.look_width
             case _:
                 return self.head.width
 
@@ -135,7 +143,8 @@ def read_out(
     if not calibrated:
         scales = head.temperature.unbind()
         logits = tuple(part / scale for part, scale in zip(logits, scales, strict=True))
-    attributes = torch.cat([part.softmax(dim=1) for part in logits], dim=1)
+    posteriors = [part.softmax(dim=1) for part in logits]
+    attributes = torch.cat(posteriors, dim=1)
     match readout:
         case "attributes":
             embedding = _unit(attributes.sqrt())
@@ -145,6 +154,14 @@ def read_out(
                 (1.0 - blend) ** 0.5 * _unit(hidden),
             )
             embedding = _unit(torch.cat(weighted, dim=1))
+        case "match":
+            shares = (head.importance / head.importance.sum()).unbind()
+            sure = torch.cat(
+                [share.sqrt() * part for share, part in zip(shares, posteriors, strict=True)], dim=1
+            )
+            # Never quite zero, for the norm must be 1 whatever rounding does.
+            doubt = (1.0 - sure.square().sum(dim=1, keepdim=True)).clamp(min=_EPSILON)
+            embedding = _unit(torch.cat((sure, doubt.sqrt() * _unit(head.look(features))), dim=1))
         case _:
             embedding = _unit(hidden)
     return embedding, attributes
@@ -154,7 +171,7 @@ def fold(encoder: FusedEncoder) -> FusedEncoder:
     """Return an encoder with the same outputs (to 1e-4) and less work, for export.
 
     Batch normalisation goes into the convolution before it, the pixels' scaling into the first
-    layer, the features' standardisation into the head's first layer and the temperatures into
+    layer, the features' standardisation into the head's first product and the temperatures into
     its classifiers; attention is written out in plain products. The mean is subtracted from the
     pixels where the first convolution pads (a folded mean would be wrong at the border) and
     folded where it does not. The encoder given is left as it was; the result is for evaluation
@@ -168,7 +185,9 @@ def fold(encoder: FusedEncoder) -> FusedEncoder:
         write_out_attention(folded.backbone)
         _fold_pixels(folded.backbone)
         if folded.head is not None:
-            _fold_head(folded.head)
+            # Without components, the look is the standardised features themselves.
+            looks = folded.readout == "match" and folded.head.projection is None
+            _fold_head(folded.head, standardisation=not looks)
     folded.folded = True
     return folded
 
@@ -206,10 +225,12 @@ def _fold_pixels(backbone: Backbone) -> None:
     backbone.normalise.offset = None
 
 
-def _fold_head(head: BoostHead) -> None:
-    if head.standardise:
-        head.hidden.weight.div_(head.std)
-        head.hidden.bias.sub_(head.hidden.weight @ head.mean)
+def _fold_head(head: BoostHead, *, standardisation: bool) -> None:
+    if head.standardise and standardisation:
+        if head.projection is not None:
+            _fold_standardisation(head, head.projection)
+        if not head.reduces:
+            _fold_standardisation(head, head.hidden)
         head.mean.zero_()
         head.std.fill_(1.0)
         head.standardise = False
@@ -217,3 +238,8 @@ def _fold_head(head: BoostHead) -> None:
         for parameter in classifier.parameters():
             parameter.div_(temperature)
     head.temperature.fill_(1.0)
+
+
+def _fold_standardisation(head: BoostHead, first: nn.Linear) -> None:
+    first.weight.div_(head.std)
+    first.bias.sub_(first.weight @ head.mean)

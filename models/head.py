@@ -8,6 +8,7 @@ the posteriors it leads to are ours.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ __all__ = ["BoostHead"]
 
 _BIAS = 0.01
 _SMALLEST_STD = 1e-6
+# Of the largest eigenvalue; below it an axis is rounding.
+_SMALLEST_SHARE = 1e-9
 
 
 class BoostHead(nn.Module):
@@ -35,15 +38,24 @@ class BoostHead(nn.Module):
         Share of the hidden vector that is zeroed before the classifiers in training, in [0, 1).
     standardise
         Whether features are centred and scaled first; see ``fit_standardisation``.
+    components
+        Number K of principal components to keep beside the features, at most F of them; ``None``
+        for none. Where F is larger than both K and W, the first layer takes them as its input.
 
     Attributes
     ----------
     mean, std : Tensor
         ``(F,)`` float32 buffers, zeros and ones until ``fit_standardisation`` is called.
+    projection : nn.Linear
+        F to K, fitted once by ``fit_standardisation`` and never trained; only with components.
+    spread : Tensor
+        ``(K,)`` float32 buffer, the projections' standard deviations; only with components.
+    importance : Tensor
+        ``(A,)`` float32 buffer, ones until set: the weights of the readout ``match``.
     temperature : Tensor
         ``(A,)`` float32 buffer, ones until calibrated. ``forward`` does not apply it.
     hidden : nn.Linear
-        F to W.
+        F, or K where ``reduces``, to W.
     classifiers : nn.ModuleList
         One ``nn.Linear`` from W to K_a per attribute.
 
@@ -56,6 +68,9 @@ class BoostHead(nn.Module):
     mean: Tensor
     std: Tensor
     temperature: Tensor
+    importance: Tensor
+    spread: Tensor
+    projection: nn.Linear | None
     classifiers: nn.ModuleList
 
     def __init__(
@@ -66,6 +81,7 @@ class BoostHead(nn.Module):
         *,
         dropout: float = 0.0,
         standardise: bool,
+        components: int | None = None,
     ) -> None:
         super().__init__()
         if features < 1 or width < 1:
@@ -74,6 +90,8 @@ class BoostHead(nn.Module):
             raise UsageError(f"every attribute needs at least two values, not {list(classes)}")
         if not 0.0 <= dropout < 1.0:
             raise UsageError(f"dropout is {dropout}, but must be at least 0 and below 1")
+        if components is not None and not (standardise and components >= 1):
+            raise UsageError("principal components need standardised features, and at least one")
         self.features = features
         self.width = width
         self.classes = tuple(classes)
@@ -81,17 +99,28 @@ class BoostHead(nn.Module):
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
         self.register_buffer("temperature", torch.ones(len(self.classes)))
-        self.hidden = nn.Linear(features, width)
+        self.register_buffer("importance", torch.ones(len(self.classes)))
+        kept = None if components is None else min(components, features)
+        self.reduces = kept is not None and kept < features and features > width
+        fan_in = kept if kept is not None and self.reduces else features
+        self.hidden = nn.Linear(fan_in, width)
         self.dropout = nn.Dropout(dropout)
         self.classifiers = nn.ModuleList(nn.Linear(width, count) for count in self.classes)
         for layer in (self.hidden, *self.classifiers):
             _initialise(layer)
+        # Last, so that the layers above draw the same weights with components as without.
+        self.projection = None
+        if kept is not None:
+            self.projection = nn.Linear(features, kept).requires_grad_(requires_grad=False)
+            nn.init.zeros_(self.projection.bias)
+            self.register_buffer("spread", torch.ones(kept))
 
     def fit_standardisation(self, features: Tensor) -> None:
-        """Set ``mean`` and ``std`` from training features ``(n, F)``, n >= 2.
+        """Set ``mean``, ``std`` and the projection from training features ``(n, F)``, n >= 2.
 
         Does nothing for a head that does not standardise. A feature that is constant over the
-        rows is centred but not scaled.
+        rows is centred but not scaled. The projections on the components have mean square 1 over
+        all of them, so that the first layer starts as it would on standardised features.
         """
         if not self.standardise:
             return
@@ -99,6 +128,15 @@ class BoostHead(nn.Module):
         std = rows.std(dim=0, correction=0)
         self.mean.copy_(rows.mean(dim=0))
         self.std.copy_(torch.where(std > _SMALLEST_STD, std, torch.ones_like(std)))
+        if self.projection is None:
+            return
+        standard = (rows - self.mean) / self.std
+        axes = _principal_axes(standard, self.projection.out_features)
+        spread = (standard @ axes.T).square().mean(dim=0).sqrt()
+        scale = spread.square().mean().sqrt()
+        with torch.no_grad():
+            self.projection.weight.copy_(axes / scale)
+        self.spread.copy_(torch.where(spread > _SMALLEST_STD, spread / scale, 1.0))
 
     def forward(self, features: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Map features ``(N, F)`` float32 to the hidden vector ``(N, W)`` and the logits.
@@ -106,11 +144,51 @@ class BoostHead(nn.Module):
         The logits are one ``(N, K_a)`` tensor per attribute, before the temperature. Dropout
         acts on what the classifiers see, never on the hidden vector that is returned.
         """
-        if self.standardise:
-            features = (features - self.mean) / self.std
-        hidden = torch.relu(self.hidden(features))
+        standard = self._standardised(features)
+        if self.projection is not None and self.reduces:
+            standard = self.projection(standard)
+        hidden = torch.relu(self.hidden(standard))
         dropped = self.dropout(hidden)
         return hidden, tuple(classifier(dropped) for classifier in self.classifiers)
+
+    def look(self, features: Tensor) -> Tensor:
+        """Map features ``(N, F)`` float32 to what an image looks like, labels aside.
+
+        That is its projections ``(N, K)`` on the components, each at standard deviation 1; without
+        components the (standardised) features themselves.
+        """
+        standard = self._standardised(features)
+        if self.projection is None:
+            return standard
+        components: Tensor = self.projection(standard)
+        return components / self.spread
+
+    @property
+    def look_width(self) -> int:
+        """Return the width of ``look``."""
+        return self.features if self.projection is None else self.projection.out_features
+
+    def _standardised(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.std if self.standardise else features
+
+
+def _principal_axes(standard: Tensor, count: int) -> Tensor:
+    """Return the leading principal axes ``(count, F)`` of centred rows ``(n, F)``, float64.
+
+    An axis' largest value is positive. Axes beyond the rank of the rows are zero.
+    """
+    # The smaller of the two Gram matrices has all eigenvalues that are not zero.
+    wide = standard.shape[0] < standard.shape[1]
+    gram = standard @ standard.T if wide else standard.T @ standard
+    values, vectors = cast("tuple[Tensor, Tensor]", torch.linalg.eigh(gram))
+    kept = min(count, int((values > values[-1] * _SMALLEST_SHARE).sum()))
+    leading = vectors.flip(1)[:, :kept]
+    if wide:
+        leading = standard.T @ (leading / values.flip(0)[:kept].sqrt())
+    axes = torch.zeros(count, standard.shape[1], dtype=standard.dtype)
+    axes[:kept] = leading.T
+    largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
+    return torch.where(largest < 0, -axes, axes)
 
 
 def _initialise(layer: nn.Module) -> None:

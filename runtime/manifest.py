@@ -36,7 +36,7 @@ __all__ = [
 FORMAT_VERSION = 1
 METADATA_KEY = "boost_edge.manifest"
 
-Readout = Literal["raw", "hidden", "attributes", "blend"]
+Readout = Literal["raw", "hidden", "attributes", "blend", "match"]
 Precision = Literal["fp32", "fp16", "int8"]
 ResizePolicy = Literal["squash", "crop", "letterbox"]
 
@@ -133,11 +133,11 @@ class AttributeQuality:
 class Manifest:
     """Everything a reader needs to know about one model file.
 
-    ``taps`` are the pooled stages that make the features, in order; ``features`` is their total
-    width, ``dimensions`` the width D of the output ``embedding``. ``run_sha256`` names the training
-    run it was exported from. ``attributes`` and ``quality``
-    are empty where no head was trained (readout ``raw``); ``training`` is ``None`` where there
-    was no label table at all.
+    ``taps`` are the pooled stages that make the features, in order, such as ``layer3`` or, over a
+    grid of cells, ``layer3:4x4``; ``features`` is their total width, ``dimensions`` the width D of
+    the output ``embedding``. ``run_sha256`` names the training run it was exported from.
+    ``attributes`` and ``quality`` are empty where no head was trained (readout ``raw``);
+    ``training`` is ``None`` where there was no label table at all.
     """
 
     format_version: int

@@ -65,8 +65,9 @@ _SETUP = (
     ),
     click.option(
         "--tap",
-        metavar="STAGE[+STAGE]",
-        help="Stages whose pooled outputs are the features; default: the last.",
+        metavar="STAGE[:NxN][+STAGE]",
+        help="Stages whose outputs, pooled over all or over N x N cells, are the features; "
+        "default: the last.",
     ),
     click.option(
         "--image-size",

@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from boost_edge.export.artefacts import write_tensors
+from boost_edge.export.artefacts import file_digest, read_tensors, write_tensors
 from boost_edge.export.convert import export_model
 from boost_edge.export.parity import MIN_COSINE, top_overlap
 from boost_edge.export.run import (
@@ -85,6 +85,80 @@ def test_every_readout_is_torch_s(readout: Readout, run_folder: Path, tmp_path: 
     else:
         assert actual.attributes is not None
         np.testing.assert_allclose(actual.attributes, expected[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [32, 3000])
+def test_grid_and_components_match_torch(
+    width: int, catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """A gridded tap exports as one graph, whether or not the first layer takes the components."""
+    recipe = dataclasses.replace(quick.recipe, width=width, components=20)
+    settings = dataclasses.replace(
+        quick,
+        backbone="resnet18",
+        weights="none",
+        taps=("layer2:4x4",),
+        image_size=64,
+        recipe=recipe,
+        readout="match",
+    )
+    out = tmp_path / "run"
+    cache = tmp_path / "cache"
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=out,
+        settings=settings,
+        cache=cache,
+    )
+    manifest = export_model(out, tmp_path / "model.onnx")
+    assert manifest.taps == ("layer2:4x4",)
+    assert manifest.features == 16 * 128
+    assert manifest.dimensions == sum(len(each.values) for each in manifest.attributes) + 20
+    assert manifest.parity is not None
+    assert manifest.parity.min_cosine >= MIN_COSINE
+    head = load_head(out, read_run(out))
+    assert head is not None
+    assert head.reduces == (width < 16 * 128)
+
+
+def test_runs_from_before_the_components_export(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """A head file without components and importances is read as it always was."""
+    recipe = dataclasses.replace(quick.recipe, components=None, importance="equal")
+    run, old = tmp_path / "run", tmp_path / "old"
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=run,
+        settings=dataclasses.replace(quick, recipe=recipe),
+        cache=tmp_path / "cache",
+    )
+    shutil.copytree(run, old)
+    tensors, metadata = read_tensors(old / HEAD_FILE)
+    assert {"importance"} == {name for name in tensors if "." not in name} - {
+        "mean",
+        "std",
+        "temperature",
+    }
+    del tensors["importance"]
+    write_tensors(old / HEAD_FILE, tensors, metadata)
+    record = json.loads((old / "train.json").read_text(encoding="utf-8"))
+    record["head_sha256"] = file_digest(old / HEAD_FILE)
+    for name in ("components", "importance"):
+        del record["training"]["settings"][name]
+    (old / "train.json").write_text(json.dumps(record), encoding="utf-8")
+    export_model(old, tmp_path / "old.onnx")
+    export_model(run, tmp_path / "new.onnx")
+    paths = sample_paths(run)
+    with Encoder.open(tmp_path / "old.onnx") as one, Encoder.open(tmp_path / "new.onnx") as other:
+        np.testing.assert_array_equal(one.encode(paths), other.encode(paths))
+    # Without components, the look is the features themselves.
+    manifest = export_model(old, tmp_path / "match.onnx", readout="match")
+    assert manifest.dimensions == manifest.features + sum(
+        len(a.values) for a in manifest.attributes
+    )
 
 
 def test_file_is_complete_alone(run_folder: Path, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import torch
 
 from boost_edge.export import fit
 from boost_edge.export.fit import Rows, fit_head, predict_logits
+from boost_edge.export.importance import information
 from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.export.temperature import calibrated_loss
+from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError
 
 QUICK = dataclasses.replace(RECIPES["boost"], width=16, epochs=6, dropout=0.2)
@@ -63,6 +65,39 @@ def test_same_seed_same_weights() -> None:
     assert not same(first, fit_head(rows(1), rows(2), [2, 3], QUICK, seed=6))
 
 
+def test_components_change_no_head_on_few_features() -> None:
+    """Where features are fewer than hidden units, the head learns what it would without them."""
+    with_components = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5)
+    plain = dataclasses.replace(QUICK, components=None)
+    without = fit_head(rows(1), rows(2), [2, 3], plain, seed=5)
+    assert with_components.history == without.history
+    state = with_components.head.state_dict()
+    for name, value in without.head.state_dict().items():
+        assert torch.equal(state[name], value), name
+
+
+def test_components_stay_as_fitted_when_they_are_the_input() -> None:
+    """Training moves the layers, never the projection, which is that of the training part."""
+    recipe = dataclasses.replace(QUICK, width=6, components=4)
+    fitted = fit_head(rows(1), rows(2), [2, 3], recipe, seed=5)
+    untouched = BoostHead(8, 6, [2, 3], standardise=True, components=4)
+    untouched.fit_standardisation(torch.from_numpy(rows(1).features))
+    assert fitted.head.projection is not None
+    assert untouched.projection is not None
+    assert fitted.head.reduces
+    assert torch.equal(fitted.head.projection.weight, untouched.projection.weight)
+    assert torch.equal(fitted.head.spread, untouched.spread)
+
+
+def test_importance_is_the_recipe_s() -> None:
+    """The recipe says whether attributes weigh alike or by what they tell."""
+    informed = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5).head
+    assert torch.equal(informed.importance, information(rows(1).codes))
+    equal = dataclasses.replace(QUICK, importance="equal")
+    head = fit_head(rows(1), rows(2), [2, 3], equal, seed=5).head
+    assert torch.equal(head.importance, torch.ones(2))
+
+
 def test_global_random_state_is_left_alone() -> None:
     """A training neither depends on torch's global random state nor changes it."""
     torch.manual_seed(1)
@@ -74,14 +109,15 @@ def test_global_random_state_is_left_alone() -> None:
     assert same(first, fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5))
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 5])
+@pytest.mark.parametrize(("stop_after", "width"), [(1, 16), (3, 16), (5, 16), (3, 6)])
 def test_interrupted_training_ends_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, width: int
 ) -> None:
     """A training that is interrupted and resumed ends with the weights of one that was not."""
+    recipe = dataclasses.replace(QUICK, width=width, components=4)
     monkeypatch.setattr(fit, "_CHECKPOINT_INTERVAL", 0.0)
     checkpoint = tmp_path / "checkpoint.safetensors"
-    whole = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5)
+    whole = fit_head(rows(1), rows(2), [2, 3], recipe, seed=5)
 
     def interrupt(done: int, total: int) -> None:
         assert total == QUICK.epochs
@@ -89,13 +125,15 @@ def test_interrupted_training_ends_the_same(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5, checkpoint=checkpoint, progress=interrupt)
+        fit_head(
+            rows(1), rows(2), [2, 3], recipe, seed=5, checkpoint=checkpoint, progress=interrupt
+        )
     seen: list[int] = []
     resumed = fit_head(
         rows(1),
         rows(2),
         [2, 3],
-        QUICK,
+        recipe,
         seed=5,
         checkpoint=checkpoint,
         progress=lambda done, _: seen.append(done),

@@ -35,10 +35,11 @@ def _images(count: int, size: int) -> Tensor:
     return (255 * (share * colours + (1 - share) * noise)).to(torch.uint8)
 
 
-def _head(features: int, *, standardise: bool = False) -> BoostHead:
+def _head(features: int, *, standardise: bool = False, components: int | None = None) -> BoostHead:
     torch.default_generator.manual_seed(4)
-    head = BoostHead(features, 16, CLASSES, standardise=standardise)
+    head = BoostHead(features, 16, CLASSES, standardise=standardise, components=components)
     head.temperature.copy_(torch.tensor([0.5, 1.0, 3.0]))
+    head.importance.copy_(torch.tensor([0.2, 1.3, 0.5]))
     return head.requires_grad_(requires_grad=False)
 
 
@@ -90,6 +91,34 @@ def test_inner_products_are_the_similarities_promised(
             float(embedding[0] @ embedding[1]), reference[readout], atol=2e-5
         )
         np.testing.assert_allclose(embedding.square().sum(dim=1).numpy(), 1.0, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), scale=st.floats(0.01, 30.0))
+def test_match_is_the_probability_to_agree_and_the_look(
+    backbone: Backbone, seed: int, scale: float
+) -> None:
+    """The inner product is the chance of equal labels, and doubt times the cosine of looks."""
+    torch.default_generator.manual_seed(4)
+    head = BoostHead(backbone.width, 16, CLASSES, standardise=True, components=9)
+    head.importance.copy_(torch.tensor([0.2, 1.3, 0.5]))
+    generator = torch.Generator().manual_seed(seed)
+    features = scale * torch.rand(40, backbone.width, generator=generator)
+    head.fit_standardisation(features)
+    head.requires_grad_(requires_grad=False)
+    pair = features[:2]
+    embedding, posteriors = FusedEncoder(backbone, head, "match").read(pair)
+    parts = np.split(posteriors.double().numpy(), np.cumsum(CLASSES)[:-1], axis=1)
+    agree, doubt = 0.0, np.ones(2)
+    for share, part in zip((0.1, 0.65, 0.25), parts, strict=True):
+        agree += share * float(part[0] @ part[1])
+        doubt -= share * (part**2).sum(axis=1)
+    look = head.look(pair).double().numpy()
+    norms = np.linalg.norm(look, axis=1)
+    cosine = float(look[0] @ look[1] / (norms[0] * norms[1]))
+    expected = agree + math.sqrt(max(doubt.prod(), 0.0)) * cosine
+    np.testing.assert_allclose(float(embedding[0] @ embedding[1]), expected, atol=1e-4)
+    np.testing.assert_allclose(embedding.square().sum(dim=1).numpy(), 1.0, atol=1e-5)
 
 
 def test_attributes_are_calibrated_posteriors(backbone: Backbone) -> None:
@@ -179,16 +208,18 @@ def _any_backbone(name: str, size: int) -> Backbone:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_folding_changes_no_output(name: str) -> None:
+@pytest.mark.parametrize("readout", ["blend", "match"])
+def test_folding_changes_no_output(name: str, readout: Readout) -> None:
     """With random batch-norm statistics, standardisation and temperatures, folding is exact."""
     backbone = _any_backbone(name, 32)
-    head = _head(backbone.width, standardise=True)
+    # Fewer hidden units than features, so that the components come first.
+    head = _head(backbone.width, standardise=True, components=12 if readout == "match" else None)
     images = _images(4, backbone.image_size)
     # Not fitted to random features, whose tiny variances would magnify every rounding.
     scale = float(backbone(images).std())
     head.mean.copy_(scale * (torch.rand(backbone.width) - 0.5))
     head.std.copy_(scale * (torch.rand(backbone.width) + 0.5))
-    encoder = FusedEncoder(backbone, head, "blend", blend=BLEND)
+    encoder = FusedEncoder(backbone, head, readout, blend=BLEND)
     before = encoder(images)
     folded = fold(encoder)
     for found, expected in zip(folded(images), before, strict=True):
@@ -199,6 +230,22 @@ def test_folding_changes_no_output(name: str) -> None:
     assert folded.head is not None
     assert not folded.head.standardise
     assert torch.equal(encoder(images)[0], before[0])
+
+
+@pytest.mark.parametrize("components", [None, 12, 500])
+@pytest.mark.parametrize("standardise", [True, False])
+def test_folding_keeps_the_look(
+    backbone: Backbone, standardise: bool, components: int | None
+) -> None:
+    """The readout match folds to the same with components, with as many as features, or none."""
+    if components and not standardise:
+        components = None
+    head = _head(backbone.width, standardise=standardise, components=components)
+    images = _images(6, 32)
+    head.mean.copy_(torch.rand(backbone.width))
+    head.std.copy_(torch.rand(backbone.width) + 0.5)
+    encoder = FusedEncoder(backbone, head, "match")
+    torch.testing.assert_close(fold(encoder)(images), encoder(images), rtol=0, atol=1e-4)
 
 
 def test_folding_twice_is_folding_once(backbone: Backbone) -> None:

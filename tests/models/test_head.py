@@ -104,6 +104,62 @@ def test_state_holds_the_buffers() -> None:
     assert torch.equal(copy(_rows(2, 3))[0], head(_rows(2, 3))[0])
 
 
+@pytest.mark.parametrize(("count", "width"), [(9, 4), (9, 40), (60, 4), (60, 40)])
+def test_look_is_whitened_principal_components(count: int, width: int) -> None:
+    """The look is numpy's leading components of the standardised rows at deviation 1."""
+    head = BoostHead(20, width, (2,), standardise=True, components=5)
+    rows = _rows(count, 20)
+    head.fit_standardisation(rows)
+    table = rows.numpy().astype(np.float64)
+    standard = (table - table.mean(axis=0)) / table.std(axis=0)
+    left = np.linalg.svd(standard, full_matrices=False)[0][:, :5] * np.sqrt(count)
+    look = head.look(rows).numpy()
+    np.testing.assert_allclose(np.abs(look), np.abs(left), atol=1e-3)
+    assert head.look_width == 5
+
+
+def test_first_layer_takes_components_only_where_features_are_many() -> None:
+    """More features than hidden units are reduced; fewer go in whole, and nothing changes."""
+    rows = _rows(30, 20)
+    torch.default_generator.manual_seed(0)
+    reduced = BoostHead(20, 19, (2,), standardise=True, components=5)
+    torch.default_generator.manual_seed(0)
+    whole = BoostHead(20, 20, (2,), standardise=True, components=5)
+    torch.default_generator.manual_seed(0)
+    plain = BoostHead(20, 20, (2,), standardise=True)
+    for head in (reduced, whole, plain):
+        head.fit_standardisation(rows)
+    assert reduced.hidden.in_features == 5
+    assert torch.equal(whole(rows)[0], plain(rows)[0])
+    assert reduced.projection is not None
+    standard = (rows - reduced.mean) / reduced.std
+    expected = torch.relu(reduced.hidden(standard @ reduced.projection.weight.T))
+    torch.testing.assert_close(reduced(rows)[0], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_components_beyond_the_rank_are_zero() -> None:
+    """A handful of images has fewer components than are asked for: the others say nothing."""
+    head = BoostHead(20, 4, (2,), standardise=True, components=10)
+    rows = _rows(4, 20)
+    head.fit_standardisation(rows)
+    look = head.look(rows)
+    assert bool(torch.isfinite(look).all())
+    assert bool((look[:, 3:] == 0).all())
+
+
+def test_components_are_never_trained() -> None:
+    """The projection is fitted once: an optimiser leaves it alone."""
+    head = BoostHead(20, 4, (2,), standardise=True, components=5)
+    names = {name for name, each in head.named_parameters() if not each.requires_grad}
+    assert names == {"projection.weight", "projection.bias"}
+
+
+def test_components_without_standardisation_are_refused() -> None:
+    """Components are those of standardised features."""
+    with pytest.raises(UsageError, match="need standardised features"):
+        BoostHead(20, 4, (2,), standardise=False, components=5)
+
+
 @pytest.mark.parametrize(
     ("features", "width", "classes", "dropout", "says"),
     [
