@@ -87,9 +87,9 @@ def test_one_example_finds_what_its_image_finds(gallery: Gallery, pictures: Path
     assert all(each > 0 for each in found.took_ms.values())
 
 
-@pytest.mark.parametrize("weight", [None, 0.0, 0.75])
+@pytest.mark.parametrize("weight", [UNLIKE_WEIGHT, 0.0, 0.75])
 def test_the_answer_is_the_naive_one(
-    gallery: Gallery, encoder: Encoder, pictures: Path, weight: float | None
+    gallery: Gallery, encoder: Encoder, pictures: Path, weight: float
 ) -> None:
     """Hits are those of the formula over all embeddings, and agree with what is in common."""
     gallery.index([pictures])
@@ -98,10 +98,9 @@ def test_the_answer_is_the_naive_one(
     place = {path: number for number, path in enumerate(paths)}
     like = [pictures / "red" / "0.png", pictures / "blue" / "1.png"]
     unlike = [pictures / "green" / "2.png"]
-    weights = {} if weight is None else {"unlike_weight": weight}
-    found = gallery.query_examples(like, unlike, k=9, **weights)
+    found = gallery.query_examples(like, unlike, k=9, unlike_weight=weight)
     query = (embeddings[place[like[0]]] + embeddings[place[like[1]]]) / 2
-    query -= (UNLIKE_WEIGHT if weight is None else weight) * embeddings[place[unlike[0]]]
+    query -= weight * embeddings[place[unlike[0]]]
     scores = embeddings @ (query / np.linalg.norm(query))
     order = np.argsort(-scores)
     assert [hit.path for hit in found] == [str(paths[number]) for number in order]
