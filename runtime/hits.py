@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
 from boost_edge.runtime.facets import Facet, count_values
-from boost_edge.runtime.image_rows import ImageRow
+from boost_edge.runtime.image_rows import Shown
 from boost_edge.runtime.search import Scored
 
 __all__ = ["Hit", "QueryResult", "make_hits"]
@@ -70,7 +70,7 @@ class QueryResult:
 
 def make_hits(
     scored: Scored,
-    rows: Mapping[int, ImageRow],
+    rows: Mapping[int, Shown],
     predicted: Mapping[str, Prediction],
     bonuses: NDArray[np.float64],
 ) -> tuple[Hit, ...]:

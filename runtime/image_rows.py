@@ -18,9 +18,11 @@ __all__ = [
     "STATES",
     "Changes",
     "ImageRow",
+    "Shown",
     "State",
     "row_from_values",
     "row_to_values",
+    "shown_from_values",
     "vector_key",
 ]
 
@@ -49,6 +51,15 @@ class ImageRow:
     predicted: dict[str, Prediction]
     labels: dict[str, str]
     state: State = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a search shows of an image; the fields are those of `ImageRow`."""
+
+    path: str
+    predicted: dict[str, Prediction]
+    labels: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +104,32 @@ def row_from_values(values: Sequence[Any]) -> ImageRow:
             mtime_ns=mtime_ns,
             width=width,
             height=height,
-            predicted={
-                name: Prediction(**prediction) for name, prediction in json.loads(predicted).items()
-            },
-            labels=json.loads(labels),
+            predicted=_predicted(predicted),
+            labels=_object(labels),
             state=state,
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the row of image {identity}: {error}") from error
+
+
+def shown_from_values(values: Sequence[Any]) -> Shown:
+    """Return what ``schema.SHOWN`` gave; ValueError where it is damaged."""
+    identity, path, predicted, labels = values
+    try:
+        return Shown(
+            path=os.fsdecode(path), predicted=_predicted(predicted), labels=_object(labels)
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"the row of image {identity}: {error}") from error
+
+
+def _predicted(text: str) -> dict[str, Prediction]:
+    return {name: Prediction(**each) for name, each in _object(text).items()}
+
+
+def _object(text: str) -> dict[str, Any]:
+    # Most images have no labels of their own.
+    return {} if text == "{}" else json.loads(text)
 
 
 def vector_key(data: bytes) -> int:

@@ -191,5 +191,5 @@ class Querier:
                     near = cosines.astype(np.float64) >= request.min_score
                     ids, cosines = ids[near], cosines[near]
                 bonuses = np.zeros(len(ids))
-            rows = store.images(ids.tolist(), every=True)
+            rows = store.shown(ids.tolist())
         return make_hits((ids, cosines), rows, predicted, bonuses)

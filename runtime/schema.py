@@ -15,11 +15,13 @@ __all__ = [
     "PAGE_BYTES",
     "RENEW",
     "SELECT",
+    "SHOWN",
     "STATE",
     "STATE_AT",
     "TOUCH",
     "UPSERT",
     "VECTORS",
+    "WITH_KEYS",
 ]
 
 FORMAT_VERSION = 2
@@ -77,6 +79,9 @@ SELECT images.id, path, digest, size, mtime_ns, width, height, predicted, labels
 FROM images LEFT JOIN embeddings ON embeddings.id = images.embedding
 """
 
+# What a search shows of an image; the embedding it was found by is there.
+SHOWN = "SELECT images.id, path, predicted, labels FROM images "
+
 # Outer joins: an image whose embedding is gone is damaged, and not merely absent.
 VECTORS = """
 SELECT images.id, vector FROM images LEFT JOIN embeddings ON embeddings.id = images.embedding
@@ -90,6 +95,10 @@ WHERE embedding = (SELECT id FROM embeddings WHERE digest = ?) ORDER BY images.i
 KEYED = """
 SELECT vector_key, vector FROM embeddings WHERE EXISTS
 (SELECT 1 FROM images WHERE embedding = embeddings.id AND state = 'live')
+"""
+WITH_KEYS = """
+SELECT vector_key, vector FROM embeddings
+WHERE vector_key IN (SELECT value FROM json_each(?))
 """
 # A cross join in SQLite is one whose order stays as it is written.
 HOLDERS = """

@@ -162,6 +162,8 @@ class Searcher:
         if generation == self._generation:
             return
         self._graph = self._usable_graph(store) if self._is_large(store) else None
+        if self._graph is not None:
+            store.map_into_memory()
         self._rest = store.vectors(after=self._graph.generation if self._graph else 0)
         self._unchanged = None
         self._generation = generation
@@ -240,8 +242,8 @@ class Searcher:
             shortlist = _Shortlist(graph, store, query, fetch, among)
             ids, keys, all_of_them = shortlist.best(wanted, first=2 * k * each)
             if all_of_them or (len(ids) >= wanted and fetch >= _CLOSE * k):
-                _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-                scores = np.vecdot(store.vectors_of(ids[first].tolist()), query)
+                distinct, which = np.unique(keys, return_inverse=True)
+                scores = np.vecdot(store.vectors_with(distinct.tolist()), query)
                 return _best(ids, scores[which], k)
             fetch *= 2
         if among is not None:

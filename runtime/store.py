@@ -29,7 +29,13 @@ from boost_edge.runtime.binding import DEFAULT_GRAPH_DTYPE, GRAPH_DTYPES, GraphD
 from boost_edge.runtime.commit import write_changes
 from boost_edge.runtime.database import damaged, stamp_of, translating
 from boost_edge.runtime.errors import GalleryError, UsageError
-from boost_edge.runtime.image_rows import Changes, ImageRow, row_from_values
+from boost_edge.runtime.image_rows import (
+    Changes,
+    ImageRow,
+    Shown,
+    row_from_values,
+    shown_from_values,
+)
 from boost_edge.runtime.schema import (
     HOLDERS,
     KEYED,
@@ -37,7 +43,9 @@ from boost_edge.runtime.schema import (
     OF_THESE,
     OF_THESE_LIVE,
     SELECT,
+    SHOWN,
     VECTORS,
+    WITH_KEYS,
 )
 from boost_edge.runtime.store_file import OpenDatabase, create_database, open_database
 
@@ -46,6 +54,8 @@ __all__ = ["STORE_NAME", "Store", "Vectors"]
 STORE_NAME = "gallery.sqlite"
 
 _CHUNK_ROWS = 4096
+# As much as SQLite maps at most.
+_MOST_MAPPED = 2**31 - 2**16
 # No generation is newer: SQLite's largest integer.
 _EVERY = 2**63 - 1
 _BY_ID = SELECT + "WHERE images.id > ? AND (state = 'live' OR ?) ORDER BY images.id LIMIT ?"
@@ -179,17 +189,21 @@ class Store:
         sql = SELECT + OF_DIGEST
         return [self._row(row) for row in self._query(sql, (digest, limit))]
 
-    def images(self, ids: Iterable[int], *, every: bool = False) -> dict[int, ImageRow]:
-        """Return the live images with these ids; those that are gone are left out.
-
-        With ``every``, one that is gone raises GalleryCorruptError: it was found in this snapshot
-        through an index that the rows do not agree with.
-        """
-        wanted = list(ids)
-        rows = self._query(SELECT + OF_THESE_LIVE, (_json_ids(wanted),))
-        if every and len(rows) < len(wanted):
-            raise damaged(self._path, "an image that was found is gone")
+    def images(self, ids: Iterable[int]) -> dict[int, ImageRow]:
+        """Return the live images with these ids; those that are gone are left out."""
+        rows = self._query(SELECT + OF_THESE_LIVE, (_json_ids(ids),))
         return {row[0]: self._row(row) for row in rows}
+
+    def shown(self, ids: Sequence[int]) -> dict[int, Shown]:
+        """Return what a search shows of live images that were found within the same snapshot."""
+        rows = self._query(SHOWN + OF_THESE_LIVE, (_json_ids(ids),))
+        if len(rows) < len(ids):
+            # Found through an index that the rows do not agree with.
+            raise damaged(self._path, "an image that was found is gone")
+        try:
+            return {row[0]: shown_from_values(row) for row in rows}
+        except ValueError as error:
+            raise damaged(self._path, str(error)) from error
 
     def vectors(self, *, after: int = 0) -> Vectors:
         """Return ids ``(n,) int64`` and embeddings ``(n, D) float32`` newer than ``after``."""
@@ -255,6 +269,14 @@ class Store:
             raise damaged(self._path, f"the row of image {min(missing)} is gone")
         return matrix[[place[identity] for identity in ids]]
 
+    def vectors_with(self, keys: Sequence[int]) -> NDArray[np.float32]:
+        """Return the embeddings ``(n, D) float32`` with some keys, in the order of ``keys``."""
+        found, matrix = self._unpack(self._query(WITH_KEYS, (_json_ids(keys),)))
+        place = {key: index for index, key in enumerate(found.tolist())}
+        if set(keys) - place.keys():
+            raise damaged(self._path, "an embedding that was found is gone")
+        return matrix[[place[key] for key in keys]]
+
     def commit(self, changes: Changes) -> None:
         """Write changes in one transaction, all or nothing."""
         with translating(self._path):
@@ -282,6 +304,14 @@ class Store:
         with translating(self._path):
             self._database.execute(sql, (dtype, dtype))
         self.binding = replace(self.binding, graph_dtype=dtype)
+
+    def map_into_memory(self) -> None:
+        """Read the file through a map of it from now on, as a graph's is: few rows cost less.
+
+        A disk that fails, or a file that somebody else cuts short, then ends the process with a
+        signal (sqlite.org/mmap.html).
+        """
+        self._query(f"PRAGMA mmap_size = {_MOST_MAPPED:d}")
 
     def select(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
         """Return the rows that a SELECT of constant text gives for its parameters."""

@@ -22,6 +22,8 @@ from boost_edge.runtime.schema import CREATE, PAGE_BYTES
 
 __all__ = ["OpenDatabase", "create_database", "open_database"]
 
+_CACHE_KIB = 16_384
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDatabase:
@@ -64,6 +66,8 @@ def open_database(path: Path, *, read_only: bool) -> OpenDatabase:
         else:
             database = connect(path, mode="rw")
         try:
+            # Enough for the upper pages of a million images' indexes; SQLite's own 2 MB is not.
+            database.execute(f"PRAGMA cache_size = -{_CACHE_KIB:d}")
             if not read_only:
                 # What is committed must survive a power cut, not only a crash.
                 database.execute("PRAGMA synchronous = FULL")
