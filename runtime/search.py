@@ -186,7 +186,7 @@ class Searcher:
 
         binding = store.binding
         generation = store.generation()
-        dtype = self._dtype or binding.graph_dtype
+        dtype: GraphDtype = self._dtype or binding.graph_dtype
         if self._graph is not None and self._fits(self._graph, store):
             return self._graph
         known = Hnsw.open(

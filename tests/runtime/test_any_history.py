@@ -222,6 +222,6 @@ def test_any_history_gives_the_models_answers(
             max_examples=HISTORIES,
             stateful_step_count=20,
             deadline=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )
