@@ -111,7 +111,7 @@ class Searcher:
         self._cache = cache
         self._exact_limit = exact_limit
         self._expansion = expansion
-        self._dtype = dtype
+        self._dtype: GraphDtype | None = dtype
         self._generation = -1
         self._graph: Hnsw | None = None
         # How many rows are in the graph and have not changed since; None until it is asked for.
@@ -186,7 +186,7 @@ class Searcher:
 
         binding = store.binding
         generation = store.generation()
-        dtype: GraphDtype = self._dtype or binding.graph_dtype
+        dtype = self._dtype or binding.graph_dtype
         if self._graph is not None and self._fits(self._graph, store):
             return self._graph
         known = Hnsw.open(
