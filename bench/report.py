@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from boost_edge.bench.report_ablation import ablation_section
 from boost_edge.bench.report_blocks import Section
 from boost_edge.bench.report_evidence import Evidence, read_evidence
 from boost_edge.bench.report_headline import headline_section
@@ -46,6 +47,7 @@ def make_sections(evidence: Evidence) -> tuple[Section, ...]:
         tradeoff_section,
         honesty_section,
         labels_section,
+        ablation_section,
         agreement_section,
         search_section,
         stages_section,

@@ -87,18 +87,33 @@ def _versus(evidence: Evidence, source: Source) -> Text:
     name = "mAP@10" if metric == "map10" else metric
     means = first[metric]["mean"], second[metric]["mean"]
     times = means[1] / means[0]
+    known = [_weights(evidence, side) for side in (second, first)]
     text = words(
-        Bold("Real weights, small networks. "),
+        Bold(
+            "Real weights, small networks. "
+            if all(each not in (None, "none") for each in known)
+            else "One network against another. "
+        ),
         f"{side_name(evidence, second)} reaches {name} {number(means[1], digits)}, "
         f"{side_name(evidence, first)} {number(means[0], digits)}, on the same "
         f"{result['gain']['queries']:,} queries of {result['seeds']} seeds: ",
         Bold(interval(result["gain"], digits)),
         f", {times:.2f} times ({relative(result['relative_gain'])}). ",
     )
+    if None not in known:
+        text = words(text, f"Weights: {known[0]} and {known[1]}. ")
     if metric == "map10":
         reached = "reached" if times >= _TARGET_TIMES else "not reached"
         text = words(text, f"The target was {_TARGET_TIMES} times: {reached}. ")
     return words(text, "(", source.link("gain"), ")")
+
+
+def _weights(evidence: Evidence, side: Mapping[str, Any]) -> str | None:
+    """Return whose weights a side of a comparison has, where its file is here."""
+    for source in evidence.of("quality"):
+        if source.name.rpartition("/")[2] == side["file"]:
+            return weights(source.result)
+    return None
 
 
 def _papers_way(evidence: Evidence) -> list[Block]:

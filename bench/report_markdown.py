@@ -67,12 +67,21 @@ def _part(part: str | Link | Bold | Code) -> str:
         case Link():
             return f"[{_escaped(part.words)}]({part.href.replace(' ', '%20')})"
         case Bold():
-            return f"**{_escaped(part.words)}**"
+            return _bold(part.words)
         case Code():
             # Nothing is special inside, but a pipe would end a table's cell.
             return f"`{_one_line(part.words).replace('`', chr(39)).replace('|', '/')}`"
         case _:
             return _escaped(part)
+
+
+def _bold(text: str) -> str:
+    """Return bold words; spaces at their ends would undo the marks."""
+    text, inner = _one_line(text), _one_line(text).strip()
+    if not inner:
+        return text
+    before, _, after = text.partition(inner)
+    return f"{before}**{_escaped(inner)}**{after}"
 
 
 def _escaped(text: str) -> str:

@@ -76,7 +76,7 @@ def to_svg(figure: Canvas, title: str, description: str) -> str:
     import matplotlib as mpl
 
     said = io.StringIO()
-    settings: dict[str, Any] = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": title,
         "font.size": FONT,

@@ -98,6 +98,8 @@ def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
     assert "ResNet-18 (layer3) boosted (recipe boost, readout attributes) reaches" in small
     assert "mAP@10 33.25, ViT-Tiny/16 raw 16.50, on the same 1,234 queries of 2 seeds" in small
     assert "+16.75 (95%: +16.25 to +17.25), 2.02 times (+102%)" in small
+    assert small.startswith("Real weights, small networks. ")
+    assert "Weights: w.safetensors and w.safetensors." in small
     assert "The target was 2.3 times: not reached. (quality/resnet-versus-vit.json)" in small
     assert "The paper (quoted, not measured here) has ResNet-18 boosted at mAP@10 13.05" in paper
     assert "ViT-B/16 raw at 12.08" in paper
@@ -230,6 +232,31 @@ def test_the_committed_report_is_that_of_the_committed_results() -> None:
             assert made.partition("## t\n\n")[2].strip() in text
 
 
+def test_every_section_shows_what_was_measured(tiny: Path) -> None:
+    """With every kind of result there, each has its numbers and none is said to be missing."""
+    text = (tiny / "report.md").read_text(encoding="utf-8")
+    assert "Missing" not in text
+    assert "This makes it" not in text
+    for row in (
+        "| dropout | 0.0 | attributes | 27.00 | \u22123.00 (\u22123.50 to \u22122.50) | **worse** |",
+        "| attributes | 70.5% (60.0% to 70.0%) | +6.0 points (+3.0 points to +9.0 points) | 4.5% |",
+        "| ours | 0.9876 (not reached) | 1.50 | 4.50 | 42 | 600 | 600 | 1.25 | 0.50 |",
+        "| 1 in 100 | by cluster | 1.0000 | 1.0000 | 1.50 | 4.50 | 88 |",
+        "| 2,500 | 0.50 | 0.75 |",
+        "| vit\\_b\\_16 | 9.00 | 2.00 | 470.00 | 3.00 |",
+        "| ResNet-18 + boost | 58.0 | 13.05 | yes |",
+        "| ViT-B/16 | 484.0 | 12.08 | no |",
+        "| resnet18@layer3+boost | attributes | 1,032 | 46.0 | 200 | 700 |",
+        "not measured: openvino is not installed |",
+        "| 100 | attributes | 14.00 | \u22123.00 (95%: \u22123.50 to \u22122.50) |",
+        "| 20% | attributes | 22.00 | +5.00 (95%: +4.50 to +5.50) |",
+    ):
+        assert row in text, row
+    cost = TINY["cost.json"]["rows"][0]
+    assert f"| resnet18+boost | {cost['usd_per_million_queries']:.2f} | " in text
+    assert f" | {cost['break_even_queries']:,.0f} |" in text
+
+
 @pytest.mark.parametrize("kind", MAKES)
 def test_what_is_missing_is_named(kind: str, tmp_path: Path) -> None:
     """A report without a kind of result says which file is missing and what makes it."""
@@ -357,6 +384,14 @@ def test_any_words_survive(cell: str, code: str, link: str) -> None:
     lines = to_markdown([section], title=cell, lead=code).splitlines()
     cells = [len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines if line[:1] == "|"]
     assert cells == [3] * 4
+
+
+def test_bold_words_are_bold() -> None:
+    """Spaces at the ends of bold words stand outside of the marks, or they would show."""
+    text = (Bold("A. "), "b", Bold(" c "), Bold(" "), "d")
+    block = Paragraph(text=text)
+    made = to_markdown([Section(title="t", anchor="a", blocks=(block,))], title="t", lead="l")
+    assert made.endswith("\n\n**A.** b **c**  d\n")
 
 
 def test_rows_are_as_long_as_the_header() -> None:

@@ -117,6 +117,19 @@ def curve() -> dict[str, Any]:
     )  # fmt: skip
 
 
+def ablation() -> dict[str, Any]:
+    """Return a recipe as it is, and a choice that is better, one that is worse."""
+    head = {"readout": "attributes", "dimensions": 202}
+    return measured(
+        "ablation", "resnet18", ["layer3"], recipe="boost", judged_on="a quarter", hurts=[],
+        rows=[
+            {**head, "factor": "recipe", "value": "boost", "map10": {"mean": 30.0}},
+            {**head, "factor": "width", "value": 4096, "map10": {"mean": 31.0}, "gain": gain(1.0)},
+            {**head, "factor": "dropout", "value": 0.0, "map10": {"mean": 27.0}, "gain": gain(-3)},
+        ],
+    )  # fmt: skip
+
+
 def agreement() -> dict[str, Any]:
     """Return two galleries."""
     head = {"interval": [0.6, 0.7], "chance": 0.045, "gain_interval": [0.03, 0.09]}
@@ -221,6 +234,7 @@ TINY: Mapping[str, dict[str, Any]] = {
     "quality/resnet-versus-vit.json": versus(),
     "honesty/resnet.json": honesty(),
     "curve/resnet.json": curve(),
+    "ablation/resnet.json": ablation(),
     "agreement.json": agreement(),
     "latency.json": latency(),
     "cost.json": measure_cost(latency(), price=own_price(0.5)),
