@@ -57,8 +57,12 @@ def make_sections(evidence: Evidence) -> tuple[Section, ...]:
     return tuple(make(evidence) for make in makers)
 
 
-def write_report(folder: Path, out: Path, formats: Sequence[str]) -> list[Path]:
+def write_report(
+    folder: Path, out: Path, formats: Sequence[str], *, examples: Section | None = None
+) -> list[Path]:
     """Render the results in a folder as ``out``, whose ending each format replaces by its own.
+
+    ``examples`` (`boost_edge.bench.report_examples`) come before what says where numbers are from.
 
     Raises
     ------
@@ -71,6 +75,8 @@ def write_report(folder: Path, out: Path, formats: Sequence[str]) -> list[Path]:
     """
     need_matplotlib()
     sections = make_sections(read_evidence(folder, seen_from=out.parent))
+    if examples is not None:
+        sections = (*sections[:-1], examples, sections[-1])
     renderers = {"html": to_html, "md": to_markdown}
     written: list[Path] = []
     for name in formats:

@@ -15,6 +15,8 @@ __all__ = [
     "Figure",
     "Link",
     "Paragraph",
+    "Picture",
+    "Pictures",
     "Section",
     "Table",
     "Text",
@@ -97,7 +99,25 @@ class Figure:
     table: Table
 
 
-Block: TypeAlias = Paragraph | Command | Table | Figure
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An image that stands in the page (``address``; empty: unreadable), and its label."""
+
+    address: str
+    name: str
+    value: str
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """A query, and what each gallery answers: its name, its hits in order."""
+
+    query: Picture
+    answers: tuple[tuple[str, tuple[Picture, ...]], ...]
+
+
+Block: TypeAlias = Paragraph | Command | Table | Figure | Pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

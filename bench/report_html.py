@@ -13,6 +13,8 @@ from boost_edge.bench.report_blocks import (
     Figure,
     Link,
     Paragraph,
+    Picture,
+    Pictures,
     Section,
     Table,
 )
@@ -64,7 +66,20 @@ figcaption { font-weight: 600; margin-bottom: .5rem; }
 details { margin-top: .6rem; }
 summary { cursor: pointer; color: var(--accent); font-size: .85rem; }
 details .box { margin: .5rem 0 0; }
-@media (max-width: 42rem) { figure { margin: 1.2rem -.6rem; padding: .75rem .2rem; }
+.example { display: grid; grid-template-columns: 9rem 1fr; gap: 1.2rem; padding: 1rem 0;
+  border-top: 1px solid var(--line); }
+.example ol, .example ul { list-style: none; margin: 0; padding: 0; display: grid; gap: .5rem;
+  grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)); }
+.example .asked { grid-template-columns: 1fr; align-content: start; }
+.example h3 { font-size: .9rem; margin: .6rem 0 .4rem; }
+.example li { font-size: .75rem; background: var(--card); border: 1px solid var(--line);
+  border-bottom: .25rem solid var(--hurts); border-radius: .3rem; overflow: hidden; }
+.example li.agrees { border-bottom-color: var(--agree); }
+.example img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain;
+  background: #fff; }
+.example span { display: block; padding: .2rem .3rem; overflow-wrap: anywhere; }
+@media (max-width: 42rem) { .example { grid-template-columns: 1fr; }
+  .example .asked { max-width: 9rem; } figure { margin: 1.2rem -.6rem; padding: .75rem .2rem; }
   figcaption, details { padding: 0 .4rem; } }
 @media print { details .box { display: block; } }
 """
@@ -103,12 +118,33 @@ def _block(block: Block) -> str:
             )
         case Table():
             return _table(block)
+        case Pictures():
+            return _pictures(block)
         case Figure():
             return (
                 f"<figure>\n<figcaption>{escaped(block.caption)}</figcaption>\n{block.svg}\n"
                 f"<details><summary>The numbers of this picture</summary>\n{_table(block.table)}\n"
                 "</details>\n</figure>"
             )
+
+
+def _pictures(block: Pictures) -> str:
+    answers = "".join(
+        f"<h3>{escaped(name)}</h3>\n<ol>{''.join(_picture(hit, 'hit') for hit in hits)}</ol>\n"
+        for name, hits in block.answers
+    )
+    query = _picture(block.query, "query")
+    return f'<div class="example"><ul class="asked">{query}</ul>\n<div>{answers}</div></div>'
+
+
+def _picture(picture: Picture, what: str) -> str:
+    value = escaped(picture.value)
+    # A mark as well as a colour: who cannot tell red from green reads it too.
+    mark = "" if what == "query" else "\u2713 " if picture.agrees else "\u2717 "
+    alt = f"{what}: {escaped(picture.name)}, {value}"
+    image = f'<img src="{picture.address}" alt="{alt}" />' if picture.address else alt
+    agrees = "agrees" if picture.agrees else "differs"
+    return f'<li class="{agrees}">{image}<span>{mark}{value}</span></li>'
 
 
 def _table(table: Table) -> str:

@@ -14,6 +14,7 @@ from boost_edge.bench.report_blocks import (
     Figure,
     Link,
     Paragraph,
+    Pictures,
     Section,
     Table,
 )
@@ -41,6 +42,10 @@ def _block(block: Block) -> str:
             return f"```\n{block.line}\n```"
         case Table():
             return _table(block)
+        case Pictures():
+            # No pictures: they are their owner's, and the page holds them.
+            answers = [f"- {_escaped(name)}" for name, _ in block.answers]
+            return "\n".join([f"{_escaped(block.query.value)}:", "", *answers])
         case Figure():
             return f"{_escaped(block.description)}\n\n{_table(block.table)}"
 

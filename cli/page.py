@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
 from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.gallery import Hit, QueryResult
-from boost_edge.runtime.images import decode_image, read_bytes
 from boost_edge.runtime.page_frame import escaped, framed
+from boost_edge.runtime.thumbnails import thumbnail
 
 __all__ = ["results_page"]
-
-_THUMBNAIL = 200
-_QUALITY = 82
 
 _STYLE = """
 .query { display: grid; grid-template-columns: minmax(11rem, 14rem) 1fr; gap: 1.5rem;
@@ -119,17 +111,7 @@ def _hit(hit: Hit, asked: dict[str, Prediction]) -> str:
 
 def _picture(path: str, description: str) -> str:
     try:
-        image = decode_image(read_bytes(path), source=path)
+        address = thumbnail(path)
     except ImageError:
         return f'<img alt="{escaped(description)} (no longer readable)">'
-    return f'<img src="data:image/jpeg;base64,{_thumbnail(image)}" alt="{escaped(description)}">'
-
-
-def _thumbnail(image: NDArray[np.uint8]) -> str:
-    scale = min(1.0, _THUMBNAIL / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1.0 else image
-    _, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    )
-    return base64.b64encode(encoded.tobytes()).decode("ascii")
+    return f'<img src="{address}" alt="{escaped(description)}">'

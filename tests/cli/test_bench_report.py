@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -71,3 +73,39 @@ def test_what_is_refused(
     assert line == (
         "a report needs matplotlib, which is not installed: pip install 'boost-edge[bench]'"
     )
+
+
+def test_example_queries(
+    results: Path, call: Call, refused: Refused, tmp_path: Path, shop: Path, catalogue: Path
+) -> None:
+    """With a gallery the page shows queries and hits, each with its picture, label and mark."""
+    report = ("bench", "report", results, "--out", tmp_path / "report")
+    assert "need all of" in refused(2, *report, "--gallery", shop / "gallery")
+    options = (
+        "--labels", catalogue / "labels.csv", "--images", catalogue / "images", "--run",
+        shop / "run", "--gallery", shop / "gallery", "--attribute", "colour", "--queries", 3,
+    )  # fmt: skip
+    done = call(*report, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    [section] = re.findall(r'<section aria-labelledby="examples">.*?</section>', page, re.S)
+    examples = section.split('<div class="example">')[1:]
+    assert len(examples) == 3
+    with (catalogue / "labels.csv").open(encoding="utf-8") as file:
+        colours = {row["file_name"]: row["colour"] for row in csv.DictReader(file)}
+    for example in examples:
+        found = re.findall(
+            r'<li class="(\w+)"><img src="data:image/jpeg;[^"]+" alt="(\w+): ([^,]+), (\w+)"',
+            example,
+        )
+        assert len(found) == 11
+        (_, what, query, asked), *hits = found
+        assert (what, asked) == ("query", colours[query])
+        for agrees, what, name, value in hits:
+            assert (what, value) == ("hit", colours[name])
+            assert name != query
+            assert agrees == ("agrees" if value == asked else "differs")
+        same = sum(value == asked for *_, value in hits)
+        assert f"attributes: {same} of 10 agree" in example
+        assert example.count("\u2713") == same
+    assert "<img" not in (tmp_path / "report.md").read_text(encoding="utf-8")
