@@ -48,9 +48,10 @@ def examples_section(
     fitted = {name for part in ("train", "val") for name in record.parts[part]}
     drawn = draw_queries(table, fitted, queries, 0)
     values = table.attributes[0].values
+    codes: list[int] = table.codes[:, 0].tolist()
     value_of = {
         str(path.resolve()): values[code] if code >= 0 else "unknown"
-        for path, code in zip(table.paths, table.codes[:, 0].tolist(), strict=True)
+        for path, code in zip(table.paths, codes, strict=True)
     }
     rows: dict[int, list[tuple[str, tuple[Picture, ...]]]] = {row: [] for row in drawn}
     for folder in galleries:
