@@ -28,7 +28,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --raw: #a3a9b1; --hidden: #82b6ef;
   --attributes: #f0936b; --blend: #7ddba3; --other: #cda2ea; --hurts: #ff9d92;
   --hurts-paper: #3a1a17; --quoted: #24221c; } }
-body { max-width: 72rem; overflow-wrap: break-word; }
+body { overflow-wrap: break-word; }
 h2 { font-size: 1.3rem; margin: 3rem 0 .75rem; padding-top: 1rem;
   border-top: 1px solid var(--line); }
 p, .claim { max-width: 50rem; margin: .6rem 0; }
@@ -52,9 +52,7 @@ caption { text-align: left; font-weight: 600; padding: .6rem .55rem; }
 th, td { padding: .35rem .55rem; text-align: left; vertical-align: top;
   border-top: 1px solid var(--line); }
 thead th { vertical-align: bottom; color: var(--soft); font-weight: 600; }
-td:not(.right) { min-width: 7.5rem; overflow-wrap: anywhere; }
-td:first-child:not(.right) { min-width: 9rem; }
-td:last-child:not(.right) { min-width: 12rem; }
+td:not(.right) { min-width: 7rem; overflow-wrap: anywhere; }
 .right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead .right { white-space: normal; }
 .quoted { background: var(--quoted); font-style: italic; }
@@ -81,6 +79,7 @@ details .box { margin: .5rem 0 0; }
 @media (max-width: 42rem) { .example { grid-template-columns: 1fr; }
   .example .asked { max-width: 9rem; } figure { margin: 1.2rem -.6rem; padding: .75rem .2rem; }
   figcaption, details { padding: 0 .4rem; } }
+@media (max-width: 42rem) { td:last-child:not(.right) { min-width: 12rem; } }
 @media print { details .box { display: block; } }
 """
 
