@@ -1,7 +1,7 @@
 """``bench report``: all results of a folder as one page, in HTML and in Markdown.
 
 Each section is a function from the results to blocks (`boost_edge.bench.report_blocks`), which both
-forms are made from. Nothing is measured or computed here but rounding and ratios.
+forms are made from. Nothing is measured here; what little is computed, the last section says.
 """
 
 from __future__ import annotations
