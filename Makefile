@@ -75,9 +75,14 @@ EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement-layer3.json $(RESULTS)/a
 	$(RESULTS)/ablation/resnet18-layer3.json
 
 evidence: $(EVIDENCE)
+	$(MAKE) $(RESULTS)/report.html
 
 # Committed files, yet always measured again when asked for.
-.PHONY: $(EVIDENCE)
+.PHONY: $(EVIDENCE) $(RESULTS)/report.html
+
+# Of whatever is there: what is missing it names, with the command that makes it.
+$(RESULTS)/report.html: | $(FULL)/ready
+	$(BENCH) report $(RESULTS) --out $@ --format both
 
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@

@@ -26,7 +26,7 @@ from boost_edge.runtime.progress import Progress, silent
 if TYPE_CHECKING:
     from boost_edge.export.labels import LabelTable
 
-__all__ = ["measure_agreement"]
+__all__ = ["draw_queries", "measure_agreement", "others_of"]
 
 _HITS = 10
 
@@ -64,7 +64,7 @@ def measure_agreement(
     table = read_labels(labels, images=images, attributes=[attribute])
     record = read_run(run)
     fitted = {name for part in ("train", "val") for name in record.parts[part]}
-    drawn = _draw(table, fitted, queries, seed)
+    drawn = draw_queries(table, fitted, queries, seed)
     code_of = {
         os.fspath(path.resolve()): int(code)
         for path, code in zip(table.paths, table.codes[:, 0], strict=True)
@@ -108,7 +108,7 @@ def measure_agreement(
     )
 
 
-def _draw(table: LabelTable, fitted: set[str], queries: int, seed: int) -> list[int]:
+def draw_queries(table: LabelTable, fitted: set[str], queries: int, seed: int) -> list[int]:
     """Return the rows of the query images."""
     open_rows = [
         row
@@ -134,17 +134,20 @@ def _shares(
     """Return each query's share of hits that have its label."""
     hit_codes = np.full((len(drawn), _HITS), -1, np.int64)
     for place, row in enumerate(drawn):
-        path = table.paths[row]
-        own = content_digest(read_bytes(path))
-        # Room for the image itself and a few copies of it.
-        hits = gallery.query(path, k=2 * _HITS).hits
-        others = [hit for hit in hits if content_digest(read_bytes(hit.path)) != own][:_HITS]
-        for rank, hit in enumerate(others):
-            if hit.path not in code_of:
-                raise UsageError(f"{gallery.path}: {hit.path} is not in the label table")
-            hit_codes[place, rank] = code_of[hit.path]
+        for rank, path in enumerate(others_of(gallery, table.paths[row], _HITS)):
+            if path not in code_of:
+                raise UsageError(f"{gallery.path}: {path} is not in the label table")
+            hit_codes[place, rank] = code_of[path]
         report(gallery.path.name, place + 1, len(drawn))
     return agreement_at_k(table.codes[np.array(drawn), 0], hit_codes, k=_HITS)
+
+
+def others_of(gallery: Gallery, query: Path, k: int) -> list[str]:
+    """Return the paths of an image's best hits, without itself and its copies."""
+    own = content_digest(read_bytes(query))
+    # Room for the image itself and a few copies of it.
+    hits = gallery.query(query, k=2 * k).hits
+    return [hit.path for hit in hits if content_digest(read_bytes(hit.path)) != own][:k]
 
 
 def _chance(held: NDArray[np.int64], wanted: NDArray[np.int64]) -> float:

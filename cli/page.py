@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Sequence
 from pathlib import Path
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
 from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.gallery import Hit, QueryResult
-from boost_edge.runtime.images import decode_image, read_bytes
+from boost_edge.runtime.page_frame import escaped, framed
+from boost_edge.runtime.thumbnails import thumbnail
 
 __all__ = ["results_page"]
 
-_THUMBNAIL = 200
-_QUALITY = 82
-
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #60646c; --paper: #fbfaf8;
-  --card: #ffffff; --line: #e4e2dd; --agree: #1d6f42; --agree-paper: #e6f4ea; --accent: #b4522a; }
-@media (prefers-color-scheme: dark) { :root { --ink: #edeef0; --soft: #b0b4ba; --paper: #111315;
-  --card: #1b1e21; --line: #31363b; --agree: #7ddba3; --agree-paper: #17301f; --accent: #f0936b; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 2rem 1rem 4rem; background: var(--paper);
-  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
-.lead { color: var(--soft); margin: 0 0 2rem; max-width: 46rem; }
 .query { display: grid; grid-template-columns: minmax(11rem, 14rem) 1fr; gap: 1.5rem;
   border-top: 1px solid var(--line); padding: 1.5rem 0; }
 @media (max-width: 42rem) { .query { grid-template-columns: 1fr; } }
@@ -63,12 +46,7 @@ def results_page(
     ``title`` and ``lead`` are plain text. With ``facets`` the values of the hits are counted.
     """
     body = "\n".join(_query(result, facets=facets) for result in results)
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f'<h1>{_text(title)}</h1>\n<p class="lead">{_text(lead)}</p>\n{body}\n</body>\n</html>\n'
-    )
+    return framed(body, title=title, lead=lead, style=_STYLE)
 
 
 def _query(result: QueryResult, *, facets: bool) -> str:
@@ -83,9 +61,9 @@ def _query(result: QueryResult, *, facets: bool) -> str:
 
 def _facets(result: QueryResult) -> str:
     lines = "".join(
-        f"<dt>{_text(name)}</dt><dd>"
+        f"<dt>{escaped(name)}</dt><dd>"
         + "".join(
-            f'<span class="tag">{_text(value)} {count}</span>'
+            f'<span class="tag">{escaped(value)} {count}</span>'
             for value, count in facet.values.items()
         )
         + "</dd>"
@@ -96,7 +74,7 @@ def _facets(result: QueryResult) -> str:
 
 def _asked(result: QueryResult) -> str:
     tags = "".join(
-        f'<span class="tag" title="{_text(name)}">{_text(prediction.value)} '
+        f'<span class="tag" title="{escaped(name)}">{escaped(prediction.value)} '
         f"{prediction.p:.0%}</span>"
         for name, prediction in result.attributes.items()
     )
@@ -109,7 +87,7 @@ def _example(how: str, path: str) -> str:
     name = Path(path).name
     return (
         f"<figure>{_picture(path, f'{how}: {name}')}"
-        f'<figcaption><span class="score">{how}</span> <span class="name">{_text(name)}</span>'
+        f'<figcaption><span class="score">{how}</span> <span class="name">{escaped(name)}</span>'
         f"</figcaption></figure>"
     )
 
@@ -117,8 +95,8 @@ def _example(how: str, path: str) -> str:
 def _hit(hit: Hit, asked: dict[str, Prediction]) -> str:
     tags = "".join(
         f'<span class="tag{" agrees" if name in hit.agrees else ""}" '
-        f'title="{_text(name)}: {"as" if name in hit.agrees else "unlike"} the query">'
-        f"{_text(value)}</span>"
+        f'title="{escaped(name)}: {"as" if name in hit.agrees else "unlike"} the query">'
+        f"{escaped(value)}</span>"
         for name, value in hit.attributes.items()
         if name in asked
     )
@@ -127,27 +105,13 @@ def _hit(hit: Hit, asked: dict[str, Prediction]) -> str:
     return (
         f"<li><figure>{_picture(hit.path, f'Hit {hit.rank}: {name}')}"
         f'<figcaption><span class="score">{hit.rank}. {hit.score:.3f}{bonus}</span> '
-        f'<span class="name">{_text(name)}</span><br>{tags}</figcaption></figure></li>'
+        f'<span class="name">{escaped(name)}</span><br>{tags}</figcaption></figure></li>'
     )
 
 
 def _picture(path: str, description: str) -> str:
     try:
-        image = decode_image(read_bytes(path), source=path)
+        address = thumbnail(path)
     except ImageError:
-        return f'<img alt="{_text(description)} (no longer readable)">'
-    return f'<img src="data:image/jpeg;base64,{_thumbnail(image)}" alt="{_text(description)}">'
-
-
-def _thumbnail(image: NDArray[np.uint8]) -> str:
-    scale = min(1.0, _THUMBNAIL / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1.0 else image
-    _, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-    )
-    return base64.b64encode(encoded.tobytes()).decode("ascii")
-
-
-def _text(value: str) -> str:
-    return html.escape(value.encode("utf-8", "backslashreplace").decode())
+        return f'<img alt="{escaped(description)} (no longer readable)">'
+    return f'<img src="{address}" alt="{escaped(description)}">'

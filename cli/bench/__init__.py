@@ -12,6 +12,7 @@ from boost_edge.cli.bench.curve import curve
 from boost_edge.cli.bench.honesty import honesty
 from boost_edge.cli.bench.latency import latency
 from boost_edge.cli.bench.quality import quality
+from boost_edge.cli.bench.report import report
 from boost_edge.cli.bench.search import search
 from boost_edge.cli.bench.versus import versus
 
@@ -40,3 +41,4 @@ command.add_command(search)
 command.add_command(latency)
 command.add_command(cost)
 command.add_command(compare)
+command.add_command(report)

@@ -1,0 +1,197 @@
+"""The sentences that people quote, each with its interval and the row that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from boost_edge.bench.paper import PAPER_FIGURES
+from boost_edge.bench.report_blocks import (
+    Block,
+    Bold,
+    Code,
+    Command,
+    Paragraph,
+    Section,
+    Text,
+    words,
+)
+from boost_edge.bench.report_evidence import Evidence, Source
+from boost_edge.bench.report_honesty import verdicts
+from boost_edge.bench.report_labels import labels_needed
+from boost_edge.bench.report_speed import find_row
+from boost_edge.bench.report_words import (
+    absent,
+    interval,
+    network,
+    number,
+    relative,
+    side_name,
+    weights,
+)
+from boost_edge.runtime.manifest import DEFAULT_READOUT
+
+__all__ = ["headline_section"]
+
+_TARGET_TIMES = 2.3
+_TARGET_GAIN = 1.0
+
+_IMAGENET = """\
+boost-edge bench quality styles.csv --images images/ --name-column productDisplayName \\
+  --attributes gender,masterCategory,subCategory,articleType,baseColour,season,usage \\
+  --backbone resnet18 --weights imagenet --out resnet18-imagenet.json
+boost-edge bench quality styles.csv --images images/ --name-column productDisplayName \\
+  --attributes gender,masterCategory,subCategory,articleType,baseColour,season,usage \\
+  --backbone vit_b_16 --weights imagenet --readout raw --out vit_b_16-imagenet.json
+boost-edge bench versus vit_b_16-imagenet.json:raw resnet18-imagenet.json:boost/attributes"""
+
+
+def headline_section(evidence: Evidence) -> Section:
+    """Return small boosted against big raw three ways, then gains, labels, and where it hurts."""
+    blocks: list[Block] = []
+    versus = evidence.of("versus")
+    if versus:
+        blocks += [_claim(_versus(evidence, source)) for source in versus]
+    else:
+        blocks += absent("versus", "A small boosted network against a bigger raw one was")
+    blocks += _papers_way(evidence)
+    blocks.append(
+        Paragraph(
+            text=words(
+                Bold("With ImageNet weights, to be run. "),
+                "torchvision downloads its checkpoints where there is a network; the data set is "
+                "Kaggle's fashion-product-images-small. On such a machine:",
+            )
+        )
+    )
+    blocks.append(Command(line=_IMAGENET))
+    blocks += [_claim(text) for text in _gains(evidence)]
+    blocks += [
+        _claim(text) for source in evidence.of("curve") for text in _labels(evidence, source)
+    ]
+    for source in evidence.of("honesty"):
+        blocks += [Paragraph(text=t, tone=tone) for tone, t in verdicts(source) if tone == "hurts"]
+    return Section(title="In short", anchor="short", blocks=tuple(blocks))
+
+
+def _claim(text: Text) -> Paragraph:
+    return Paragraph(text=text, tone="claim")
+
+
+def _versus(evidence: Evidence, source: Source) -> Text:
+    """Return one row against another on the same queries, in a sentence."""
+    result = source.result
+    metric = result["metric"]
+    digits = 2 if metric == "map10" else 4
+    first, second = result["first"], result["second"]
+    name = "mAP@10" if metric == "map10" else metric
+    means = first[metric]["mean"], second[metric]["mean"]
+    times = means[1] / means[0]
+    known = [_weights(evidence, side) for side in (second, first)]
+    text = words(
+        Bold(
+            "Real weights, small networks. "
+            if all(each not in (None, "none") for each in known)
+            else "One network against another. "
+        ),
+        f"{side_name(evidence, second)} reaches {name} {number(means[1], digits)}, "
+        f"{side_name(evidence, first)} {number(means[0], digits)}, on the same "
+        f"{result['gain']['queries']:,} queries of {result['seeds']} seeds: ",
+        Bold(interval(result["gain"], digits)),
+        f", {times:.2f} times ({relative(result['relative_gain'])}). ",
+    )
+    if None not in known:
+        text = words(text, f"Weights: {known[0]} and {known[1]}. ")
+    if metric == "map10":
+        reached = "reached" if times >= _TARGET_TIMES else "not reached"
+        text = words(text, f"The target was {_TARGET_TIMES} times: {reached}. ")
+    return words(text, "(", source.link("gain"), ")")
+
+
+def _weights(evidence: Evidence, side: Mapping[str, Any]) -> str | None:
+    """Return whose weights a side of a comparison has, where its file is here."""
+    for source in evidence.of("quality"):
+        if source.name.rpartition("/")[2] == side["file"]:
+            return weights(source.result)
+    return None
+
+
+def _papers_way(evidence: Evidence) -> list[Block]:
+    """Return the paper's quality beside our latency of the same two architectures."""
+    small, big = PAPER_FIGURES["resnet18"], PAPER_FIGURES["vit_b_16"]
+    start = words(
+        Bold("The paper's quality, our clock. "),
+        f"The paper (quoted, not measured here) has ResNet-18 boosted at mAP@10 "
+        f"{number(small.boosted)} and ViT-B/16 raw at {number(big.raw)}. ",
+    )
+    found = [
+        (source, *rows)
+        for source in evidence.of("latency")
+        if (rows := _both(source.result)) is not None
+    ]
+    if not found:
+        gone = "Their latency was not measured here: no latency.json has both. This makes it:"
+        return [Paragraph(text=words(start, gone), tone="absent"), absent("latency", "")[1]]
+    source, ours, theirs = found[0]
+    place = source.result["rows"].index(theirs)
+    said = (
+        f"Measured here, one query takes {number(ours['p50_ms'], 1)} ms with the first and "
+        f"{number(theirs['p50_ms'], 1)} ms with the second (p50, {ours['threads']} thread"
+        f"{'s' if ours['threads'] > 1 else ''})"
+    )
+    ratio = theirs["ratio"]
+    if ratio is not None and source.result["reference"]["system"] == ours["system"]:
+        low, high = ratio["low"], ratio["high"]
+        said += f": {ratio['estimate']:.1f} times as long (95%: {low:.1f} to {high:.1f})"
+    return [_claim(words(start, said, ". (", source.link("rows", place), ")"))]
+
+
+def _both(latency: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    ours, theirs = (find_row(latency, name, "query") for name in ("resnet18+boost", "vit_b_16"))
+    return None if ours is None or theirs is None else (ours, theirs)
+
+
+def _gains(evidence: Evidence) -> Iterator[Text]:
+    """Yield what the default recipe and readout gain, network by network, against the target."""
+    # Pixels' principal components are no network: the target is not theirs, and they come last.
+    sources = sorted(evidence.of("quality"), key=lambda each: each.result["backbone"] == "pca")
+    for source in sources:
+        rows = source.result["rows"]
+        if len({row["resize"] for row in rows}) > 1:
+            continue
+        for place, row in enumerate(rows):
+            if (row["recipe"], row["readout"]) == ("boost", DEFAULT_READOUT) and "gain" in row:
+                yield _gain(source, place, row)
+
+
+def _gain(source: Source, place: int, row: Mapping[str, Any]) -> Text:
+    result = source.result
+    reached = "reached" if row["relative_gain"] >= _TARGET_GAIN else "not reached"
+    real = result["backbone"] != "pca" and result["weights"]["name"] != "none"
+    return words(
+        Bold(f"{network(result['backbone'], result['taps'])}: "),
+        "boosting gains ",
+        Bold(f"{interval(row['gain'])} mAP@10, {relative(row['relative_gain'])}"),
+        f" over its own raw features, at {row['bytes_per_image']:,} bytes an image "
+        f"({_raw_bytes(result)} raw). Weights: {weights(result)}. ",
+        f"The target was {relative(_TARGET_GAIN)}: {reached}. " if real else "",
+        "(",
+        source.link("rows", place),
+        ")",
+    )
+
+
+def _raw_bytes(result: Mapping[str, Any]) -> str:
+    raw = [row["bytes_per_image"] for row in result["rows"] if row["readout"] == "raw"]
+    return f"{raw[0]:,}" if raw else "not measured"
+
+
+def _labels(evidence: Evidence, source: Source) -> Iterator[Text]:
+    for passed in source.result["passes"]:
+        if passed["readout"] == DEFAULT_READOUT:
+            name = network(source.result["backbone"], source.result["taps"])
+            needed = labels_needed(evidence, passed, source.result["rows"])
+            yield words(
+                Bold("Labels needed. "), f"{name} boosted (", Code(passed["readout"]), ") is ",
+                f"{needed}. (", source.link("passes"), ")",
+            )  # fmt: skip

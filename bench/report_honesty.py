@@ -1,0 +1,211 @@
+"""The report's section "Is it honest?": the same gain where labels do not define the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from boost_edge.bench.report_blocks import (
+    Block,
+    Bold,
+    Cell,
+    Code,
+    Figure,
+    Link,
+    Paragraph,
+    Section,
+    Table,
+    Text,
+    Tone,
+    words,
+)
+from boost_edge.bench.report_evidence import Evidence, Source
+from boost_edge.bench.report_plots import Mark, dots
+from boost_edge.bench.report_words import (
+    NONE,
+    absent,
+    interval,
+    network,
+    number,
+    series_colour,
+    sourced,
+    test_name,
+)
+from boost_edge.runtime.manifest import DEFAULT_READOUT
+
+__all__ = ["honesty_section", "verdicts"]
+
+_Row = Mapping[str, Any]
+
+
+def honesty_section(evidence: Evidence) -> Section:
+    """Return every test, and plainly where boosting hurts."""
+    title, anchor = "Is it honest?", "honest"
+    sources = evidence.of("honesty")
+    if not sources:
+        return Section(title=title, anchor=anchor, blocks=absent("honesty", "Honesty was"))
+    blocks: list[Block] = []
+    for source in sources:
+        result = source.result
+        name = network(result["backbone"], result["taps"])
+        blocks.append(
+            Paragraph(
+                text=(
+                    f"The paper's protocol rewards what the labels say. Here {name} with recipe "
+                    f"{result['recipe']} is judged where they do not: on groups never seen in "
+                    "training, on an attribute that was left out of it, by the words of names "
+                    "alone, and on finding an image again after an edit (MRR: 1 when the "
+                    "original comes first).",
+                )
+            )
+        )
+        blocks += [Paragraph(text=text, tone=tone) for tone, text in verdicts(source)]
+        for metric, caption in (
+            ("map10", "Gain over raw in mAP@10, where labels reach less far"),
+            ("mrr", "Gain over raw in MRR, finding edited copies"),
+        ):
+            if any(row["metric"] == metric for row in result["rows"]):
+                blocks.append(_picture(source, metric, caption))
+        blocks.append(sourced(source))
+    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+
+
+def verdicts(source: Source) -> list[tuple[Tone, Text]]:
+    """Return what the tests say in sentences: first where the default readout loses."""
+    rows: Sequence[_Row] = source.result["rows"]
+    losses: Sequence[_Row] = source.result["hurts"]
+    compared = sum("gain" in row for row in rows)
+    said: list[tuple[Tone, Text]] = []
+    for pattern, head in (
+        ("unseen_groups", "On groups never seen in training"),
+        ("copies", "On finding edited copies of an image"),
+    ):
+        found = [
+            (place, row)
+            for place, row in enumerate(rows)
+            if row["test"].partition(":")[0] == pattern and row["readout"] == DEFAULT_READOUT
+        ]
+        lost = [
+            (place, row) for place, row in found if _key(row) in {_key(each) for each in losses}
+        ]
+        if lost:
+            parts = [
+                part
+                for place, row in lost
+                for part in ("; ", _linked(source, place, row), _change(rows, row))
+            ]
+            loses = words(" with the default readout ", Code(DEFAULT_READOUT), ": ", parts[1:], ".")
+            said.append(("hurts", words(Bold(f"{head} boosting hurts"), loses)))
+        elif found:
+            said.append(("plain", words(f"{head} the default readout ", Code(DEFAULT_READOUT),
+                                        " does not lose measurably against raw.")))  # fmt: skip
+    counted = f"In all, {len(losses)} of {compared} comparisons with raw lie below zero with their "
+    said.append(
+        ("plain", words(counted, "whole interval; the pictures and their tables show which."))
+    )
+    safe = [
+        readout
+        for readout in dict.fromkeys(str(row["readout"]) for row in rows if "gain" in row)
+        if not any(
+            each["readout"] == readout and each["test"] == "unseen_groups" for each in losses
+        )
+    ]
+    if losses and safe and any(row["test"] == "unseen_groups" for row in rows):
+        advice = words(
+            "What to do: where new kinds of things will be searched for, take a readout that does "
+            "not lose there (", Code(", ".join(safe)), "); to find edited copies, keep a gallery of ",
+            Code("raw"), " features, or of a readout that loses least in the picture below.",
+        )  # fmt: skip
+        said.append(("plain", advice))
+    return said
+
+
+def _linked(source: Source, place: int, row: _Row) -> Link:
+    """Return a test's name, which leads to its row."""
+    return Link(_short(row["test"]), source.link("rows", place).href)
+
+
+def _change(rows: Sequence[_Row], row: _Row) -> str:
+    """Return from what to what a test's metric changed against raw."""
+    metric, digits = row["metric"], _digits(row)
+    base = next(each for each in rows if (each["test"], each["readout"]) == (row["test"], "raw"))
+    unit = "mAP@10" if metric == "map10" else metric.upper()
+    before, after = (number(each[metric]["mean"], digits) for each in (base, row))
+    return f" {unit} {before} raw, {after} boosted, {interval(row['gain'], digits)}"
+
+
+def _key(row: _Row) -> tuple[str, str]:
+    return row["test"], row["readout"]
+
+
+def _digits(row: _Row) -> int:
+    return 2 if row["metric"] == "map10" else 3
+
+
+def _picture(source: Source, metric: str, caption: str) -> Figure:
+    rows: Sequence[_Row] = source.result["rows"]
+    chosen = [row for row in rows if row["metric"] == metric]
+    tests = list(dict.fromkeys(str(row["test"]) for row in chosen))
+    groups = [
+        (
+            _short(test),
+            [
+                Mark(
+                    label=row["readout"],
+                    colour=series_colour(row["readout"]),
+                    value=row["gain"]["mean"], low=row["gain"]["low"], high=row["gain"]["high"],
+                )
+                for row in chosen
+                if row["test"] == test and "gain" in row
+            ],
+        )
+        for test in tests
+    ]  # fmt: skip
+    hurt = {_key(each) for each in source.result["hurts"]}
+    losing = [f"{test_name(row['test'])} ({row['readout']})" for row in chosen if _key(row) in hurt]
+    description = (
+        "Gain over raw by test and readout, with 95% intervals; left of the line boosting hurts: "
+        + (", ".join(losing) if losing else "nowhere")
+        + "."
+    )
+    unit = "mAP@10" if metric == "map10" else metric.upper()
+    return Figure(
+        caption=caption,
+        description=description,
+        svg=dots(
+            groups, axis=f"gain in {unit} (95% interval)", title=caption, description=description
+        ),
+        table=Table(
+            caption=caption,
+            header=("test", "readout", unit, "gain over raw", "verdict"),
+            rows=tuple(_cells(row, metric, hurt) for row in chosen),
+            right=(2, 3),
+        ),
+    )
+
+
+def _cells(row: _Row, metric: str, hurt: set[tuple[str, str]]) -> tuple[Cell, ...]:
+    digits = _digits(row)
+    gain = row.get("gain")
+    verdict: Cell = NONE
+    if gain is not None:
+        if _key(row) in hurt:
+            verdict = words(Bold("hurts"))
+        else:
+            verdict = "gains" if gain["low"] > 0 else "cannot be told from raw"
+    return (
+        test_name(row["test"]),
+        row["readout"],
+        number(row[metric]["mean"], digits),
+        NONE if gain is None else interval(gain, digits),
+        verdict,
+    )
+
+
+def _short(test: str) -> str:
+    head, _, tail = test.partition(":")
+    if head == "without":
+        return f"no {tail}"
+    return tail or {"seen": "protocol", "names_only": "names only"}.get(
+        head, head.replace("_", " ")
+    )

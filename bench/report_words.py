@@ -1,0 +1,142 @@
+"""How a report says things: names of networks and tests, numbers with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from boost_edge.bench.report_blocks import Command, Paragraph, Text, words
+from boost_edge.bench.report_evidence import MAKES, Evidence, Source
+
+__all__ = [
+    "NONE",
+    "absent",
+    "interval",
+    "network",
+    "number",
+    "points",
+    "relative",
+    "series_colour",
+    "side_name",
+    "signed",
+    "sourced",
+    "test_name",
+    "weights",
+]
+
+MINUS = "\u2212"
+NONE = "\u2013"
+"""A cell without a number."""
+
+_NETWORKS = {
+    "pca": "PCA",
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50",
+    "resnet101": "ResNet-101",
+    "vit_b_16": "ViT-B/16",
+    "vit_tiny_patch16_224": "ViT-Tiny/16",
+    "mobilenet_v2": "MobileNetV2",
+    "squeezenet1_1": "SqueezeNet 1.1",
+}
+_TESTS = {
+    "seen": "the paper's protocol",
+    "names_only": "relevance by name words only",
+    "unseen_groups": "groups never seen in training",
+}
+
+
+def network(name: str, taps: Sequence[str] = ()) -> str:
+    """Return what people call a backbone, and how far it goes where that is not its end."""
+    title = _NETWORKS.get(name, name)
+    stages = [tap for tap in taps if tap.startswith("layer")]
+    return f"{title} ({' + '.join(stages)})" if stages else title
+
+
+def weights(result: Mapping[str, Any]) -> str:
+    """Return whose weights were measured."""
+    said: Mapping[str, Any] = result["weights"]
+    source = str(said.get("source", ""))
+    if said["name"] == "imagenet" and not source:
+        text = "torchvision's ImageNet"
+    elif source.startswith("file:"):
+        text = source.removeprefix("file:")
+    else:
+        text = source or str(said["name"])
+    return f"{text}; {result['note']}" if result.get("note") else text
+
+
+def side_name(evidence: Evidence, side: Mapping[str, Any]) -> str:
+    """Return what a row of another file (``file``, ``row``) is, as far as that file is here."""
+    _, recipe, readout = str(side["row"]).split("/", 2)
+    how = "raw" if readout == "raw" else f"boosted (recipe {recipe}, readout {readout})"
+    for source in evidence.of("quality"):
+        if source.name.rpartition("/")[2] == side["file"]:
+            return f"{network(source.result['backbone'], source.result['taps'])} {how}"
+    return f"{side['file']} {how}"
+
+
+def test_name(test: str) -> str:
+    """Return what a test of ``bench honesty`` is about."""
+    head, _, tail = test.partition(":")
+    if head == "without":
+        return f"{tail} not trained on"
+    if head == "copies":
+        return f"edited copy: {tail}"
+    return _TESTS.get(test, test)
+
+
+def series_colour(readout: str) -> str:
+    """Return which of the page's colours a readout has."""
+    return readout if readout in ("hidden", "attributes", "blend") else "other"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Return a number, with its thousands apart; a dash where there is none."""
+    return NONE if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Return a number with its sign."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def relative(share: float | None) -> str:
+    """Return a relative gain in per cent."""
+    return NONE if share is None else f"{share:+.0%}".replace("-", MINUS)
+
+
+def interval(gain: Mapping[str, Any], digits: int = 2, *, bare: bool = False) -> str:
+    """Return a gain with the interval that it stands in; ``bare`` where a header says which."""
+    low, high = (signed(float(gain[name]), digits) for name in ("low", "high"))
+    confidence = "" if bare else f"{gain['confidence']:.0%}: "
+    return f"{signed(float(gain['mean']), digits)} ({confidence}{low} to {high})"
+
+
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points."""
+    return f"{signed(100 * share, 1)} points"
+
+
+def sourced(*sources: Source) -> Paragraph:
+    """Return the line below a picture or table that says where its numbers come from."""
+    parts: list[Text] = []
+    for source in sources:
+        result = source.result
+        machine = result["machine"]
+        seeds = f", {result['seeds']} seeds" if "seeds" in result else ""
+        parts.append(
+            words(
+                "; " if parts else "From ",
+                source.link(),
+                f" ({result['date']}{seeds}, {machine['processor']}, {machine['cores']} cores)",
+            )
+        )
+    return Paragraph(text=words(*parts, "."), tone="source")
+
+
+def absent(kind: str, what: str) -> tuple[Paragraph, Command]:
+    """Return what a section says where its results are missing: the files, and what makes them."""
+    files, command = MAKES[kind]
+    text = words(f"{what} not measured here: there is no {files}. This makes it:")
+    return Paragraph(text=text, tone="absent"), Command(line=command)

@@ -1,0 +1,400 @@
+"""The report says what the results say, in both forms, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.bench.tiny_results import TINY
+
+from boost_edge.bench.paper import PAPER_FIGURES
+from boost_edge.bench.report import make_sections, write_report
+from boost_edge.bench.report_blocks import (
+    Block,
+    Bold,
+    Code,
+    Command,
+    Figure,
+    Link,
+    Paragraph,
+    Section,
+    Table,
+    plain,
+)
+from boost_edge.bench.report_evidence import MAKES, read_evidence
+from boost_edge.bench.report_headline import headline_section
+from boost_edge.bench.report_honesty import honesty_section
+from boost_edge.bench.report_html import STYLE, to_html
+from boost_edge.bench.report_markdown import to_markdown
+from boost_edge.bench.report_speed import pareto
+from boost_edge.bench.results import write_result
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.manifest import DEFAULT_READOUT
+from boost_edge.runtime.page_frame import framed
+
+COMMITTED = Path(__file__).resolve().parents[2] / "bench" / "results"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def write_tiny(folder: Path, *, without: str = "") -> Path:
+    """Write the tiny results into a folder, all but those of a kind."""
+    for name, result in TINY.items():
+        if result["kind"] != without:
+            write_result(folder / name, result)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the tiny results and their report."""
+    folder = write_tiny(tmp_path_factory.mktemp("results"))
+    write_report(folder, folder / "report.html", ("html", "md"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a report of the committed results."""
+    folder = tmp_path_factory.mktemp("report")
+    write_report(COMMITTED, folder / "report.html", ("html", "md"))
+    return folder
+
+
+@pytest.fixture(params=["tiny", "committed"])
+def rendered(request: pytest.FixtureRequest) -> Path:
+    """Return a folder with ``report.html`` and ``report.md``: of tiny results, of our own."""
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
+
+
+def parsed(page: str) -> ET.Element:
+    """Return a page as XML, which it has to be but for its two elements that have no end."""
+    closed = re.sub(r"<(meta [^>]*)>", r"<\1/>", page.removeprefix("<!doctype html>"), count=2)
+    return ET.fromstring(closed)  # noqa: S314
+
+
+def page_of(folder: Path) -> ET.Element:
+    """Return the page of a report."""
+    return parsed((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def said_in(blocks: tuple[Block, ...]) -> list[str]:
+    """Return the paragraphs of a section without their marks."""
+    return [plain(block.text) for block in blocks if isinstance(block, Paragraph)]
+
+
+def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
+    """Each sentence of the tiny results' headline has the number, its interval and its source."""
+    section = headline_section(read_evidence(tiny))
+    small, paper, networked, resnet, vit, labels, unseen, copies = said_in(section.blocks)
+    assert "ResNet-18 (layer3) boosted (recipe boost, readout attributes) reaches" in small
+    assert "mAP@10 33.25, ViT-Tiny/16 raw 16.50, on the same 1,234 queries of 2 seeds" in small
+    assert "+16.75 (95%: +16.25 to +17.25), 2.02 times (+102%)" in small
+    assert small.startswith("Real weights, small networks. ")
+    assert "Weights: w.safetensors and w.safetensors." in small
+    assert "The target was 2.3 times: not reached. (quality/resnet-versus-vit.json)" in small
+    assert "The paper (quoted, not measured here) has ResNet-18 boosted at mAP@10 13.05" in paper
+    assert "ViT-B/16 raw at 12.08" in paper
+    assert "58.0 ms with the first and 484.0 ms with the second (p50, 1 thread)" in paper
+    assert "10.7 times as long (95%: 10.4 to 10.9). (latency.json)" in paper
+    assert "With ImageNet weights, to be run." in networked
+    assert "ResNet-18 (layer3): boosting gains +15.75 (95%: +15.25 to +16.25)" in resnet
+    assert "+90% over its own raw features, at 808 bytes an image (1,024 raw)" in resnet
+    assert "The target was +100%: not reached. (quality/resnet.json)" in resnet
+    assert "+13.50 (95%: +13.00 to +14.00) mAP@10, +82%" in vit
+    assert "above ViT-Tiny/16 raw (mAP@10 16.50) from 206 labels on (95%: 182 to never)" in labels
+    assert "unseen groups mAP@10 14.00 raw, 9.88 boosted" in unseen
+    assert "\u22124.12 (95%: \u22124.62 to \u22123.62)" in unseen
+    assert "crop MRR 0.990 raw, 0.527 boosted" in copies
+    commands = [block.line for block in section.blocks if isinstance(block, Command)]
+    assert len(commands) == 1
+    assert commands[0].count("--weights imagenet") == 2
+
+
+def numbers_in(value: Any) -> Iterator[float]:
+    """Yield all numbers of a JSON value."""
+    if isinstance(value, Mapping):
+        for each in value.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from numbers_in(each)
+    elif isinstance(value, list):
+        for each in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from numbers_in(each)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield float(value)
+
+
+def test_every_number_of_the_headline_is_in_the_file_it_links_to() -> None:
+    """Rounded numbers of our own headline occur in the result that the sentence leads to."""
+    evidence = read_evidence(COMMITTED)
+    files = {source.href: source.result for source in evidence.sources}
+    checked = 0
+    for block in headline_section(evidence).blocks:
+        if not isinstance(block, Paragraph):
+            continue
+        links = [part.href.partition("#")[0] for part in block.text if isinstance(part, Link)]
+        known = [2.3, *(each for name in PAPER_FIGURES for each in _figures(name))]
+        for href in links:
+            known += numbers_in(files[href])
+            if files[href]["kind"] == "versus":
+                first, second = (files[href][side]["map10"]["mean"] for side in ("first", "second"))
+                known.append(second / first)
+        text = plain(block.text).replace("\u2212", "-").replace("SqueezeNet 1.1", "")
+        for token in re.findall(r"[-+]?\d[\d,]*\.\d+", text):
+            digits = len(token.partition(".")[2])
+            value = float(token.replace(",", ""))
+            assert any(f"{each:.{digits}f}" == f"{value:.{digits}f}" for each in known), token
+            checked += 1
+    assert checked > 20
+
+
+def _figures(name: str) -> tuple[float, float]:
+    return PAPER_FIGURES[name].raw, PAPER_FIGURES[name].boosted
+
+
+def test_links_lead_to_the_row(tiny: Path) -> None:
+    """A link opens a file that is there, at the line on which the row begins."""
+    evidence = read_evidence(tiny, seen_from=tiny / "elsewhere")
+    checked = 0
+    for source in evidence.sources:
+        for place, row in enumerate(source.result.get("rows", ())):
+            name, _, line = source.link("rows", place).href.partition("#L")
+            path = (tiny / "elsewhere" / unquote(name)).resolve()
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            text = "".join(lines[int(line) - 1 :]).lstrip()
+            assert json.JSONDecoder().raw_decode(text)[0] == row
+            checked += 1
+    assert checked > 20
+    assert "#" not in evidence.sources[0].link("nothing").href
+
+
+def test_the_page_is_well_formed_and_alone(rendered: Path) -> None:
+    """The page is XML, names nothing twice, and needs no network, script or other file."""
+    page = page_of(rendered)
+    names = [each.attrib["id"] for each in page.iter() if "id" in each.attrib]
+    assert len(names) == len(set(names))
+    for each in page.iter():
+        tag = each.tag.rpartition("}")[2]
+        assert tag not in {"script", "link", "iframe", "img", "image", "object", "embed", "base"}
+        for attribute, value in each.attrib.items():
+            assert not re.search(r"(https?:)?//|javascript:|data:", value), value
+            assert not attribute.startswith("on")
+            if tag == "a":
+                assert attribute == "href"
+                where, _, anchor = value.partition("#")
+                assert where.endswith(".json") if where else anchor in names
+            elif "href" in attribute:
+                assert value.startswith("#")
+                assert value[1:] in names
+    style = "".join(each.text or "" for each in page.iter("style"))
+    assert not re.search(r"url\(|@import", style)
+
+
+def test_pictures_say_what_they_show(rendered: Path) -> None:
+    """Every picture has a name, a description, text as text, and the page's colours."""
+    pictures = list(page_of(rendered).iter(f"{SVG}svg"))
+    assert len(pictures) >= 5
+    for picture in pictures:
+        assert picture.attrib["role"] == "img"
+        assert len(picture.attrib["aria-label"]) > 40
+        assert picture.findtext(f"{SVG}title")
+        assert any(each.text for each in picture.iter(f"{SVG}text"))
+        styles = " ".join(each.attrib.get("style", "") for each in picture.iter())
+        assert "var(--ink)" in styles
+        assert not re.search(r"(fill|stroke): #", styles)
+
+
+def test_tables_of_the_markdown_have_equal_columns(rendered: Path) -> None:
+    """Every row of a table has as many cells as its header; pictures are tables."""
+    text = (rendered / "report.md").read_text(encoding="utf-8")
+    tables = re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE)
+    assert len(tables) >= 9
+    for table in tables:
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(cells) == 1, table
+    assert "<svg" not in text
+
+
+def test_the_committed_report_is_that_of_the_committed_results() -> None:
+    """bench/results/report.md is what bench report makes of the files beside it."""
+    sections = make_sections(read_evidence(COMMITTED))
+    text = (COMMITTED / "report.md").read_text(encoding="utf-8")
+    for section in sections:
+        for block in section.blocks:
+            made = to_markdown([Section(title="t", anchor="a", blocks=(block,))], title="", lead="")
+            assert made.partition("## t\n\n")[2].strip() in text
+
+
+def test_every_section_shows_what_was_measured(tiny: Path) -> None:
+    """With every kind of result there, each shows its numbers and none is missing."""
+    text = (tiny / "report.md").read_text(encoding="utf-8")
+    assert "Missing" not in text
+    assert "This makes it" not in text
+    for row in (
+        "| dropout | 0.0 | attributes | 27.00 | \u22123.00 (\u22123.50 to \u22122.50) | **worse**",
+        "| attributes | 70.5% (60.0% to 70.0%) | +6.0 points (+3.0 points to +9.0 points) | 4.5% |",
+        "| ours | 0.9876 (not reached) | 1.50 | 4.50 | 42 | 600 | 600 | 1.25 | 0.50 |",
+        "| 1 in 100 | by cluster | 1.0000 | 1.0000 | 1.50 | 4.50 | 88 |",
+        "| 2,500 | 0.50 | 0.75 |",
+        "| vit\\_b\\_16 | 9.00 | 2.00 | 470.00 | 3.00 |",
+        "| ResNet-18 + boost | 58.0 | 13.05 | yes |",
+        "| ViT-B/16 | 484.0 | 12.08 | no |",
+        "| resnet18@layer3+boost | attributes | 1,032 | 46.0 | 200 | 700 |",
+        "not measured: openvino is not installed |",
+        "| 100 | attributes | 14.00 | \u22123.00 (95%: \u22123.50 to \u22122.50) |",
+        "| 20% | attributes | 22.00 | +5.00 (95%: +4.50 to +5.50) |",
+    ):
+        assert row in text, row
+    cost = TINY["cost.json"]["rows"][0]
+    assert f"| resnet18+boost | {cost['usd_per_million_queries']:.2f} | " in text
+    assert f" | {cost['break_even_queries']:,.0f} |" in text
+
+
+@pytest.mark.parametrize("kind", MAKES)
+def test_what_is_missing_is_named(kind: str, tmp_path: Path) -> None:
+    """A report without a kind of result says which file is missing and what makes it."""
+    folder = write_tiny(tmp_path, without=kind)
+    write_report(folder, folder / "report.md", ("md",))
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    files, command = MAKES[kind]
+    assert f"Missing: `{files}`" in text
+    assert command in text
+
+
+def test_where_boosting_hurts_stands_first(tiny: Path) -> None:
+    """The section on honesty says plainly that the default loses, and calls each such row so."""
+    section = honesty_section(read_evidence(tiny))
+    said = said_in(section.blocks)
+    assert said[1].startswith("On groups never seen in training boosting hurts")
+    assert said[2].startswith("On finding edited copies of an image boosting hurts")
+    assert "2 of 4 comparisons" in said[3]
+    verdicts = {
+        plain(row[0]): plain(row[4])
+        for block in section.blocks
+        if isinstance(block, Figure)
+        for row in block.table.rows
+        if plain(row[1]) == DEFAULT_READOUT
+    }
+    assert verdicts == {
+        "the paper's protocol": "gains",
+        "groups never seen in training": "hurts",
+        "edited copy: crop": "hurts",
+        "colour not trained on": "cannot be told from raw",
+    }
+
+
+def test_a_row_that_was_not_measured_says_so(tiny: Path) -> None:
+    """Weights that could not be had leave the reason, and the paper's figure in its own column."""
+    text = (tiny / "report.html").read_text(encoding="utf-8")
+    assert "cannot fetch v.pth (&lt;no &amp; network&gt;)" in text
+    row = next(line for line in text.splitlines() if "cannot fetch" in line)
+    assert ">not measured<" in row
+    assert '<td class="right quoted">12.08</td>' in row
+
+
+def test_what_is_no_result_is_named_or_refused(tmp_path: Path) -> None:
+    """Another JSON file is named; a damaged result, an empty folder and no folder are refused."""
+    with pytest.raises(UsageError, match="is no folder"):
+        read_evidence(tmp_path / "gone")
+    with pytest.raises(UsageError, match="has no result of bench"):
+        read_evidence(tmp_path)
+    write_tiny(tmp_path)
+    (tmp_path / "prices.json").write_text("{}")
+    assert read_evidence(tmp_path).others == ("prices.json",)
+    (tmp_path / "cost.json").write_text((tmp_path / "cost.json").read_text()[:-9])
+    with pytest.raises(UsageError, match=r"cost\.json: is no JSON"):
+        read_evidence(tmp_path)
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of ``#rrggbb`` as WCAG 2 defines it."""
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_contrast(dark: bool) -> None:
+    """Text has the contrast of WCAG AA on what is behind it, in light and dark; marks too."""
+    page = framed("", title="", lead="", style=STYLE)
+    palettes = re.findall(
+        r"(@media \(prefers-color-scheme: dark\) \{ )?:root \{(.*?)\}", page, re.S
+    )
+    colours: dict[str, str] = {}
+    for only_dark, content in palettes:
+        if dark or not only_dark:
+            colours |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", content))
+
+    def contrast(one: str, other: str) -> float:
+        high, low = sorted((luminance(colours[one]), luminance(colours[other])), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    for text, grounds in (
+        ("ink", ("paper", "card", "quoted", "hurts-paper")),
+        ("soft", ("paper", "card", "quoted")),
+        ("accent", ("paper", "card")),
+        ("hurts", ("hurts-paper",)),
+    ):
+        for ground in grounds:
+            assert contrast(text, ground) >= 4.5, (text, ground)
+    for mark in ("raw", "hidden", "attributes", "blend", "other", "hurts"):
+        assert contrast(mark, "card") >= 3.0, mark
+
+
+POINTS = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12)
+
+
+@given(POINTS)
+def test_the_front_is_what_none_surpasses(points: list[tuple[int, int]]) -> None:
+    """Against the definition: no other point is at least as good in both and better in one."""
+    expected = {
+        (x, y)
+        for x, y in points
+        if not any(a <= x and b >= y and (a, b) != (x, y) for a, b in points)
+    }
+    found = pareto(points)
+    assert set(found) == expected
+    assert found == sorted(found)
+
+
+WORDS = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn")), max_size=20)
+
+
+@given(WORDS, WORDS, WORDS)
+def test_any_words_survive(cell: str, code: str, link: str) -> None:
+    """Whatever a file says comes back from the page, and breaks no table of the Markdown."""
+    table = Table(
+        caption=cell,
+        header=("a", "b"),
+        rows=((cell, (Code(code), Bold(cell), Link(link, "x.json"))), ("1", "2")),
+    )
+    section = Section(title=cell, anchor="a", blocks=(table,))
+    page = parsed(to_html([section], title=cell, lead=code))
+    first, second = ("".join(each.itertext()) for each in list(page.iter("td"))[:2])
+    assert (first, second) == (cell, code + cell + link)
+    lines = to_markdown([section], title=cell, lead=code).splitlines()
+    cells = [len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines if line[:1] == "|"]
+    assert cells == [3] * 4
+
+
+def test_bold_words_are_bold() -> None:
+    """Spaces at the ends of bold words stand outside of the marks, or they would show."""
+    text = (Bold("A. "), "b", Bold(" c "), Bold(" "), "d")
+    block = Paragraph(text=text)
+    made = to_markdown([Section(title="t", anchor="a", blocks=(block,))], title="t", lead="l")
+    assert made.endswith("\n\n**A.** b **c**  d\n")
+
+
+def test_rows_are_as_long_as_the_header() -> None:
+    """A table with a row too short cannot be made."""
+    with pytest.raises(ValueError, match="has not 2 cells"):
+        Table(caption="c", header=("a", "b"), rows=(("1",),))

@@ -1,0 +1,243 @@
+"""Tiny results of every measurement, as the commands write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from boost_edge.bench.cost import measure_cost
+from boost_edge.bench.prices import own_price
+from boost_edge.bench.results import make_result
+
+__all__ = ["TINY"]
+
+
+def gain(mean: float, half: float = 0.5) -> dict[str, Any]:
+    """Return an interval of ``half`` to both sides."""
+    return {
+        "mean": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "confidence": 0.95,
+        "resamples": 10,
+        "queries": 1234,
+    }
+
+
+def measured(kind: str, backbone: str, taps: list[str], **content: Any) -> dict[str, Any]:
+    """Return a result of something measured with a backbone."""
+    weights = {"name": "w", "source": "file:w.safetensors"}
+    what = {"backbone": backbone, "taps": taps, "weights": weights, "note": None}
+    return make_result(kind, {"labels_sha256": "a" * 64, "seeds": 2, **what, **content})
+
+
+def quality(backbone: str, taps: list[str], raw: float, boosted: float) -> dict[str, Any]:
+    """Return a result of two rows."""
+    head = {"resize": "crop", "map10_std": 0.25, "bytes_per_image": 1024}
+    return measured(
+        "quality",
+        backbone,
+        taps,
+        rows=[
+            {**head, "recipe": "none", "readout": "raw", "map10": raw},
+            {
+                **head,
+                "recipe": "boost",
+                "readout": "attributes",
+                "map10": boosted,
+                "bytes_per_image": 808,
+                "gain": gain(boosted - raw),
+                "relative_gain": boosted / raw - 1,
+            },
+        ],
+    )
+
+
+def unavailable() -> dict[str, Any]:
+    """Return a result of weights that could not be had."""
+    result = quality("vit_b_16", [], 1.0, 2.0)
+    why = "cannot fetch v.pth (<no & network>)"
+    result["rows"] = [
+        {"resize": "crop", "recipe": "none", "readout": "raw", "unavailable": why,
+         "paper": {"map10": 12.08}},
+    ]  # fmt: skip
+    return result
+
+
+def versus() -> dict[str, Any]:
+    """Return boosted ResNet-18 against raw ViT-Tiny."""
+    return make_result(
+        "versus",
+        {
+            "metric": "map10",
+            "seeds": 2,
+            "first": {"file": "vit.json", "row": "crop/none/raw", "map10": {"mean": 16.5}},
+            "second": {
+                "file": "resnet.json", "row": "crop/boost/attributes", "map10": {"mean": 33.25},
+            },
+            "gain": gain(16.75),
+            "relative_gain": 16.75 / 16.5,
+            "beats": "second",
+        },
+    )  # fmt: skip
+
+
+def honesty() -> dict[str, Any]:
+    """Return one test that gains, and two that lose."""
+    rows: list[dict[str, Any]] = []
+    for test, metric, raw, change in (
+        ("seen", "map10", 17.0, 12.0),
+        ("unseen_groups", "map10", 14.0, -4.125),
+        ("copies:crop", "mrr", 0.99, -0.4625),
+        ("without:colour", "map10", 17.0, 0.25),
+    ):
+        head = {"test": test, "metric": metric}
+        rows.append({**head, "readout": "raw", metric: {"mean": raw}})
+        moved = gain(change, 0.5 if metric == "map10" else 0.0125)
+        rows.append(
+            {**head, "readout": "attributes", metric: {"mean": raw + change}, "gain": moved}
+        )
+    hurts = [row for row in rows if "gain" in row and row["gain"]["high"] < 0]
+    return measured("honesty", "resnet18", ["layer3"], recipe="boost", rows=rows, hurts=hurts)
+
+
+def curve() -> dict[str, Any]:
+    """Return three numbers of labels, two shares of wrong ones."""
+
+    def row(key: str, at: float, mean: float) -> dict[str, Any]:
+        return {key: at, "readout": "attributes", "map10": {"mean": mean}, "gain": gain(mean - 17)}
+
+    baseline = {"file": "vit.json", "row": "crop/none/raw"}
+    passes = {"readout": "attributes", "baseline": baseline, "map10": 16.5}
+    return measured(
+        "curve", "resnet18", ["layer3"], recipe="boost", raw={"mean": 17.0}, hurts=[],
+        rows=[row("labels", *each) for each in ((100, 14.0), (1000, 25.0), (3000, 31.0))],
+        noise=[row("noise", *each) for each in ((0.0, 31.0), (0.2, 22.0))],
+        passes=[{**passes, "labels": 206.2, "low": 181.5, "high": None}],
+    )  # fmt: skip
+
+
+def ablation() -> dict[str, Any]:
+    """Return a recipe as it is, and a choice that is better, one that is worse."""
+    head = {"readout": "attributes", "dimensions": 202}
+    return measured(
+        "ablation", "resnet18", ["layer3"], recipe="boost", judged_on="a quarter", hurts=[],
+        rows=[
+            {**head, "factor": "recipe", "value": "boost", "map10": {"mean": 30.0}},
+            {**head, "factor": "width", "value": 4096, "map10": {"mean": 31.0}, "gain": gain(1.0)},
+            {**head, "factor": "dropout", "value": 0.0, "map10": {"mean": 27.0}, "gain": gain(-3)},
+        ],
+    )  # fmt: skip
+
+
+def agreement() -> dict[str, Any]:
+    """Return two galleries."""
+    head = {"interval": [0.6, 0.7], "chance": 0.045, "gain_interval": [0.03, 0.09]}
+    return make_result(
+        "agreement",
+        {
+            "labels_sha256": "a" * 64, "attribute": "type", "queries": 200, "hits": 10,
+            "rows": [
+                {**head, "readout": "raw", "dimensions": 256, "agreement": 0.645,
+                 "gain_over_first": 0},
+                {**head, "readout": "attributes", "dimensions": 202, "agreement": 0.705,
+                 "gain_over_first": 0.06},
+            ],
+        },
+    )  # fmt: skip
+
+
+def latency() -> dict[str, Any]:
+    """Return two systems, all stages, one runtime that is absent."""
+    names = {"resnet18+boost": 44.0, "resnet18@layer3+boost": 35.0, "vit_b_16": 470.0}
+    rows: list[dict[str, Any]] = []
+    systems: list[dict[str, Any]] = []
+    for name, infer in names.items():
+        stages = {
+            "decode": 9.0,
+            "preprocess": 2.0,
+            "infer": infer,
+            "search": 3.0,
+            "query": infer + 14,
+        }
+        for stage, ms in stages.items():
+            ratio = {"estimate": infer / 44, "low": infer / 45, "high": infer / 43}
+            rows.append(
+                {
+                    "system": name, "runtime": "onnxruntime", "threads": 1, "stage": stage,
+                    "batch": 1, "p50_ms": ms, "p90_ms": ms + 1, "p99_ms": ms + 2, "mean_ms": ms,
+                    "images_per_second": 1e3 / ms, "joules_per_image": None, "ratio": ratio,
+                }
+            )  # fmt: skip
+        rows.append(
+            {"system": name, "runtime": "openvino", "threads": 1, "stage": "infer", "batch": 1,
+             "unavailable": "openvino is not installed"}
+        )  # fmt: skip
+        boosted = name.endswith("+boost")
+        systems.append(
+            {
+                "system": name,
+                "backbone": "vit_b_16" if name.startswith("vit") else "resnet18",
+                "taps": ["layer3"] if "@" in name else ["layer4"],
+                "readout": "attributes" if boosted else "raw",
+                "dimensions": 258 if boosted else 768,
+                "model_bytes": 46_000_000,
+                "peak_memory_bytes": {"query": 200_000_000, "infer-torch": "not measured: why"},
+            }
+        )
+    return make_result(
+        "latency",
+        {
+            "protocol": {"threads": [1]},
+            "reference": {"system": "resnet18+boost", "runtime": "onnxruntime"},
+            "load_average_before": [0.1, 0.2, 0.3],
+            "energy": "not exposed",
+            "systems": systems,
+            "rows": rows,
+            "cold_starts": {f"query {name}": {"p50_ms": 700.0} for name in names},
+        },
+    )
+
+
+def search() -> dict[str, Any]:
+    """Return one engine, one filter, one size."""
+    times = {"p50_ms": 1.5, "p99_ms": 4.5}
+    return make_result(
+        "search",
+        {
+            "data": {"kind": "clustered", "rows": 1_000_000, "dimensions": 256, "seed": 0},
+            "queries": 500, "k": 10, "target_recall": 0.99,
+            "engines": [
+                {
+                    "engine": "ours", "width": 64, "reaches_target": False,
+                    "search": {"recall": 0.9876, **times},
+                    "build": {"wall_seconds": 600.0, "cpu_seconds": 600.0, "bytes": 1.25e9},
+                    "open": {"open_ms": 40.0, "first_search_ms": 2.0, "peak_bytes": 5e8},
+                }
+            ],
+            "filters": [
+                {"one_in": 100, "follows_clusters": True, "recall": 1.0, "lowest_recall": 1.0,
+                 "first_ms": 88.0, **times}
+            ],
+            "crossover": {
+                "exact_limit": 20_000, "graph_faster_from": None,
+                "points": [{"rows": 2500, "scan_p50_ms": 0.5, "graph_p50_ms": 0.75}],
+            },
+        },
+    )  # fmt: skip
+
+
+TINY: Mapping[str, dict[str, Any]] = {
+    "quality/resnet.json": quality("resnet18", ["layer3"], 17.5, 33.25),
+    "quality/vit.json": quality("vit_tiny_patch16_224", ["encoder_layer_11"], 16.5, 30.0),
+    "quality/vit_b.json": unavailable(),
+    "quality/resnet-versus-vit.json": versus(),
+    "honesty/resnet.json": honesty(),
+    "curve/resnet.json": curve(),
+    "ablation/resnet.json": ablation(),
+    "agreement.json": agreement(),
+    "latency.json": latency(),
+    "cost.json": measure_cost(latency(), price=own_price(0.5)),
+    "search.json": search(),
+}
+"""By name below the folder of results."""
