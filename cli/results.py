@@ -127,6 +127,9 @@ def _as_object(answer: QueryResult | ImageError, *, facets: bool) -> dict[str, A
         error = {"reason": answer.reason, "detail": answer.detail}
         return {"query": answer.path, "error": error}
     found = dataclasses.asdict(answer)
+    for hit in found["hits"]:
+        # Numbers this large are not exact in every language that reads JSON.
+        hit["id"] = str(hit["id"])
     if not answer.like:
         del found["like"], found["unlike"]
     if facets:

@@ -41,6 +41,7 @@ def test_json_is_as_the_design_prints_it(image: Path, shop: Path, call: Call) ->
     assert all(set(each) == {"value", "p"} for each in said["attributes"].values())
     assert [hit["rank"] for hit in said["hits"]] == list(range(1, 11))
     best = said["hits"][0]
+    assert all(isinstance(hit["id"], str) and int(hit["id"]) > 0 for hit in said["hits"])
     keys = {"rank", "id", "path", "score", "preference", "attributes", "labels", "agrees"}
     assert set(best) == keys
     assert {hit["preference"] for hit in said["hits"]} == {0.0}
