@@ -10,7 +10,7 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_option, json_option
 from boost_edge.cli.progress import show_step
-from boost_edge.cli.render import print_json, printable
+from boost_edge.cli.render import of_gallery, print_json, printable
 
 if TYPE_CHECKING:
     from boost_edge.runtime.duplicates import Groups
@@ -48,7 +48,7 @@ def command(gallery: Path, near: float | None, json: bool) -> int:
         show_step("comparing")
         alike = near_copies(gallery, near)
     if json:
-        said: dict[str, object] = {"gallery": str(gallery), "exact": exact}
+        said = of_gallery(gallery, {"exact": exact})
         if alike is not None:
             said |= {"threshold": near, "near": alike}
         print_json(said)

@@ -10,7 +10,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_option, json_option, names, where_option
-from boost_edge.cli.render import print_json, printable, table
+from boost_edge.cli.render import of_gallery, print_json, printable, table
 
 if TYPE_CHECKING:
     from boost_edge.runtime.facets import Facets
@@ -60,7 +60,7 @@ def command(
     most = limit or (MOST_VALUES if json else _SHOWN)
     counted = gallery_facets(gallery, where=where, attributes=attributes, limit=most)
     if json:
-        print_json(dataclasses.asdict(counted))
+        print_json(of_gallery(gallery, dataclasses.asdict(counted)))
     else:
         click.echo("\n".join(_as_text(counted, gallery)))
     return ExitCode.FINE
