@@ -128,7 +128,7 @@ def _as_object(answer: QueryResult | ImageError, *, facets: bool) -> dict[str, A
         return {"query": answer.path, "error": error}
     found = dataclasses.asdict(answer)
     for hit in found["hits"]:
-        # Numbers this large are not exact in every language that reads JSON.
+        # An id may be larger than the numbers that every language reads exactly.
         hit["id"] = str(hit["id"])
     if not answer.like:
         del found["like"], found["unlike"]

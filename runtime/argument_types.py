@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from numbers import Real
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def as_list(name: str, values: Iterable[T], *, one: str) -> list[T]:
     UsageError
         When it is one thing instead, also one that can be gone through, such as text or an image.
     """
-    given: object = values
+    given = cast("object", values)
     if isinstance(given, str | bytes | np.ndarray) or not isinstance(given, Iterable):
         raise UsageError(f"{name} must be a list: for one {one}, give [{one}]")
     return list(values)

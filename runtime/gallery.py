@@ -280,8 +280,8 @@ class Gallery:
         Parameters
         ----------
         like, unlike
-            Images as for `query`, and ids (``int``) of images of the gallery, whose stored
-            embeddings are taken; at least one to be like.
+            Images as for `query`, and ids of images of the gallery (``int``, as ``Hit.id``), whose
+            stored embeddings are taken; at least one to be like.
         unlike_weight
             At least 0.
         k, min_score, where, prefer

@@ -92,7 +92,7 @@ class Querier:
 
     def by_image(self, image: ImageLike, request: Request) -> QueryResult:
         """Answer one image; see ``Gallery.query``."""
-        took = dict.fromkeys(("decode", "encode", "search"), 0.0)
+        took: dict[str, float] = dict.fromkeys(("decode", "encode", "search"), 0.0)
         described = encode_example(self._encoder, image, took)
         return self._result(described.name, described.vector, described.predicted, request, took)
 
@@ -105,7 +105,7 @@ class Querier:
     ) -> QueryResult:
         """Answer several examples together; see ``Gallery.query_examples``."""
         like, unlike, weight = check_examples(like, unlike, unlike_weight)
-        took = dict.fromkeys(("decode", "encode", "search"), 0.0)
+        took: dict[str, float] = dict.fromkeys(("decode", "encode", "search"), 0.0)
         wanted = [self._describe(each, took) for each in like]
         unwanted = [self._describe(each, took) for each in unlike]
         vector = combine(
