@@ -54,6 +54,11 @@ class Request:
     prefer: tuple[Preference, ...]
 
 
+def _no_time() -> dict[str, float]:
+    """Return the milliseconds of each step before any of them is done."""
+    return {"decode": 0.0, "encode": 0.0, "search": 0.0}
+
+
 class Querier:
     """Answers queries of one open store; ``turn`` is held while the store is used."""
 
@@ -92,7 +97,7 @@ class Querier:
 
     def by_image(self, image: ImageLike, request: Request) -> QueryResult:
         """Answer one image; see ``Gallery.query``."""
-        took: dict[str, float] = dict.fromkeys(("decode", "encode", "search"), 0.0)
+        took = _no_time()
         described = encode_example(self._encoder, image, took)
         return self._result(described.name, described.vector, described.predicted, request, took)
 
@@ -105,7 +110,7 @@ class Querier:
     ) -> QueryResult:
         """Answer several examples together; see ``Gallery.query_examples``."""
         like, unlike, weight = check_examples(like, unlike, unlike_weight)
-        took: dict[str, float] = dict.fromkeys(("decode", "encode", "search"), 0.0)
+        took = _no_time()
         wanted = [self._describe(each, took) for each in like]
         unwanted = [self._describe(each, took) for each in unlike]
         vector = combine(
