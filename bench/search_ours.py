@@ -102,7 +102,7 @@ class Ours:
         if self._gallery is None:
             raise ValueError("open the gallery first")
         hits = self._gallery.search(query, k=k, where=where)
-        return np.array([int(hit.id) - 1 for hit in hits], np.int64)
+        return np.array([hit.id - 1 for hit in hits], np.int64)
 
     def close(self) -> None:
         """Close the gallery and the model."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.options import json_option
+from boost_edge.cli.options import gallery_argument, json_option
 from boost_edge.cli.progress import show_step
-from boost_edge.cli.render import megabytes, print_json, printable
+from boost_edge.cli.render import megabytes, of_gallery, print_json, printable
 from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["command"]
 
 
 @click.command("compact")
-@click.argument("gallery", type=click.Path(path_type=Path), metavar="GALLERY")
+@gallery_argument
 @click.option(
     "--vectors",
     type=click.Choice(GRAPH_DTYPES),
@@ -31,20 +31,21 @@ __all__ = ["command"]
 def command(gallery: Path, vectors: GraphDtype | None, json: bool) -> int:
     """Remove for good what index --prune deleted, and give the space back.
 
-    Also builds the search cache again and removes temporary files that a killed process left.
-    Needs no model, but free space for one more copy of the gallery.
+    GALLERY is .boost-edge by default. Also builds the search cache again and removes temporary
+    files that a killed process left. Needs no model, but free space for one more copy of the
+    gallery.
 
     \b
     Example:
       boost-edge index photos/ --prune
-      boost-edge compact .boost-edge
+      boost-edge compact
     """
     from boost_edge.runtime.compact import compact_gallery
 
     show_step("compacting")
     report = compact_gallery(gallery, vectors=vectors)
     if json:
-        print_json({**dataclasses.asdict(report), "path": str(report.path)})
+        print_json(of_gallery(report.path, dataclasses.asdict(report)))
     else:
         click.echo(_as_text(report, gallery))
     return ExitCode.FINE

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.options import gallery_option, json_option, model_option
+from boost_edge.cli.options import gallery_option, json_option
 from boost_edge.cli.progress import show_step
-from boost_edge.cli.render import print_json, printable
+from boost_edge.cli.render import of_gallery, print_json, printable
 
 if TYPE_CHECKING:
     from boost_edge.runtime.duplicates import Groups
@@ -26,14 +26,14 @@ __all__ = ["command"]
     metavar="COSINE",
     help="Also find different files whose embeddings have at least this cosine.",
 )
-@model_option
 @json_option
-def command(gallery: Path, near: float | None, model: Path | None, json: bool) -> int:
+def command(gallery: Path, near: float | None, json: bool) -> int:
     """List the images that a gallery holds more than once.
 
     Exact copies are files with the same bytes. With --near, images that look nearly the same to
     the model are listed too, apart from those: of exact copies only the first is named there. Near
-    is passed on: where b is near to a and c near to b, all three are one group.
+    is passed on: where b is near to a and c near to b, all three are one group. The gallery's model
+    is not needed.
 
     \b
     Example:
@@ -45,15 +45,10 @@ def command(gallery: Path, near: float | None, model: Path | None, json: bool) -
     exact = exact_copies(gallery)
     alike: Groups | None = None
     if near is not None:
-        from boost_edge.runtime.encoder import Encoder
-        from boost_edge.runtime.gallery import Gallery
-
         show_step("comparing")
-        encoder = None if model is None else Encoder.open(model)
-        with Gallery.open(gallery, encoder, create=False) as opened:
-            alike = near_copies(opened, near)
+        alike = near_copies(gallery, near)
     if json:
-        said: dict[str, object] = {"gallery": str(gallery), "exact": exact}
+        said = of_gallery(gallery, {"exact": exact})
         if alike is not None:
             said |= {"threshold": near, "near": alike}
         print_json(said)

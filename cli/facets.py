@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.options import gallery_option, json_option, model_option, names, where_option
-from boost_edge.cli.render import print_json, printable, table
+from boost_edge.cli.options import gallery_option, json_option, names, where_option
+from boost_edge.cli.render import of_gallery, print_json, printable, table
 
 if TYPE_CHECKING:
     from boost_edge.runtime.facets import Facets
@@ -23,7 +23,6 @@ _SHOWN = 10
 
 @click.command("facets")
 @gallery_option
-@model_option
 @where_option
 @click.option(
     "--attributes",
@@ -40,7 +39,6 @@ _SHOWN = 10
 @json_option
 def command(
     gallery: Path,
-    model: Path | None,
     where: str | None,
     attributes: tuple[str, ...] | None,
     limit: int | None,
@@ -48,23 +46,21 @@ def command(
 ) -> int:
     """Count the images of a gallery by the values of their attributes.
 
-    An image counts for the user's label where it has one, else for the predicted value.
+    An image counts for the user's label where it has one, else for the predicted value. The
+    gallery's model is not needed.
 
     \b
     Example:
       boost-edge facets
       boost-edge facets --where "colour = red" --attributes type,season
     """
-    from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.facets import MOST_VALUES
-    from boost_edge.runtime.gallery import Gallery
+    from boost_edge.runtime.gallery_facets import gallery_facets
 
     most = limit or (MOST_VALUES if json else _SHOWN)
-    encoder = None if model is None else Encoder.open(model)
-    with Gallery.open(gallery, encoder, create=False) as opened:
-        counted = opened.facets(where=where, attributes=attributes, limit=most)
+    counted = gallery_facets(gallery, where=where, attributes=attributes, limit=most)
     if json:
-        print_json(dataclasses.asdict(counted))
+        print_json(of_gallery(gallery, dataclasses.asdict(counted)))
     else:
         click.echo("\n".join(_as_text(counted, gallery)))
     return ExitCode.FINE

@@ -6,14 +6,14 @@ import dataclasses
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_option, json_option
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import print_json, printable
+from boost_edge.cli.render import of_gallery, print_json, printable
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def export(
             progress=bars,
         )
     if json:
-        print_json({**dataclasses.asdict(report), "path": str(report.path), "out": str(report.out)})
+        print_json(of_gallery(report.path, {**dataclasses.asdict(report), "out": str(report.out)}))
     elif not to_stdout:
         gone = f", {report.deleted:,} of them deleted" if report.deleted else ""
         click.echo(
@@ -236,8 +236,7 @@ def _folders(under: tuple[str, ...], sources: tuple[Path, ...]) -> dict[str, str
 
 def _show(report: ArrivalReport, gallery: Path, *, json: bool) -> None:
     if json:
-        record: dict[str, Any] = {**dataclasses.asdict(report), "path": str(report.path)}
-        print_json(record)
+        print_json(of_gallery(report.path, dataclasses.asdict(report)))
         return
     parts = [
         f"{number:,} {name}"

@@ -23,7 +23,7 @@ from boost_edge.cli.options import (
     threads_option,
 )
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import print_json, printable, to_json, warn
+from boost_edge.cli.render import of_gallery, print_json, printable, to_json, warn
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _warn_of_skipped(report: IndexReport) -> None:
 
 
 def _as_json(report: IndexReport, gallery: Path, count: int) -> dict[str, object]:
-    return {"gallery": str(gallery), "images": count, **dataclasses.asdict(report)}
+    return of_gallery(gallery, {"images": count, **dataclasses.asdict(report)})
 
 
 def _read_user_labels(

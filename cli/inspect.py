@@ -10,7 +10,15 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import json_option
-from boost_edge.cli.render import counts, megabytes, print_json, printable, quality_table, table
+from boost_edge.cli.render import (
+    counts,
+    megabytes,
+    of_gallery,
+    print_json,
+    printable,
+    quality_table,
+    table,
+)
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Manifest
 
@@ -31,7 +39,7 @@ def command(target: Path, json: bool) -> int:
       boost-edge inspect .boost-edge
     """
     if not target.exists():
-        raise UsageError(f"{target}: no such file or folder")
+        raise UsageError(f"{target}: there is no gallery here, and no model or run either")
     if target.is_dir():
         facts, text = _run(target) if (target / "train.json").exists() else _gallery(target)
     else:
@@ -144,7 +152,7 @@ def _gallery(folder: Path) -> tuple[dict[str, Any], list[str]]:
     from boost_edge.runtime.gallery import gallery_stats
 
     stats = gallery_stats(folder)
-    facts = {**dataclasses.asdict(stats), "path": str(stats.path)}
+    facts = of_gallery(stats.path, dataclasses.asdict(stats))
     rows = [
         ["gallery", str(stats.path)],
         ["images", f"{stats.images:,}"],

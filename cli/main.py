@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,7 +25,7 @@ VERBS = (
     "gallery", "bench", "demo",
 )  # fmt: skip
 # What these did before an interruption counts: the same command goes on from there.
-_RESUMING = ("train", "index", "gallery")
+_RESUMING = (["train"], ["index"], ["gallery", "import"], ["gallery", "merge"])
 # Set by the completion script that click writes for bash, zsh and fish.
 _COMPLETION = "_BOOST_EDGE_COMPLETE"
 
@@ -76,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Run the command line of this process; the entry point of ``boost-edge``."""
+    """Run the command line of this process; called by ``boost_edge.__main__``."""
     # OpenCV prints its own lines about damaged files, which are reported in ours.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     _escape_what_it_lacks(sys.stdout)
@@ -100,11 +101,14 @@ def _run(arguments: list[str]) -> int:
         # Notes say what was done all the same.
         warn("; ".join([str(error), *getattr(error, "__notes__", ())]))
         return exit_code_of(error)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        asked.show()
+        return asked.exit_code
     except click.ClickException as error:
-        error.show()
+        warn(_refused(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        resumes = next(iter(arguments), "") in _RESUMING
+        resumes = any(arguments[: len(each)] == each for each in _RESUMING)
         kept = ": what was done is kept, the same command goes on from there" if resumes else ""
         warn(f"interrupted{kept}")
         return ExitCode.INTERRUPTED
@@ -115,6 +119,16 @@ def _run(arguments: list[str]) -> int:
             raise
         warn(_unforeseen(error))
         return ExitCode.FAILED
+
+
+def _refused(error: click.ClickException) -> str:
+    """Return one line about what click refuses: its own words, and where to read more."""
+    # Click lists the choices of a missing argument on lines of their own.
+    said = re.sub(r"\n\s*", " ", error.format_message()).rstrip(".")
+    if not isinstance(error, click.UsageError):
+        return said
+    command = error.ctx.command_path if error.ctx else "boost-edge"
+    return f"{said}: see {command} --help"
 
 
 def _unforeseen(error: Exception) -> str:

@@ -10,6 +10,7 @@ from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RESIZE, READOUT
 
 __all__ = [
     "DEFAULT_GALLERY",
+    "gallery_argument",
     "gallery_option",
     "image_column_option",
     "images_option",
@@ -65,6 +66,9 @@ gallery_option = click.option(
     show_default=True,
     metavar="DIR",
     help="Folder of the gallery.",
+)
+gallery_argument = click.argument(
+    "gallery", type=click.Path(path_type=Path), default=DEFAULT_GALLERY, metavar="[GALLERY]"
 )
 threads_option = click.option(
     "--threads",

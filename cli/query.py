@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import (
@@ -79,12 +80,14 @@ _MOST_DIGITS = 18
 @click.option(
     "--format",
     type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
+    show_default="table",
     help="How to print the hits; json is one object, for several images a list.",
 )
+@click.option("--json", is_flag=True, help="The same as --format json.")
 @threads_option
+@click.pass_context
 def command(
+    context: click.Context,
     images: tuple[Path, ...],
     gallery: Path,
     model: Path | None,
@@ -96,23 +99,26 @@ def command(
     unlike: tuple[str, ...],
     unlike_weight: float | None,
     facets: bool,
-    format: str,  # noqa: A002 - its environment variable is called so too
+    format: str | None,  # noqa: A002 - its environment variable is called so too
+    json: bool,
     threads: int | None,
 ) -> int:
     """Find the images of a gallery that are most like each IMAGE.
 
     Each IMAGE is a query of its own; the examples of --like and --unlike are one more. Images that
-    cannot be read are named, and the exit code is 3 (1 where none could be read).
+    are missing or cannot be read are named, and the exit code is 3 (1 where none could be read).
 
     \b
     Example:
       boost-edge query img.jpg -k 5
+      boost-edge query img.jpg --json
       boost-edge query img.jpg --where "colour = red and p(type) >= 0.8"
       boost-edge query img.jpg --prefer colour=red:0.2 --facets
       boost-edge query --like a.jpg --like id:17 --unlike b.jpg
       boost-edge query *.jpg --format html > hits.html
     """
-    _check(images, like, unlike, unlike_weight, counted_as=format if facets else "")
+    style = _style(context, format, json=json)
+    _check(images, like, unlike, unlike_weight, counted_as=style if facets else "")
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.examples import UNLIKE_WEIGHT
     from boost_edge.runtime.gallery import Gallery
@@ -136,11 +142,26 @@ def command(
     failed = len(unread) == len(answers)
     for each in unread:
         warn(f"skipped {each}" if not failed else str(each))
-    if not failed or format in ("json", "jsonl"):
-        print_answers(answers, format, preferred=bool(prefer), facets=facets)
+    if not failed or style in ("json", "jsonl"):
+        print_answers(answers, style, preferred=bool(prefer), facets=facets)
     if failed:
         return ExitCode.FAILED
     return ExitCode.SKIPPED if unread else ExitCode.FINE
+
+
+def _style(context: click.Context, given: str | None, *, json: bool) -> str:
+    """Return how to print: as --format says, or --json; what is typed wins over variables."""
+    if not json or given == "json":
+        return given or "table"
+    if given is None:
+        return "json"
+    typed = {
+        name: context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        for name in ("json", "format")
+    }
+    if typed["json"] == typed["format"]:
+        raise UsageError(f"--json is --format json, and --format {given} another: give one of them")
+    return "json" if typed["json"] else given
 
 
 def _check(

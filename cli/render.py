@@ -7,6 +7,8 @@ import shutil
 import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +17,7 @@ from boost_edge.runtime.manifest import AttributeQuality
 __all__ = [
     "counts",
     "megabytes",
+    "of_gallery",
     "print_json",
     "printable",
     "quality_table",
@@ -36,6 +39,12 @@ def warn(message: str) -> None:
 def print_json(value: object) -> None:
     """Print a value as JSON, indented."""
     click.echo(to_json(value, indent=2))
+
+
+def of_gallery(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts about a gallery for JSON: every verb names it in ``gallery``, absolute."""
+    others = {name: value for name, value in facts.items() if name != "path"}
+    return {"gallery": str(path.absolute()), **others}
 
 
 def to_json(value: object, *, indent: int | None = None) -> str:

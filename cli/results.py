@@ -127,6 +127,9 @@ def _as_object(answer: QueryResult | ImageError, *, facets: bool) -> dict[str, A
         error = {"reason": answer.reason, "detail": answer.detail}
         return {"query": answer.path, "error": error}
     found = dataclasses.asdict(answer)
+    for hit in found["hits"]:
+        # An id may be larger than the numbers that every language reads exactly.
+        hit["id"] = str(hit["id"])
     if not answer.like:
         del found["like"], found["unlike"]
     if facets:

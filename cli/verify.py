@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.options import json_option
+from boost_edge.cli.options import gallery_argument, json_option
 from boost_edge.cli.progress import show_step
-from boost_edge.cli.render import print_json, printable
+from boost_edge.cli.render import of_gallery, print_json, printable
 
 if TYPE_CHECKING:
     from boost_edge.runtime.verify import Finding, VerifyReport
@@ -20,10 +20,10 @@ __all__ = ["command"]
 
 
 @click.command("verify")
-@click.argument("gallery", type=click.Path(path_type=Path), metavar="GALLERY")
+@gallery_argument
 @json_option
 def command(gallery: Path, json: bool) -> int:
-    """Check a gallery, and say how to repair what is wrong.
+    """Check a GALLERY (default: .boost-edge), and say how to repair what is wrong.
 
     Checks the database, every embedding, the search cache, the model's file, the image files (by
     size and time) and looks for temporary files. Changes nothing. The exit code is 4 when something
@@ -31,14 +31,14 @@ def command(gallery: Path, json: bool) -> int:
 
     \b
     Example:
-      boost-edge verify .boost-edge
-      boost-edge verify .boost-edge --json
+      boost-edge verify
+      boost-edge verify shop --json
     """
     from boost_edge.runtime.verify import verify_gallery
 
     report = verify_gallery(gallery, step=show_step)
     if json:
-        print_json({**dataclasses.asdict(report), "path": str(report.path)})
+        print_json(of_gallery(report.path, dataclasses.asdict(report)))
     else:
         click.echo("\n".join(_as_text(report, gallery)))
     return ExitCode.FINE if report.sound else ExitCode.INTEGRITY

@@ -15,7 +15,7 @@ import torch
 from torchvision import models
 
 from boost_edge.models.architectures import BackboneSpec
-from boost_edge.runtime.errors import WeightsError
+from boost_edge.runtime.errors import UsageError, WeightsError
 from boost_edge.runtime.manifest import Weights
 
 __all__ = ["download", "file_sha256", "imagenet_checkpoint"]
@@ -83,14 +83,17 @@ def file_sha256(path: Path) -> str:
 
     Raises
     ------
+    UsageError
+        When there is no such file.
     WeightsError
-        When the file cannot be read.
+        When it cannot be read.
     """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(
+        kind = UsageError if isinstance(error, FileNotFoundError) else WeightsError
+        raise kind(
             f"cannot read the weights {path} ({error.strerror}): give imagenet, none or the path "
             "of a .safetensors or .pth file"
         ) from error

@@ -72,8 +72,10 @@ def load_weights(
 
     Raises
     ------
+    UsageError
+        When there is no such file.
     WeightsError
-        When the weights are absent, cannot be fetched or read, or do not fit.
+        When the weights cannot be fetched or read, or do not fit.
     """
     if weights == "none":
         source = Weights(

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.runtime.argument_types import real_number
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.gallery import Gallery
-from boost_edge.runtime.gallery_folder import open_store, require_gallery
-from boost_edge.runtime.search import EXACT_LIMIT
+from boost_edge.runtime.gallery_folder import open_store, require_gallery, searcher_of
+from boost_edge.runtime.search import EXACT_LIMIT, Scored, Searcher
 from boost_edge.runtime.store import Store, Vectors
 
 __all__ = ["Groups", "exact_copies", "near_copies"]
@@ -54,35 +54,46 @@ def exact_copies(path: str | os.PathLike[str]) -> Groups:
     return tuple(tuple(name for _, name in group) for group in groups)
 
 
-def near_copies(gallery: Gallery, threshold: float, *, exact_limit: int = EXACT_LIMIT) -> Groups:
+def near_copies(
+    path: str | os.PathLike[str], threshold: float, *, exact_limit: int = EXACT_LIMIT
+) -> Groups:
     """Return the groups of images with different bytes whose embeddings are nearly the same.
 
     Two images are in the same group when a chain of images leads from one to the other in which
     every two neighbours have at least this cosine. Of exact copies only the one that came first
-    is named.
+    is named. The gallery's model is not needed.
 
     Parameters
     ----------
+    path
+        The gallery's folder.
     threshold
         The least cosine, in (0, 1].
     exact_limit
-        Up to so many images all pairs are compared; above it each is searched for with
-        ``Gallery.search``, which may miss what a graph misses.
+        Up to so many images all pairs are compared; above it each is searched for as
+        ``Gallery.search`` does, which may miss what a graph misses.
 
     Raises
     ------
     UsageError
-        When the threshold is out of range, or the gallery is closed.
+        When the threshold is out of range, or there is no gallery.
+    GalleryCorruptError
+        When it is damaged.
     """
+    threshold = real_number("the threshold", threshold)
     if not 0 < threshold <= 1:
         raise UsageError(f"the threshold is {threshold}, but must be above 0 and at most 1")
-    with closing(Store.open(gallery.path, read_only=gallery.read_only)) as store, store.snapshot():
+    folder = Path(path)
+    require_gallery(folder)
+    with closing(open_store(folder)) as store, store.snapshot():
         # What an exact copy stands for: the one of them that came first.
         first = {identity: group[0][0] for group in _copies(store) for identity, _ in group}
         compare = store.count() <= exact_limit
         vectors = _distinct(store, first)
         pairs = (
-            _all_pairs(vectors, threshold) if compare else _searched(gallery, vectors, threshold)
+            _all_pairs(vectors, threshold)
+            if compare
+            else _searched(store, searcher_of(folder, store), vectors, threshold)
         )
         groups = _chains((first.get(left, left), first.get(right, right)) for left, right in pairs)
         names = store.images(itertools.chain.from_iterable(groups))
@@ -134,15 +145,21 @@ def _cosines(
 
 
 def _searched(
-    gallery: Gallery, chunks: Iterable[Vectors], threshold: float
+    store: Store, searcher: Searcher, chunks: Iterable[Vectors], threshold: float
 ) -> Iterator[tuple[int, int]]:
     """Yield the pairs that searching for each image finds."""
     for ids, matrix in chunks:
         for identity, vector in zip(ids.tolist(), matrix, strict=True):
             k = _FIRST_HITS
-            while len(hits := gallery.search(vector, k=k, min_score=threshold)) == k:
+            while len(found := _near(searcher.find(store, vector, k), threshold)) == k:
                 k *= 4
-            yield from ((identity, int(hit.id)) for hit in hits if int(hit.id) != identity)
+            yield from ((identity, each) for each in found if each != identity)
+
+
+def _near(scored: Scored, threshold: float) -> list[int]:
+    ids, cosines = scored
+    near: list[int] = ids[cosines.astype(np.float64) >= threshold].tolist()
+    return near
 
 
 def _chains(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:

@@ -7,7 +7,7 @@
     |   `-- LabelTableError      the label table cannot be used as it is
     |-- MissingExtraError        an optional dependency is absent      exit 1
     |-- ImageError               one image cannot be read              exit 3 (skipped)
-    |-- WeightsError             weights are absent or do not fit      exit 1
+    |-- WeightsError             weights cannot be had, or do not fit  exit 1
     |-- WatchError               a folder cannot be watched any more   exit 1
     |-- GalleryError             the gallery cannot do this now        exit 1
     |   |-- ConflictError        images at the same path are not the same

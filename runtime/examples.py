@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.runtime.argument_types import as_list, real_number
 from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.store import Store
@@ -51,22 +52,23 @@ class Described:
 
 
 def check_examples(
-    like: Sequence[ExampleLike], unlike: Sequence[ExampleLike], unlike_weight: float
-) -> None:
-    """Refuse what makes no query.
+    like: Iterable[ExampleLike], unlike: Iterable[ExampleLike], unlike_weight: float
+) -> tuple[list[ExampleLike], list[ExampleLike], float]:
+    """Return what is asked for, where it makes a query.
 
     Raises
     ------
     UsageError
         When there is no wanted example, or the weight is negative or not finite.
     """
-    for name, given in (("like", like), ("unlike", unlike)):
-        if isinstance(given, str | bytes | os.PathLike | np.ndarray):
-            raise UsageError(f"{name} must be a list: for one example, give [example]")
-    if not len(like):
+    wanted = as_list("like", like, one="example")
+    unwanted = as_list("unlike", unlike, one="example")
+    if not wanted:
         raise UsageError("there is no example to be like: give at least one, also beside unlike")
-    if not 0 <= unlike_weight < float("inf"):
+    weight = real_number("the weight of unlike", unlike_weight)
+    if not 0 <= weight < float("inf"):
         raise UsageError(f"the weight of unlike is {unlike_weight}, but must be at least 0")
+    return wanted, unwanted, weight
 
 
 def encode_example(encoder: Encoder, image: ImageLike, took: dict[str, float]) -> Described:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -16,13 +15,13 @@ from boost_edge.runtime.encoder import Encoder, ImageLike
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.examples import UNLIKE_WEIGHT, ExampleLike
 from boost_edge.runtime.facets import MOST_VALUES, Facets
-from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
+from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats, searcher_of
 from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import IndexOptions, index_images
 from boost_edge.runtime.querying import Querier
 from boost_edge.runtime.recovery import recover
-from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
+from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION
 from boost_edge.runtime.selection import Selection
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.writer_lock import read_only_error, writer_lock
@@ -59,10 +58,7 @@ class Gallery:
         self._store = store
         self._encoder = encoder
         self._owns_encoder = owns
-        if store.read_only and not (folder / GRAPH_NAME).exists():
-            # A graph that cannot be kept would be built for each process anew.
-            exact_limit = sys.maxsize
-        self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion)
+        self._searcher = searcher_of(folder, store, exact_limit=exact_limit, expansion=expansion)
         # One database connection: threads take turns.
         self._turn = threading.RLock()
         self._querier = Querier(store, encoder, self._searcher, self._turn)
@@ -284,8 +280,8 @@ class Gallery:
         Parameters
         ----------
         like, unlike
-            Images as for `query`, and ids (``int``) of images of the gallery, whose stored
-            embeddings are taken; at least one to be like.
+            Images as for `query`, and ids of images of the gallery (``int``, as ``Hit.id``), whose
+            stored embeddings are taken; at least one to be like.
         unlike_weight
             At least 0.
         k, min_score, where, prefer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from boost_edge.runtime.errors import (
 from boost_edge.runtime.migrations import migrate
 from boost_edge.runtime.replace import TEMPORARY_SUFFIX
 from boost_edge.runtime.schema import FORMAT_VERSION
-from boost_edge.runtime.search import GRAPH_NAME
+from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
 from boost_edge.runtime.store import STORE_NAME, Store
 from boost_edge.runtime.writer_lock import LOCK_NAME, writer_lock
 
@@ -29,6 +30,7 @@ __all__ = [
     "gallery_stats",
     "open_store",
     "require_gallery",
+    "searcher_of",
 ]
 
 # Where these are, there was a database.
@@ -135,6 +137,16 @@ def open_store(folder: Path, *, read_only: bool = False) -> Store:
     with writer_lock(folder):
         migrate(folder / STORE_NAME)
     return Store.open(folder)
+
+
+def searcher_of(
+    folder: Path, store: Store, *, exact_limit: int = EXACT_LIMIT, expansion: int = EXPANSION
+) -> Searcher:
+    """Return what searches an open store of a folder; see ``Gallery.open``."""
+    if store.read_only and not (folder / GRAPH_NAME).exists():
+        # A graph that cannot be kept would be built for each process anew.
+        exact_limit = sys.maxsize
+    return Searcher(folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion)
 
 
 def bind(

@@ -20,16 +20,17 @@ __all__ = ["Hit", "QueryResult", "make_hits"]
 class Hit:
     """One image that was found.
 
-    ``rank`` counts from 1. ``id`` is stable: an image keeps it when its file is renamed or changes.
-    ``path`` is absolute, with links as they were given (bytes that are not UTF-8 as surrogate
-    escapes; ``os.fsencode`` gives them back). ``score`` is the cosine, in [-1, 1]; ``preference``
-    is what preferences add to it, and hits are in the order of the sum (0.0 without preferences).
+    ``rank`` counts from 1. ``id`` is stable: an image keeps it when its file is renamed or changes,
+    and ``Gallery.query_examples`` takes it for an example; in JSON it is text. ``path`` is
+    absolute, with links as they were given (bytes that are not UTF-8 as surrogate escapes;
+    ``os.fsencode`` gives them back). ``score`` is the cosine, in [-1, 1]; ``preference`` is what
+    preferences add to it, and hits are in the order of the sum (0.0 without preferences).
     ``attributes`` are the predicted values, ``labels`` what the user gave; ``agrees`` names the
     attributes whose predicted value is the query's.
     """
 
     rank: int
-    id: str
+    id: int
     path: str
     score: float
     preference: float
@@ -83,7 +84,7 @@ def make_hits(
         hits.append(
             Hit(
                 rank=len(hits) + 1,
-                id=str(identity),
+                id=identity,
                 path=row.path,
                 # Rounding can carry a unit vector's score past 1.
                 score=min(1.0, max(-1.0, score)),

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.runtime.argument_types import optional_text, real_number, texts, whole_number
 from boost_edge.runtime.encoder import Encoder, ImageLike, Prediction
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.examples import (
@@ -23,8 +24,9 @@ from boost_edge.runtime.examples import (
     in_common,
     stored_example,
 )
-from boost_edge.runtime.facets import Facets, count_in_store
+from boost_edge.runtime.facets import Facets
 from boost_edge.runtime.filtering import Filters
+from boost_edge.runtime.gallery_facets import count_asked
 from boost_edge.runtime.hits import Hit, QueryResult, make_hits
 from boost_edge.runtime.preferences import (
     Preference,
@@ -79,18 +81,18 @@ class Querier:
         UsageError
             When something makes no sense, or names what the gallery does not know.
         """
-        if k < 1:
-            raise UsageError(f"k is {k}, but must be at least 1")
-        if min_score is not None and math.isnan(min_score):
+        count = whole_number("k", k, least=1)
+        least = None if min_score is None else real_number("min_score", min_score)
+        if least is not None and math.isnan(least):
             raise UsageError("min_score is not a number")
-        if isinstance(prefer, str):
-            raise UsageError("prefer must be a list: for one preference, give [preference]")
+        text = optional_text("where", where)
+        preferences = texts("prefer", prefer, one="preference")
         with self._turn, self._store.snapshot():
             return Request(
-                k=k,
-                min_score=min_score,
-                where=None if where is None else self._filters.read(self._store, where),
-                prefer=self._filters.preferences(self._store, prefer),
+                k=count,
+                min_score=least,
+                where=None if text is None else self._filters.read(self._store, text),
+                prefer=self._filters.preferences(self._store, preferences),
             )
 
     def by_image(self, image: ImageLike, request: Request) -> QueryResult:
@@ -107,14 +109,14 @@ class Querier:
         request: Request,
     ) -> QueryResult:
         """Answer several examples together; see ``Gallery.query_examples``."""
-        check_examples(like, unlike, unlike_weight)
+        like, unlike, weight = check_examples(like, unlike, unlike_weight)
         took = _no_time()
         wanted = [self._describe(each, took) for each in like]
         unwanted = [self._describe(each, took) for each in unlike]
         vector = combine(
             np.array([each.vector for each in wanted], np.float32),
             np.array([each.vector for each in unwanted], np.float32),
-            unlike_weight,
+            weight,
         )
         predicted = in_common([each.predicted for each in wanted])
         result = self._result("<examples>", vector, predicted, request, took)
@@ -126,22 +128,21 @@ class Querier:
 
     def by_vector(self, vector: NDArray[np.float32], request: Request) -> tuple[Hit, ...]:
         """Answer a vector; see ``Gallery.search``."""
-        query = np.asarray(vector, np.float32)
         dimensions = self._store.binding.dimensions
+        try:
+            query = np.asarray(vector, np.float32)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"a query vector must be ({dimensions},) numbers: {error}") from error
         if query.shape != (dimensions,) or not np.isfinite(query).all():
             raise UsageError(f"a query vector must be ({dimensions},) and finite")
         return self._hits(query, {}, request)
 
     def facets(self, where: str | None, attributes: Sequence[str] | None, limit: int) -> Facets:
         """Count the values of attributes; see ``Gallery.facets``."""
-        if limit < 1:
-            raise UsageError(f"limit is {limit}, but must be at least 1")
-        if isinstance(attributes, str):
-            raise UsageError("attributes must be a list: for one attribute, give [attribute]")
-        with self._turn, self._store.snapshot():
-            passing = None if where is None else self._filters.read(self._store, where)
-            names = self._filters.attributes(self._store, attributes)
-            return count_in_store(self._store, names, where=passing, limit=limit)
+        with self._turn:
+            return count_asked(
+                self._store, self._filters, where=where, attributes=attributes, limit=limit
+            )
 
     def _describe(self, example: ExampleLike, took: dict[str, float]) -> Described:
         if not isinstance(example, int):

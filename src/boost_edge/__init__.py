@@ -8,8 +8,9 @@ The names below are the whole public interface of the runtime; each is imported 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+# As ``typing`` has it, which takes its time to import: until then Ctrl-C would show a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from boost_edge.runtime.encoder import Encoder, Encoding
     from boost_edge.runtime.errors import BoostEdgeError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -59,11 +60,28 @@ def test_what_is_unknown_is_counted(
     images, gallery = catalogue / "images", tmp_path / "g"
     index = ("index", images, "--model", shop / "model.onnx", "--gallery", gallery)
     assert call(*index, "--labels", labels).returncode == 0
-    lines = call("facets", "--gallery", gallery, "--model", shop / "model.onnx").stdout.splitlines()
+    lines = call("facets", "--gallery", gallery).stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("season"))
     assert lines[at].split() == ["season", "winter", "1"]
     assert lines[at + 1].split() == ["(unknown)", "79"]
     assert any(line.split() == ["mauve", "1"] for line in lines)
+
+
+def test_the_model_may_be_gone(
+    shop: Path, catalogue: Path, call: Call, refused: Refused, tmp_path: Path
+) -> None:
+    """Facets, a filter and the names that a wrong one is near to are known from the images."""
+    model, gallery = tmp_path / "model.onnx", tmp_path / "g"
+    shutil.copy(shop / "model.onnx", model)
+    assert call("index", catalogue / "images", "--model", model, "--gallery", gallery).stderr == ""
+    facets = ("facets", "--gallery", gallery, "--json", "--where", "p(colour) >= 0.5")
+    with_model = json.loads(call(*facets).stdout)
+    model.unlink()
+    done = call(*facets)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == with_model
+    assert list(with_model["facets"]) == ["type", "colour", "pattern", "sleeve", "background"]
+    assert "did you mean 'colour'?" in refused(2, *facets[:3], "--where", "colr = red")
 
 
 def test_an_empty_gallery(shop: Path, call: Call, tmp_path: Path) -> None:

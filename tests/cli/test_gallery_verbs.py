@@ -64,6 +64,51 @@ def test_prune_verify_compact(
     assert run(["verify", str(gallery)]) == 0
 
 
+def test_the_default_gallery(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After a bare index, bare verify and compact are about the same gallery."""
+    monkeypatch.chdir(tmp_path)
+    for verb in ("verify", "compact"):
+        assert run([verb]) == 2
+        assert ".boost-edge: there is no gallery here" in capsys.readouterr().err
+    assert run(["index", str(pictures)]) == 0
+    capsys.readouterr()
+    for verb in ("verify", "compact"):
+        assert run([verb]) == 0
+        assert capsys.readouterr().out.startswith(".boost-edge: ")
+
+
+def test_json_names_the_gallery_alike(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every verb that is about a gallery names its absolute path in ``gallery``, alike."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["index", str(pictures), "--gallery", "g"]) == 0
+    for line in (
+        "index pictures --gallery g --json",
+        "facets --gallery g --json",
+        "duplicates --gallery g --json",
+        "inspect g --json",
+        "verify g --json",
+        "compact g --json",
+        "gallery export --gallery g --out x.jsonl --json",
+        "gallery import x.jsonl --gallery g --json",
+        "gallery merge g --into g2 --json",
+    ):
+        capsys.readouterr()
+        assert run(line.split()) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["gallery"] == str(tmp_path / ("g2" if "--into" in line else "g")), line
+        assert "path" not in said, line
+
+
 def test_where_there_is_no_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both verbs say so in one line, with exit code 2."""
     for verb in ("verify", "compact"):

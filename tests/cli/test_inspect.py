@@ -46,10 +46,10 @@ def test_gallery(shop: Path, call: Call) -> None:
     gallery, model = shop / "gallery", shop / "model.onnx"
     said = json.loads(call("inspect", gallery, "--json").stdout)
     assert set(said) == {
-        "kind", "path", "format_version", "images", "dimensions", "model_sha256", "model_path",
+        "kind", "gallery", "format_version", "images", "dimensions", "model_sha256", "model_path",
         "generation", "bytes_on_disk",
     }  # fmt: skip
-    assert (said["kind"], said["path"], said["images"]) == ("gallery", str(gallery), 80)
+    assert (said["kind"], said["gallery"], said["images"]) == ("gallery", str(gallery), 80)
     assert said["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert said["model_path"] == str(model)
     done = call("inspect", gallery)
@@ -68,7 +68,7 @@ def test_a_name_of_any_bytes(shop: Path, call: Call, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "name", "said"),
     [
-        (2, "gone", "no such file or folder"),
+        (2, "gone", "there is no gallery here, and no model or run either"),
         (2, "other", "is not a gallery"),
         (2, "empty", "there is no gallery here"),
         (4, "other/notes.txt", "is not an ONNX model, or a damaged one"),

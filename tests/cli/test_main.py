@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
 
 import boost_edge
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.main import run
+from boost_edge.cli.main import VERBS, run
 from boost_edge.cli.reference import commands
 from boost_edge.runtime import errors, gallery
 
@@ -28,10 +30,14 @@ CODES = {
     "MissingExtraError": 1,
     "ImageError": 1,
     "WeightsError": 1,
+    "WatchError": 1,
     "GalleryError": 1,
+    "ConflictError": 1,
+    "GalleryFormatError": 1,
     "GalleryLockedError": 1,
     "IntegrityError": 4,
     "ModelFileError": 4,
+    "ExchangeFileError": 4,
     "RunError": 4,
     "GalleryCorruptError": 4,
     "GateError": 5,
@@ -65,7 +71,8 @@ def test_every_error_has_its_exit_code(
         "ImageError": ("a.jpg", "missing", "there is no such file"),
         "MissingExtraError": ("training", "train", "torch"),
     }
-    error = kind(*details.get(name, ("x: is wrong: mend it",)))
+    named: dict[str, Any] = {"ConflictError": {"paths": ("a.jpg",), "count": 1}}
+    error = kind(*details.get(name, ("x: is wrong: mend it",)), **named.get(name, {}))
     inspecting(error)
     assert refused(CODES[name], "inspect", tmp_path) == str(error)
 
@@ -112,6 +119,26 @@ def test_the_system_refusing_is_no_bug(
     """An operating-system error that nothing foresaw says what the system says."""
     inspecting(error)
     assert refused(1, "inspect", tmp_path) == said
+
+
+@pytest.mark.parametrize(
+    ("verb", "resumes"), [("export", False), ("import", True), ("merge", True)]
+)
+def test_only_what_goes_on_promises_it(
+    verb: str, *, resumes: bool, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted import or merge goes on where it is run again; an export begins again."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for stage in ("exchange_export.export_gallery", "exchange_import.import_gallery",
+                  "merge.merge_galleries"):  # fmt: skip
+        monkeypatch.setattr(f"boost_edge.runtime.{stage}", interrupt)
+    given = {"export": (), "import": ("x.jsonl",), "merge": ("x", "--into", "y")}[verb]
+    line = refused(130, "gallery", verb, *given)
+    kept = ": what was done is kept, the same command goes on from there"
+    assert line == "interrupted" + kept * resumes
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
@@ -191,24 +218,51 @@ def test_streams_that_are_closed(shop: Path) -> None:
         (["frob"], "No such command 'frob'"),
         (["query"], "Missing argument 'IMAGE...'"),
         (["query", "a.jpg", "--frob"], "No such option"),
+        (["query", "a.jpg", "--galery", "x"], "--gallery"),
         (["query", "a.jpg", "-k", "0"], "Invalid value for '-k'"),
+        (["gallery", "frob"], "No such command 'frob'"),
+        (["duplicates", "--near", "1.5"], "1.5 is not in the range"),
+        (["gallery", "merge", "--into", "x"], "Missing argument 'SOURCE...'"),
         (["query", "a.jpg", "--format", "xml"], "Invalid value for '--format'"),
         (["index", "no such folder"], "'no such folder' does not exist"),
         (["index", "a\nb"], r"'a\nb' does not exist"),
         (["train", "a.csv", "--images", "."], "Missing option '--out'"),
         (["train", "a.csv", "--images", ".", "--out", "r", "--attributes", "a,,b"], "empty name"),
         (["export", "no such run", "--out", "m.onnx"], "'no such run' does not exist"),
-        (["bench"], "Usage: boost-edge bench"),
-        ([], "Usage: boost-edge"),
     ],
 )
-def test_wrong_usage_is_2(arguments: list[str], said: str, call: Call) -> None:
-    """What click refuses is exit 2, with click's own words on stderr."""
+def test_wrong_usage_is_2(arguments: list[str], said: str, refused: Callable[..., str]) -> None:
+    """What click refuses is exit 2 and one line: its own words, and whose --help to read."""
+    line = refused(ExitCode.USAGE, *arguments)
+    assert said in line
+    known = [each for each in arguments[:2] if each in (*VERBS, "merge")]
+    assert line.endswith(f": see {' '.join(['boost-edge', *known])} --help")
+
+
+@pytest.mark.parametrize("arguments", [[], ["bench"], ["gallery"]])
+def test_no_verb_shows_the_help(arguments: list[str], call: Call) -> None:
+    """Without a verb the help is shown, on stderr, and the exit code is 2."""
     done = call(*arguments)
-    assert done.returncode == ExitCode.USAGE
-    assert done.stdout == ""
-    assert "Usage: boost-edge" in done.stderr
-    assert said in done.stderr
+    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
+    assert done.stderr.startswith(f"Usage: {' '.join(['boost-edge', *arguments])} ")
+    assert "Commands:" in done.stderr
+
+
+def test_what_click_says_on_several_lines_is_one(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choices of a missing argument, which click lists line by line, stand in one."""
+
+    @click.command("pick")
+    @click.argument("what", type=click.Choice(("a", "b")))
+    def pick(what: str) -> int:
+        raise AssertionError(what)
+
+    monkeypatch.setattr("boost_edge.cli.main.VERBS", ("pick",))
+    monkeypatch.setitem(sys.modules, "boost_edge.cli.pick", SimpleNamespace(command=pick))
+    said = refused(ExitCode.USAGE, "pick")
+    assert said.startswith("Missing argument '{a|b}'. Choose from: a, b")
+    assert said.endswith(": see boost-edge pick --help")
 
 
 def test_version(call: Call) -> None:

@@ -41,6 +41,7 @@ def test_json_is_as_the_design_prints_it(image: Path, shop: Path, call: Call) ->
     assert all(set(each) == {"value", "p"} for each in said["attributes"].values())
     assert [hit["rank"] for hit in said["hits"]] == list(range(1, 11))
     best = said["hits"][0]
+    assert all(isinstance(hit["id"], str) and int(hit["id"]) > 0 for hit in said["hits"])
     keys = {"rank", "id", "path", "score", "preference", "attributes", "labels", "agrees"}
     assert set(best) == keys
     assert {hit["preference"] for hit in said["hits"]} == {0.0}
@@ -54,6 +55,23 @@ def test_json_is_as_the_design_prints_it(image: Path, shop: Path, call: Call) ->
             if hit["attributes"][name] == each["value"]
         ]
         assert hit["agrees"] == same
+
+
+def test_json_is_short_for_its_format(
+    image: Path, shop: Path, call: Call, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--json is --format json; another is refused beside it, unless only one of them is typed."""
+    search = ("query", image, "--gallery", shop / "gallery", "-k", 2)
+    hits = json.loads(call(*search, "--format", "json").stdout)["hits"]
+    for options in (("--json",), ("--json", "--format", "json")):
+        assert json.loads(call(*search, *options).stdout)["hits"] == hits
+    line = refused(2, *search, "--json", "--format", "csv")
+    assert line == "--json is --format json, and --format csv another: give one of them"
+    monkeypatch.setenv("BOOST_EDGE_QUERY_FORMAT", "csv")
+    assert json.loads(call(*search, "--json").stdout)["hits"] == hits
+    monkeypatch.setenv("BOOST_EDGE_QUERY_JSON", "1")
+    assert "give one of them" in refused(2, *search)
+    assert call(*search, "--format", "csv").stdout.startswith("query,rank,")
 
 
 def test_jsonl_is_one_object_a_line(image: Path, shop: Path, catalogue: Path, call: Call) -> None:

@@ -263,7 +263,7 @@ def test_imagenet_weights_without_network(
 @pytest.mark.parametrize(
     ("code", "options", "said"),
     [
-        (1, ("--weights", "none.safetensors"), "cannot read the weights none.safetensors"),
+        (2, ("--weights", "none.safetensors"), "cannot read the weights none.safetensors"),
         (1, ("--weights", "."), "cannot read the weights ."),
         (2, ("--backbone", "resnet999"), "'resnet999' is not one of pca, resnet18"),
         (2, ("--weights", "none", "--tap", "layer9"), "resnet18 has no tap 'layer9'"),

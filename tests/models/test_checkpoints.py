@@ -11,7 +11,7 @@ import pytest
 
 from boost_edge.models.backbones import BACKBONES
 from boost_edge.models.checkpoints import download, file_sha256, imagenet_checkpoint
-from boost_edge.runtime.errors import WeightsError
+from boost_edge.runtime.errors import UsageError, WeightsError
 
 
 def test_download_stores_a_file_whose_sha256_fits(tmp_path: Path) -> None:
@@ -98,6 +98,6 @@ def test_backbone_without_a_checkpoint_says_so(name: str) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    """A path that does not exist is an error that says what may stand there."""
-    with pytest.raises(WeightsError, match=r"No such file or directory.*give imagenet, none"):
+    """A path that does not exist is wrong usage, and the error says what may stand there."""
+    with pytest.raises(UsageError, match=r"No such file or directory.*give imagenet, none"):
         file_sha256(tmp_path / "imagenett")

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
-from boost_edge.runtime.errors import WeightsError
+from boost_edge.runtime.errors import UsageError, WeightsError
 
 State = dict[str, Tensor]
 
@@ -262,5 +262,5 @@ def test_other_files_and_missing_files_are_refused(tmp_path: Path) -> None:
         build_backbone("squeezenet1_1", weights=other)
     with pytest.raises(WeightsError, match="Is a directory"):
         build_backbone("squeezenet1_1", weights=tmp_path)
-    with pytest.raises(WeightsError, match="cannot read the weights imagnet"):
+    with pytest.raises(UsageError, match="cannot read the weights imagnet"):
         build_backbone("squeezenet1_1", weights="imagnet")

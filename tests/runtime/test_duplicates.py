@@ -91,7 +91,7 @@ def test_near_copies_are_as_a_naive_comparison_finds(
     crowded: Gallery, threshold: float, exact_limit: int
 ) -> None:
     """Both ways, through all pairs and through searches, give the naive groups."""
-    found = lists(near_copies(crowded, threshold, exact_limit=exact_limit))
+    found = lists(near_copies(crowded.path, threshold, exact_limit=exact_limit))
     assert found == naive_near(crowded, threshold)
 
 
@@ -105,16 +105,20 @@ def test_deleted_images_are_no_copies(crowded: Gallery, pictures: Path) -> None:
 def test_nothing_is_twice_in_an_empty_gallery(gallery: Gallery) -> None:
     """Without images there are no groups."""
     assert exact_copies(gallery.path) == ()
-    assert near_copies(gallery, 0.5) == ()
+    assert near_copies(gallery.path, 0.5) == ()
 
 
 def test_what_makes_no_sense_is_refused(gallery: Gallery, tmp_path: Path) -> None:
     """A threshold out of range and a folder that is no gallery are wrong usage."""
     for threshold in (0.0, -1.0, 1.1, float("nan")):
         with pytest.raises(UsageError, match="threshold"):
-            near_copies(gallery, threshold)
+            near_copies(gallery.path, threshold)
+    with pytest.raises(UsageError, match="the threshold is '1', but must be a number"):
+        near_copies(gallery.path, "1")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match="no gallery"):
         exact_copies(tmp_path / "absent")
+    with pytest.raises(UsageError, match="no gallery"):
+        near_copies(tmp_path / "absent", 0.9)
 
 
 @settings(
@@ -137,7 +141,7 @@ def test_groups_share_nothing(
     (folder / "in").mkdir(exist_ok=True)
     with Gallery.open(folder / "gallery", encoder) as gallery:
         gallery.index([folder / "in"])
-        exact, near = exact_copies(gallery.path), near_copies(gallery, threshold)
+        exact, near = exact_copies(gallery.path), near_copies(gallery.path, threshold)
     for groups in (exact, near):
         listed = [path for group in groups for path in group]
         assert len(set(listed)) == len(listed)

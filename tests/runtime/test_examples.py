@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_the_answer_is_the_naive_one(
     query = (embeddings[place[like[0]]] + embeddings[place[like[1]]]) / 2
     query -= weight * embeddings[place[unlike[0]]]
     scores = embeddings @ (query / np.linalg.norm(query))
-    order = np.argsort(-scores)
+    order: list[int] = np.argsort(-scores).tolist()
     assert [hit.path for hit in found] == [str(paths[number]) for number in order]
     np.testing.assert_allclose([hit.score for hit in found], scores[order], atol=1e-5)
     # One is red and one is blue, but both are dark.
@@ -117,35 +118,43 @@ def test_an_id_stands_for_the_stored_embedding(gallery: Gallery, pictures: Path)
     path = pictures / "red" / "2.png"
     expected = gallery.query(path, k=9)
     path.unlink()
-    found = gallery.query_examples([int(expected.hits[0].id)], k=9)
+    found = gallery.query_examples([expected.hits[0].id], k=9)
     assert [hit.id for hit in found] == [hit.id for hit in expected]
     assert [hit.score for hit in found] == pytest.approx([hit.score for hit in expected])
     assert found.like == (str(path),)
     assert found.attributes.keys() == expected.attributes.keys()
     assert (found.took_ms["decode"], found.took_ms["encode"]) == (0, 0)
     others = {"where": "colour = red", "min_score": 0.5, "k": 2, "prefer": ["light=dark:0.5"]}
-    limited = gallery.query_examples([int(expected.hits[0].id)], **others)  # type: ignore[arg-type]
+    limited = gallery.query_examples([expected.hits[0].id], **others)  # type: ignore[arg-type]
     assert len(limited) == 2
     assert all(hit.attributes["colour"] == "red" and hit.preference > 0 for hit in limited)
 
 
-@pytest.mark.parametrize(
-    ("ask", "message"),
-    [
-        (lambda g, _: g.query_examples([]), "there is no example to be like"),
-        (lambda g, p: g.query_examples([], [p]), "there is no example to be like"),
-        (lambda g, p: g.query_examples(p), r"like must be a list: for one example, give"),
-        (lambda g, p: g.query_examples([p], str(p)), "unlike must be a list"),
-        (lambda g, p: g.query_examples([p], [p], unlike_weight=1.0), "cancel each other out"),
-        (lambda g, p: g.query_examples([p], [p], unlike_weight=-1.0), "must be at least 0"),
-        (lambda g, p: g.query_examples([p], unlike_weight=float("nan")), "must be at least 0"),
-        (lambda g, p: g.query_examples([p, 99]), "id 99: the gallery has no such image"),
-        (lambda g, p: g.query_examples([p], [-1]), "id -1: the gallery has no such image"),
-        (lambda g, p: g.query_examples([p, 2**70]), "the gallery has no such image"),
-        (lambda g, p: g.query_examples([p], k=0), "k is 0"),
-        (lambda g, p: g.query_examples([p], where="colour ="), "expected a value"),
-    ],
-)
+# Any: types that a checker would refuse are asked for too.
+REFUSED: list[tuple[Callable[[Any, Path], object], str]] = [
+    (lambda g, _: g.query_examples([]), "there is no example to be like"),
+    (lambda g, p: g.query_examples([], [p]), "there is no example to be like"),
+    (lambda g, p: g.query_examples(p), r"like must be a list: for one example, give"),
+    (lambda g, p: g.query_examples([p], str(p)), "unlike must be a list"),
+    (lambda g, p: g.query_examples([p], [p], unlike_weight=1.0), "cancel each other out"),
+    (lambda g, p: g.query_examples([p], [p], unlike_weight=-1.0), "must be at least 0"),
+    (lambda g, p: g.query_examples([p], unlike_weight=float("nan")), "must be at least 0"),
+    (lambda g, p: g.query_examples([p, 99]), "id 99: the gallery has no such image"),
+    (lambda g, p: g.query_examples([p], [-1]), "id -1: the gallery has no such image"),
+    (lambda g, p: g.query_examples([p, 2**70]), "the gallery has no such image"),
+    (
+        lambda g, p: g.query_examples([p], unlike_weight="1"),
+        "weight of unlike is '1', but must",
+    ),
+    (lambda g, _: g.query_examples(None), "like must be a list: for one example, give"),
+    (lambda g, p: g.query_examples([p], 5), "unlike must be a list"),
+    (lambda g, _: g.query_examples([None]), "an image is a path or an array, not NoneType"),
+    (lambda g, p: g.query_examples([p], k=0), "k is 0"),
+    (lambda g, p: g.query_examples([p], where="colour ="), "expected a value"),
+]
+
+
+@pytest.mark.parametrize(("ask", "message"), REFUSED)
 def test_what_makes_no_query_is_refused(
     gallery: Gallery, pictures: Path, ask: Callable[[Gallery, Path], object], message: str
 ) -> None:
@@ -165,7 +174,7 @@ def test_a_deleted_image_is_no_example(gallery: Gallery, pictures: Path) -> None
     """What was pruned cannot be asked for by its id."""
     gallery.index([pictures])
     path = pictures / "red" / "2.png"
-    identity = int(gallery.query(path, k=1).hits[0].id)
+    identity = gallery.query(path, k=1).hits[0].id
     path.unlink()
     gallery.index([pictures], prune=True)
     with pytest.raises(UsageError, match=f"id {identity}: the gallery has no such image"):

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from boost_edge.runtime.encoder import Encoder, Prediction
 from boost_edge.runtime.errors import GalleryCorruptError, UsageError
-from boost_edge.runtime.facets import Facet, count_in_store, count_values
+from boost_edge.runtime.facets import Facet, Facets, count_in_store, count_values
 from boost_edge.runtime.filtering import Filters
 from boost_edge.runtime.gallery import Gallery
+from boost_edge.runtime.gallery_facets import gallery_facets
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.store import Store
 
@@ -154,7 +155,10 @@ def test_a_gallery_counts_what_its_hits_count(
             found = hits.facets()
             assert {**counted.facets, **found} == {**found, **counted.facets}
             assert list(counted.facets) == ["colour", "light", "season"]
+        assert gallery_facets(gallery.path, where=where) == counted
         every = gallery.facets()
+        assert gallery_facets(gallery.path) == every
+        assert list(gallery_facets(gallery.path).facets) == list(every.facets)
         assert every.facets["colour"].values == {"green": 3, "red": 3, "blue": 2, "navy": 1}
         assert every.facets["season"] == Facet(values={"Summer": 1, "Winter": 1}, more=0, unknown=7)
         assert list(every.facets["season"].values) == ["Summer", "Winter"]
@@ -172,7 +176,11 @@ def test_a_gallery_counts_what_its_hits_count(
         ({"attributes": ["colr"]}, "no attribute is called 'colr', did you mean 'colour'?"),
         ({"attributes": ['a"b']}, "a name with a quotation mark in it"),
         ({"attributes": "colour"}, r"attributes must be a list"),
+        ({"attributes": 5}, r"attributes must be a list"),
+        ({"attributes": [5]}, "attributes has 5 in it, but must be a list of texts"),
         ({"limit": 0}, "limit is 0, but must be at least 1"),
+        ({"limit": "3"}, "limit is '3', but must be a whole number"),
+        ({"where": 5}, "where is 5, but must be text"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(
@@ -192,7 +200,8 @@ def test_a_name_that_cannot_be_asked_for_is_left_out(gallery: Gallery, pictures:
 
 
 def test_an_empty_gallery_has_facets(gallery: Gallery) -> None:
-    """No images, no values, no error; a closed one says so."""
+    """No images, no values, no error, and no names without the model; a closed one says so."""
+    assert gallery_facets(gallery.path) == Facets(images=0, facets={})
     counted = gallery.facets()
     assert counted.images == 0
     assert counted.facets["colour"] == Facet(values={}, more=0, unknown=0)

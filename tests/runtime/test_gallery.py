@@ -9,7 +9,9 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,6 +192,54 @@ def test_a_closed_gallery_says_so(encoder: Encoder, pictures: Path, tmp_path: Pa
         with pytest.raises(UsageError, match="open"):
             call()
     assert encoder.encode([pictures / "red" / "0.png"]).shape == (1, 16)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"k": "3"}, "k is '3', but must be a whole number"),
+        ({"k": 2.5}, "k is 2.5, but must be a whole number"),
+        ({"k": None}, "k is None, but must be a whole number"),
+        ({"k": 0}, "k is 0, but must be at least 1"),
+        ({"min_score": "0.5"}, "min_score is '0.5', but must be a number"),
+        ({"where": 5}, "where is 5, but must be text"),
+        ({"where": b"colour = red"}, "where is b'colour = red', but must be text"),
+        ({"prefer": [5]}, "prefer has 5 in it, but must be a list of texts"),
+        ({"prefer": 5}, "prefer must be a list: for one preference, give [preference]"),
+        ({"prefer": "colour=red"}, "prefer must be a list"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(
+    gallery: Gallery, pictures: Path, arguments: dict[str, Any], message: str
+) -> None:
+    """Whatever way is asked, a usage error of one line names the argument."""
+    gallery.index([pictures])
+    image = pictures / "red" / "0.png"
+    vector = gallery.encoder.encode([image])[0]
+    asks: tuple[Callable[..., object], ...] = (
+        partial(gallery.query, image),
+        partial(gallery.query_examples, [image]),
+        partial(gallery.search, vector),
+    )
+    for ask in asks:
+        with pytest.raises(UsageError) as caught:
+            ask(**arguments)
+        assert message in str(caught.value)
+
+
+def test_a_vector_of_another_type_is_refused(gallery: Gallery) -> None:
+    """What cannot be made numbers is wrong usage."""
+    for vector in ("abc", None, [[1.0], [2.0, 3.0]], [object()]):
+        with pytest.raises(UsageError, match="a query vector must be"):
+            gallery.search(vector)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def test_numbers_of_numpy_are_numbers(gallery: Gallery, pictures: Path) -> None:
+    """A k and a least score that NumPy computed are as good as Python's own."""
+    gallery.index([pictures])
+    image = pictures / "red" / "0.png"
+    asked = gallery.query(image, k=np.int64(3), min_score=np.float32(-1))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert [hit.id for hit in asked] == [hit.id for hit in gallery.query(image, k=3)]
 
 
 def test_damage_found_later_is_corrupt(gallery: Gallery, pictures: Path) -> None:

@@ -34,7 +34,7 @@ def counts(report: boost_edge.IndexReport) -> dict[str, int]:
     return {name: count for name, count in numbers.items() if count}
 
 
-def ids(gallery: Gallery, pictures: Path) -> dict[str, str]:
+def ids(gallery: Gallery, pictures: Path) -> dict[str, int]:
     """Return the id of every image by its path."""
     hits = gallery.query(next(pictures.rglob("*.png")), k=1000).hits
     return {hit.path: hit.id for hit in hits}
@@ -107,7 +107,7 @@ def test_equal_files_are_encoded_once(gallery: Gallery, pictures: Path) -> None:
     assert report.copies == (Copy(path=str(pictures / "late.png"), original=first),)
     hits = gallery.query(original, k=42).hits
     assert len({hit.score for hit in hits}) == 1
-    assert [int(hit.id) for hit in hits] == sorted(int(hit.id) for hit in hits)
+    assert [hit.id for hit in hits] == sorted(hit.id for hit in hits)
 
 
 def test_files_that_change_places_change(gallery: Gallery, pictures: Path) -> None:

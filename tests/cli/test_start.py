@@ -1,0 +1,67 @@
+"""The first moments of a process, in which Ctrl-C meets imports and not yet a command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Does what `python -m boost_edge query a.jpg` does, and Ctrl-C when a module is looked for.
+_INTERRUPTED_AT = """
+import runpy, signal, sys
+
+class Interrupt:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == moment:
+            signal.raise_signal(signal.SIGINT)
+
+moment, sys.argv[1:] = sys.argv[1], ["query", "a.jpg"]
+sys.meta_path.insert(0, Interrupt)
+runpy.run_module("boost_edge", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "boost_edge.cli",
+        "boost_edge.cli.main",
+        "click",
+        "boost_edge.cli.exits",
+        "boost_edge.runtime.errors",
+        "boost_edge.cli.query",
+        "boost_edge.runtime.encoder",
+        "numpy",
+        "sqlite3",
+    ],
+)
+def test_an_early_interruption_is_one_line(moment: str, tmp_path: Path) -> None:
+    """Whatever is being imported at Ctrl-C, there is one line, no traceback, and exit code 130."""
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED_AT, moment],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "boost-edge: interrupted\n")
+
+
+def test_little_is_imported_before_an_interruption_is_answered() -> None:
+    """Until the entry point is there, the package imports nothing but what Python has ready."""
+    code = "import runpy, sys; before = set(sys.modules); import boost_edge.__main__; " \
+        "print(*sorted(set(sys.modules) - before))"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["__future__", "boost_edge", "boost_edge.__main__"]
+
+
+def test_the_command_starts_at_the_same_place() -> None:
+    """``boost-edge`` is what ``python -m boost_edge`` is."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"boost-edge": "boost_edge.__main__:main"}
