@@ -113,7 +113,8 @@ def verdicts(source: Source) -> list[tuple[Tone, Text]]:
     if losses and safe and any(row["test"] == "unseen_groups" for row in rows):
         advice = words(
             "What to do: where new kinds of things will be searched for, take a readout that does "
-            "not lose there (", Code(", ".join(safe)), "); to find edited copies, keep a gallery of ",
+            "not lose there (", Code(", ".join(safe)),
+            "); to find edited copies, keep a gallery of ",
             Code("raw"), " features, or of a readout that loses least in the picture below.",
         )  # fmt: skip
         said.append(("plain", advice))
