@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.committer import Committer
 from boost_edge.runtime.encoder import Prediction
+from boost_edge.runtime.foretelling import Foretold
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.store import Store
 
@@ -46,11 +47,12 @@ class Pending:
     Parameters
     ----------
     writer
-        A store that nobody else uses meanwhile; None to write nothing and remember everything.
+        A store that nobody else uses meanwhile; None to write nothing and foretell it.
     """
 
     def __init__(self, writer: Store | None) -> None:
         self._committer = None if writer is None else Committer(writer.commit)
+        self._foretold = Foretold() if writer is None else None
         self._piece = _Piece()
         # Given to the thread, and perhaps not committed.
         self._given: deque[_Piece] = deque()
@@ -60,21 +62,25 @@ class Pending:
     @property
     def is_dry(self) -> bool:
         """Whether nothing is written."""
-        return self._committer is None
+        return self._foretold is not None
 
     def encoded(self, row: ImageRow, described: Described) -> None:
         """Add a row with an embedding."""
+        if self._foretold is not None:
+            self._foretold.encode(row.digest, described.path)
+            return
         self._piece.described[row.digest] = described
-        if not self.is_dry:
-            self._piece.changes.encoded.append((row, described.vector))
+        self._piece.changes.encoded.append((row, described.vector))
 
     def kept(self, stored: ImageRow, now: ImageRow) -> None:
         """Change a stored row whose bytes are the same, where it differs, and bring it back."""
         identity = cast("int", stored.id)
+        if self._foretold is not None:
+            if now.path != stored.path:
+                self._foretold.rename(identity)
+            return
         if now.path != stored.path:
             self._piece.renamed.add(identity)
-        if self.is_dry:
-            return
         if now != stored:
             self._piece.changes.kept.append(now)
         if stored.state == "deleted":
@@ -82,11 +88,17 @@ class Pending:
 
     def described(self, digest: str) -> Described | None:
         """Return what is known about some bytes, if that is not certain to be committed."""
+        if self._foretold is not None:
+            path = self._foretold.encoded(digest)
+            nothing = np.empty(0, np.float32)
+            return None if path is None else Described(predicted={}, vector=nothing, path=path)
         found = (piece.described.get(digest) for piece in (self._piece, *self._given))
         return next(filter(None, found), None)
 
     def renames(self, identity: int) -> bool:
         """Return whether a row of the database is about to have another path."""
+        if self._foretold is not None:
+            return self._foretold.renames(identity)
         return any(identity in piece.renamed for piece in (self._piece, *self._given))
 
     def commit_when_due(self) -> bool:
@@ -104,6 +116,11 @@ class Pending:
         finally:
             if self._committer is not None:
                 self._committer.close()
+
+    def forget(self) -> None:
+        """Give back what a dry run has remembered, after which nothing more can be asked."""
+        if self._foretold is not None:
+            self._foretold.close()
 
     def _commit(self) -> None:
         if self._committer is not None and len(self._piece.changes):
