@@ -176,7 +176,7 @@ class Gallery:
             be named too, if the gallery has images at or below it.
         labels
             What the user says about images: path -> attribute -> value. They replace all labels
-            that those images had; other images keep theirs.
+            that those images had; other images keep theirs, wherever their files were moved.
         progress
             Called in this thread with the number of images done and of all, which are counted
             first.

@@ -29,6 +29,7 @@ from boost_edge.runtime.prune import find_gone, holds, is_gone
 from boost_edge.runtime.reading import Job, Read, read_job
 from boost_edge.runtime.selection import EVERYTHING, Selection
 from boost_edge.runtime.store import Store
+from boost_edge.runtime.whereabouts import Whereabouts
 
 __all__ = ["IndexOptions", "index_images"]
 
@@ -36,8 +37,6 @@ __all__ = ["IndexOptions", "index_images"]
 _BATCH = 8
 # So many are decoded, or being decoded, while a batch is encoded.
 _AHEAD = 2 * _BATCH
-# Contents for which the rows whose files are gone are remembered.
-_MOST_REMEMBERED = 4096
 
 _GO_ON = "what was encoded before is kept: index again to go on"
 
@@ -102,8 +101,12 @@ class _Run:
         self._pending = Pending(writer)
         self._done = 0
         self._total = 0
-        # Rows of known bytes whose files are gone, by digest: each can be renamed once.
-        self._gone: dict[str, list[ImageRow]] = {}
+        self._rows = Whereabouts(store, self._pending)
+        # Files that were read and are not settled yet.
+        self._fresh: list[Read] = []
+        # Rows whose path another row has taken, until their own file is met.
+        self._displaced: set[int] = set()
+        self._any_displaced = False
         self.tally = Tally()
         self._counts = self.tally.counts
 
@@ -133,8 +136,10 @@ class _Run:
         """Count the images whose files are gone, or delete them, page by page."""
         options = self._options
         for page in find_gone(self._store, self._given, options.selection, only=options.only):
-            # In a dry run a renamed image is still where it was.
-            gone = {each: path for each, path in page if not self._pending.renames(each)}
+            gone = dict(page)
+            if self._pending.is_dry:
+                # A renamed image is still where it was.
+                gone = {each: path for each, path in page if self._would_be_live(path)}
             if not options.prune:
                 self._counts["gone"] += len(gone)
                 continue
@@ -142,6 +147,10 @@ class _Run:
                 writer.commit(Changes(restated=dict.fromkeys(gone, "deleted")))
             for path in gone.values():
                 self.tally.prune(path)
+
+    def _would_be_live(self, path: str) -> bool:
+        row = self._rows.at(path)
+        return row is not None and row.state == "live"
 
     def _find(self) -> Iterator[str]:
         selection, only = self._options.selection, self._options.only
@@ -152,7 +161,7 @@ class _Run:
     def _jobs(self) -> Iterator[Job]:
         """Yield the files that must be read; settle those whose size and time are as known."""
         for path in map(absolute, self._find()):
-            known = self._store.find(path)
+            known = self._rows.at(path)
             try:
                 status = os.stat(path)  # noqa: PTH116 - once for every file
                 size, mtime_ns = status.st_size, status.st_mtime_ns
@@ -168,16 +177,45 @@ class _Run:
 
     def _take(self, batch: list[Read | ImageError]) -> None:
         """Settle one batch of files: keep, rename, copy or encode."""
-        fresh: list[Read] = []
         for item in batch:
             if isinstance(item, ImageError):
                 self._skip(Skipped(path=item.path, reason=item.reason, detail=item.detail))
-            elif item.job.known and item.pixels is None:
-                self._keep(item.job.known, _stamped(item, item.job.known), "unchanged")
-            elif item.job.known is None and (gone := self._pop_gone(item.digest)):
-                self._keep(gone, _stamped(item, gone), "renamed")
+                continue
+            # It was looked up some time before.
+            known = self._rows.at(item.job.path) if self._any_displaced else item.job.known
+            if known is not None and known.digest == item.digest:
+                self._keep(known, _stamped(item, known), "unchanged")
+            elif gone := self._rows.gone(item.digest):
+                self._move(gone, item, known)
+            elif other := self._rows.replaced(item.digest, self._settle):
+                self._move(other, item, self._rows.at(item.job.path))
             else:
-                fresh.append(item)
+                self._fresh.append(replace(item, job=replace(item.job, known=known)))
+        self._add_fresh()
+
+    def _move(self, row: ImageRow, item: Read, known: ImageRow | None) -> None:
+        """Let a row follow its bytes, also to the path of another one: they change places.
+
+        The other one's bytes may be met later; until then it is where nothing is, or where
+        something else is that has not been met yet.
+        """
+        if known is None and is_gone(row.path):
+            self._keep(row, _stamped(item, row), "renamed")
+            return
+        if known is not None:
+            self._displaced.add(cast("int", known.id))
+        self._any_displaced = True
+        self._keep(row, _stamped(item, row), "renamed", displaced=known)
+        # From here on the store is right about all paths.
+        self._settle()
+        self._rows.forget()
+
+    def _settle(self) -> None:
+        self._add_fresh()
+        self._pending.settle()
+
+    def _add_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
         self._add(fresh)
 
     def _skip(self, skipped: Skipped) -> None:
@@ -196,7 +234,8 @@ class _Run:
         known.update(zip(new, self._describe(list(new.values())), strict=True))
         for item in fresh:
             described = cast("Described", known[item.digest])
-            self._pending.encoded(self._new_row(item, described.predicted), described)
+            row = self._new_row(item, described.predicted)
+            self._pending.encoded(row, described, known=item.job.known)
             self._counts["changed" if item.job.is_live else "added"] += 1
             if new.get(item.digest) is not item:
                 self.tally.copy(Copy(path=item.job.path, original=described.path))
@@ -250,10 +289,18 @@ class _Run:
             labels=self._label(item.job.path, labels),
         )
 
-    def _keep(self, stored: ImageRow, now: ImageRow, what: str) -> None:
+    def _keep(
+        self, stored: ImageRow, now: ImageRow, what: str, *, displaced: ImageRow | None = None
+    ) -> None:
         """Settle a file whose bytes are known: only what differs from its row is written."""
         now = replace(now, labels=self._label(now.path, now.labels))
-        self._pending.kept(stored, now)
+        if displaced is None:
+            self._pending.kept(stored, now)
+        else:
+            self._pending.swapped(stored, now, displaced)
+        if stored.id in self._displaced:
+            self._displaced.discard(stored.id)
+            what = "renamed"
         self._counts["restored" if stored.state == "deleted" else what] += 1
         self._step()
 
@@ -262,22 +309,9 @@ class _Run:
         self._counts["labelled"] += given is not None
         return otherwise if given is None else given
 
-    def _pop_gone(self, digest: str) -> ImageRow | None:
-        """Return a row of these bytes whose file is gone, each row once."""
-        if digest not in self._gone:
-            rows = self._store.with_digest(digest)
-            if not rows:
-                return None
-            self._gone[digest] = [
-                row
-                for row in rows
-                if not self._pending.renames(cast("int", row.id)) and is_gone(row.path)
-            ]
-        return self._gone[digest].pop(0) if self._gone[digest] else None
-
     def _commit_when_due(self) -> None:
-        if self._pending.commit_when_due() and len(self._gone) > _MOST_REMEMBERED:
-            self._gone.clear()
+        if self._pending.commit_when_due():
+            self._rows.forget_if_many()
 
     def _step(self) -> None:
         self._done += 1

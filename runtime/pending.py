@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -52,7 +52,7 @@ class Pending:
 
     def __init__(self, writer: Store | None) -> None:
         self._committer = None if writer is None else Committer(writer.commit)
-        self._foretold = Foretold() if writer is None else None
+        self.foretold = Foretold() if writer is None else None
         self._piece = _Piece()
         # Given to the thread, and perhaps not committed.
         self._given: deque[_Piece] = deque()
@@ -62,12 +62,14 @@ class Pending:
     @property
     def is_dry(self) -> bool:
         """Whether nothing is written."""
-        return self._foretold is not None
+        return self.foretold is not None
 
-    def encoded(self, row: ImageRow, described: Described) -> None:
-        """Add a row with an embedding."""
-        if self._foretold is not None:
-            self._foretold.encode(row.digest, described.path)
+    def encoded(self, row: ImageRow, described: Described, *, known: ImageRow | None) -> None:
+        """Add a row with an embedding, in place of the one that is known at its path."""
+        if self.foretold is not None:
+            self.foretold.encode(row.digest, described.path)
+            if known is not None:
+                self.foretold.place(cast("int", known.id), known.path, known.path, row.digest)
             return
         self._piece.described[row.digest] = described
         self._piece.changes.encoded.append((row, described.vector))
@@ -75,9 +77,9 @@ class Pending:
     def kept(self, stored: ImageRow, now: ImageRow) -> None:
         """Change a stored row whose bytes are the same, where it differs, and bring it back."""
         identity = cast("int", stored.id)
-        if self._foretold is not None:
+        if self.foretold is not None:
             if now.path != stored.path:
-                self._foretold.rename(identity)
+                self.foretold.place(identity, stored.path, now.path, now.digest)
             return
         if now.path != stored.path:
             self._piece.renamed.add(identity)
@@ -86,10 +88,23 @@ class Pending:
         if stored.state == "deleted":
             self._piece.changes.restated[identity] = "live"
 
+    def swapped(self, stored: ImageRow, now: ImageRow, displaced: ImageRow) -> None:
+        """Change a stored row whose path becomes that of another one, which gets its old path."""
+        identity = cast("int", displaced.id)
+        if self.foretold is not None:
+            self.kept(stored, now)
+            self.foretold.place(identity, displaced.path, stored.path, displaced.digest)
+            return
+        # No two rows have one path, not even between two statements.
+        self._piece.changes.kept.append(replace(displaced, path=""))
+        self.kept(stored, now)
+        self._piece.changes.kept.append(replace(displaced, path=stored.path))
+        self._piece.renamed.add(identity)
+
     def described(self, digest: str) -> Described | None:
         """Return what is known about some bytes, if that is not certain to be committed."""
-        if self._foretold is not None:
-            path = self._foretold.encoded(digest)
+        if self.foretold is not None:
+            path = self.foretold.encoded(digest)
             nothing = np.empty(0, np.float32)
             return None if path is None else Described(predicted={}, vector=nothing, path=path)
         found = (piece.described.get(digest) for piece in (self._piece, *self._given))
@@ -97,8 +112,6 @@ class Pending:
 
     def renames(self, identity: int) -> bool:
         """Return whether a row of the database is about to have another path."""
-        if self._foretold is not None:
-            return self._foretold.renames(identity)
         return any(identity in piece.renamed for piece in (self._piece, *self._given))
 
     def commit_when_due(self) -> bool:
@@ -108,6 +121,13 @@ class Pending:
         if due:
             self._commit()
         return due
+
+    def settle(self) -> None:
+        """Commit what there is, and wait for it."""
+        self._commit()
+        if self._committer is not None:
+            self._committer.drain()
+            self._given.clear()
 
     def close(self) -> None:
         """Commit what there is and wait for it; raise what went wrong with any commit."""
@@ -119,8 +139,8 @@ class Pending:
 
     def forget(self) -> None:
         """Give back what a dry run has remembered, after which nothing more can be asked."""
-        if self._foretold is not None:
-            self._foretold.close()
+        if self.foretold is not None:
+            self.foretold.close()
 
     def _commit(self) -> None:
         if self._committer is not None and len(self._piece.changes):

@@ -117,19 +117,22 @@ def test_equal_files_are_encoded_once(gallery: Gallery, pictures: Path) -> None:
     assert [int(hit.id) for hit in hits] == sorted(int(hit.id) for hit in hits)
 
 
-def test_files_that_change_places_change(gallery: Gallery, pictures: Path) -> None:
-    """Two files that swap their names keep their ids by path, and their embeddings follow."""
-    gallery.index([pictures])
-    before = ids(gallery, pictures)
+def test_files_that_change_places_keep_their_ids(gallery: Gallery, pictures: Path) -> None:
+    """Two files that swap their names are renamed: ids, labels and embeddings follow the bytes."""
     red, blue = pictures / "red" / "0.png", pictures / "blue" / "0.png"
+    gallery.index([pictures], labels={str(red): {"name": "red"}})
+    before = ids(gallery, pictures)
     content = red.read_bytes()
     red.write_bytes(blue.read_bytes())
     blue.write_bytes(content)
     os.utime(red, ns=(5, 5))
     os.utime(blue, ns=(5, 5))
-    assert counts(gallery.index([pictures])) == {"changed": 2, "duplicates": 2, "unchanged": 7}
-    assert ids(gallery, pictures) == before
+    assert counts(gallery.index([pictures])) == {"renamed": 2, "unchanged": 7}
+    swapped = {str(red): before[str(blue)], str(blue): before[str(red)]}
+    assert ids(gallery, pictures) == before | swapped
     assert gallery.query(red, k=1).hits[0].path == str(red)
+    assert gallery.query(red, k=1).hits[0].labels == {}
+    assert gallery.query(blue, k=1).hits[0].labels == {"name": "red"}
     assert gallery.query(red, k=1).hits[0].attributes["colour"] == "blue"
 
 
@@ -469,3 +472,58 @@ def test_a_path_that_is_gone_can_be_pruned(
     assert gallery.index(gone, prune=True).pruned_count == (4 if dry_run else 0)
     report = gallery.index([*gone, pictures / "green"], prune=True)
     assert counts(report) == {"unchanged": 3}
+
+
+@pytest.mark.parametrize(
+    ("moves", "expected"),
+    [
+        ("1>9 0>1", {"renamed": 2, "unchanged": 1}),
+        ("1>- 0>1", {"renamed": 2, "unchanged": 1}),
+        ("2>9 1>2 0>1", {"renamed": 3}),
+        ("2>9 0>2 1>0 9>1", {"renamed": 3}),
+        ("0>1", {"renamed": 1, "unchanged": 1, "gone": 1}),
+    ],
+    ids=str,
+)
+def test_labels_follow_the_bytes_in_a_chain(
+    gallery: Gallery, pictures: Path, moves: str, expected: dict[str, int]
+) -> None:
+    """However files move over one another, ids and labels go with them; a dry run says so."""
+    folder = pictures / "red"
+    names = {path.read_bytes(): path.stem for path in folder.iterdir()}
+    gallery.index([folder], labels={str(path): {"was": path.stem} for path in folder.iterdir()})
+    before = ids(gallery, folder)
+    for move in moves.split():
+        old, _, new = move.partition(">")
+        (folder / f"{old}.png").replace(folder / f"{new}.png")
+    told = counts(gallery.index([folder], dry_run=True))
+    assert told == expected | {"dry_run": True}
+    assert counts(gallery.index([folder])) == expected
+    found = {hit.path: hit for hit in gallery.query(next(folder.iterdir()), k=9)}
+    for path in folder.iterdir():
+        name = names[path.read_bytes()]
+        assert found[str(path)].labels == {"was": name}
+        assert found[str(path)].id == before[str(folder / f"{name}.png")]
+    assert counts(gallery.index([folder], prune=True)) == {
+        "unchanged": len(list(folder.iterdir())),
+        **({"pruned": 1} if "gone" in expected else {}),
+    }
+
+
+def test_labels_of_other_bytes_are_told(
+    gallery: Gallery, pictures: Path, write_picture: WritePicture
+) -> None:
+    """A file with new bytes keeps its labels, and the report names it until labels are given."""
+    path = pictures / "red" / "0.png"
+    labels = {str(path): {"season": "Summer"}}
+    gallery.index([pictures], labels=labels)
+    write_picture(path, "blue", seed=99)
+    report = gallery.index([pictures])
+    assert (report.changed, report.outdated_labels) == (1, (str(path),))
+    assert gallery.query(path, k=1).hits[0].labels == {"season": "Summer"}
+    write_picture(path, "blue", seed=98)
+    assert counts(gallery.index([pictures], labels=labels)) == {
+        "changed": 1,
+        "labelled": 1,
+        "unchanged": 8,
+    }
