@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from boost_edge.runtime.crawl import absolute, find_images, find_images_among, require_paths
+from boost_edge.runtime.describing import Describer
 from boost_edge.runtime.encoder import Encoder, Prediction
 from boost_edge.runtime.errors import BoostEdgeError, GalleryCorruptError, ImageError
 from boost_edge.runtime.image_rows import Changes, ImageRow
@@ -101,6 +100,7 @@ class _Run:
         self._pending = Pending(writer)
         self._done = 0
         self._total = 0
+        self._describer = Describer(store, encoder, self._pending)
         self._rows = Whereabouts(store, self._pending)
         # Files that were read and are not settled yet.
         self._fresh: list[Read] = []
@@ -226,12 +226,12 @@ class _Run:
 
     def _add(self, fresh: list[Read]) -> None:
         """Add rows for files with new bytes, encoding each distinct content once."""
-        known = {item.digest: self._twin(item.digest) for item in fresh}
+        known = {item.digest: self._describer.known(item.digest) for item in fresh}
         new: dict[str, Read] = {}
         for item in fresh:
             if known[item.digest] is None:
                 new.setdefault(item.digest, item)
-        known.update(zip(new, self._describe(list(new.values())), strict=True))
+        known.update(zip(new, self._describer.describe(list(new.values())), strict=True))
         for item in fresh:
             described = cast("Described", known[item.digest])
             row = self._new_row(item, described.predicted)
@@ -242,35 +242,6 @@ class _Run:
         # Only now: the caller may raise an interruption, and what is encoded must not be lost.
         for _ in fresh:
             self._step()
-
-    def _describe(self, reads: list[Read]) -> list[Described]:
-        if not reads:
-            return []
-        if self._pending.is_dry:
-            nothing = np.empty(0, np.float32)
-            return [Described(predicted={}, vector=nothing, path=item.job.path) for item in reads]
-        encoding = self._encoder.run(np.stack([cast("Any", item.pixels) for item in reads]))
-        return [
-            Described(
-                predicted={}
-                if encoding.attributes is None
-                else self._encoder.describe(encoding.attributes[index]),
-                vector=encoding.embeddings[index],
-                path=item.job.path,
-            )
-            for index, item in enumerate(reads)
-        ]
-
-    def _twin(self, digest: str) -> Described | None:
-        """Return what is known about the same bytes elsewhere, committed or not."""
-        # In this order: what is no longer pending is committed.
-        pending = self._pending.described(digest)
-        if pending is not None:
-            return pending
-        for row in self._store.with_digest(digest, limit=1):
-            vector = self._store.vectors_of([cast("int", row.id)])[0]
-            return Described(predicted=row.predicted, vector=vector, path=row.path)
-        return None
 
     def _new_row(self, item: Read, predicted: dict[str, Prediction]) -> ImageRow:
         # Other bytes at the path of a deleted image are another image.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ BuildModel = Callable[..., Path]
 
 def counts(report: boost_edge.IndexReport) -> dict[str, int]:
     """Return the counts of a report that are not zero."""
-    numbers = {**dataclasses.asdict(report), "seconds": 0}
+    numbers: dict[str, Any] = {**dataclasses.asdict(report), "seconds": 0}
     for name in ("skipped", "pruned", "outdated_labels"):
         assert numbers.pop(f"{name}_count") == len(numbers[name])
         numbers[name] = len(numbers[name])
