@@ -423,3 +423,23 @@ def test_watching_what_cannot_be_watched(
     assert "--dry-run" in refused(2, "index", photos, *command, "--dry-run")
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     assert "pip install 'boost-edge[watch]'" in refused(1, "index", photos, *command)
+
+
+def test_labels_of_other_bytes_are_a_warning(
+    photos: Path, shop: Path, call: Call, tmp_path: Path
+) -> None:
+    """A labelled file with new bytes keeps its labels, and is named; the exit code stays 0."""
+    table = tmp_path / "labels.csv"
+    table.write_text("picture,colour\n00001.jpg,red\n")
+    command = ("index", photos, "--model", shop / "model.onnx", "--gallery", tmp_path / "g")
+    labels = ("--labels", table, "--image-column", "picture")
+    assert call(*command, *labels).returncode == 0
+    with (photos / "00001.jpg").open("ab") as file:
+        file.write(b"more")
+    done = call(*command)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "boost-edge: 1 changed images keep the labels of what was there before "
+        f"(--labels gives others), the first is {photos / '00001.jpg'}\n"
+    )
+    assert call(*command).stderr == ""
