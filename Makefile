@@ -14,7 +14,7 @@ help:
 	@echo "make demo    search a small drawn catalogue; installs the runtime only"
 	@echo "make test    run the test suite"
 	@echo "make faults  kill the indexer 200 times, flip 1,000 bits in each file, 8 readers,"
-	@echo "             read 10,000 malformed images; 30 minutes"
+	@echo "             read 10,000 malformed images, live through 300 histories; 30 minutes"
 	@echo "make check   everything CI runs: format, lint, types, tests, wheel"
 	@echo "make zoo     train and export the shipped model again, from nothing"
 	@echo "make evidence SHARED=../shared"
@@ -32,7 +32,8 @@ test: $(FULL)/ready
 # BOOST_EDGE_FAULT_SEED chooses other moments.
 faults: $(FULL)/ready
 	BOOST_EDGE_KILLS=200 BOOST_EDGE_FLIPS=1000 BOOST_EDGE_READERS=8 BOOST_EDGE_MALFORMED=10000 \
-		$(FULL)/bin/python -m pytest tests/runtime/test_faults*.py tests/runtime/test_malformed.py -rP
+		BOOST_EDGE_HISTORIES=300 $(FULL)/bin/python -m pytest -rP tests/runtime/test_faults*.py \
+		tests/runtime/test_malformed.py tests/runtime/test_any_history.py
 
 check: $(FULL)/ready
 	$(FULL)/bin/ruff format --check .

@@ -35,7 +35,7 @@ __all__ = ["command"]
 @click.command("index")
 @click.argument(
     "paths",
-    type=click.Path(path_type=Path, exists=True),
+    type=click.Path(path_type=Path),
     nargs=-1,
     required=True,
     metavar="PATH...",
@@ -46,7 +46,8 @@ __all__ = ["command"]
     "--labels",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Label table (its names relative to PATH) to store beside what is predicted.",
+    help="Label table (its names relative to PATH) to store beside what is predicted; a row "
+    "replaces all labels of its image, and a blank row erases them.",
 )
 @image_column_option
 @click.option(
@@ -94,7 +95,11 @@ def command(
 
     A new gallery is made with --model, or with the model that is shipped with boost-edge. Images
     that are already there and unchanged are not encoded again. Files that cannot be read are
-    skipped and named, and the exit code is 3.
+    skipped and named, and the exit code is 3. With --prune a PATH that is gone may be named too, if
+    the gallery has images there.
+
+    An image keeps its labels until --labels has a row for it, which replaces all of them; a blank
+    row erases them. A file that is given other bytes keeps them too, with a warning.
 
     In a PATTERN, * stands for any characters, slashes too, ? for one, [ab] for one of some: *.jpg
     is in any subfolder, thumbs/* is all that lies below the folder thumbs. Upper and lower case
@@ -111,11 +116,16 @@ def command(
       boost-edge index photos/ --include '*.jpg' --exclude 'thumbs/**'
       boost-edge index photos/ --watch --prune
     """
+    from boost_edge.runtime.crawl import require_paths
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.gallery import Gallery
+    from boost_edge.runtime.gallery_folder import has_store
 
     if watch and dry_run:
         raise UsageError("--watch writes what changes, and --dry-run nothing: give one of them")
+    if not prune or not has_store(gallery):
+        # Before anything is made, or a model read.
+        require_paths(paths)
     if model is None and not gallery.exists():
         model = shipped_model()
         warn(
@@ -126,9 +136,13 @@ def command(
     cells = None if labels is None else _read_user_labels(labels, paths, image_column)
     with ExitStack() as stack:
         folder = gallery
-        if dry_run and encoder is not None and not gallery.exists():
+        is_new = encoder is not None and not has_store(gallery)
+        if dry_run and is_new:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="boost-edge-")))
-        opened = stack.enter_context(Gallery.open(folder, encoder, threads=threads))
+        # What is of an older format is not brought up to date by a dry run.
+        opened = stack.enter_context(
+            Gallery.open(folder, encoder, threads=threads, read_only=dry_run and not is_new)
+        )
         bars = stack.enter_context(Bars())
         index = partial(
             opened.index,
@@ -139,20 +153,23 @@ def command(
             include=include,
             exclude=exclude,
             hidden=hidden,
+            on_skipped=lambda skipped: bars.warn(f"skipped {skipped.path}: {skipped.detail}"),
         )
         if watch:
             _watch(opened, paths, index, gallery, json=json)
         report = index(dry_run=dry_run)
         count = len(opened)
-    _warn_of_skipped(report)
+    _warn_of_outdated(report)
     if dry_run and not json:
         for path in report.pruned:
             click.echo(f"would delete {printable(path)}")
+        if more := report.pruned_count - len(report.pruned):
+            click.echo(f"would delete {more:,} more")
     if json:
         print_json(_as_json(report, gallery, count))
     else:
         click.echo(_as_text(report, gallery, count))
-    return ExitCode.SKIPPED if report.skipped else ExitCode.FINE
+    return ExitCode.SKIPPED if report.skipped_count else ExitCode.FINE
 
 
 def _watch(
@@ -167,7 +184,7 @@ def _watch(
     from boost_edge.runtime.watch import watch_folders
 
     for report in watch_folders(paths, index):
-        _warn_of_skipped(report)
+        _warn_of_outdated(report)
         if json:
             click.echo(to_json(_as_json(report, gallery, len(opened))))
         else:
@@ -175,9 +192,12 @@ def _watch(
     raise click.Abort
 
 
-def _warn_of_skipped(report: IndexReport) -> None:
-    for skipped in report.skipped:
-        warn(f"skipped {skipped.path}: {skipped.detail}")
+def _warn_of_outdated(report: IndexReport) -> None:
+    if report.outdated_labels_count:
+        warn(
+            f"{report.outdated_labels_count:,} changed images keep the labels of what was there "
+            f"before (--labels gives others), the first is {report.outdated_labels[0]}"
+        )
 
 
 def _as_json(report: IndexReport, gallery: Path, count: int) -> dict[str, object]:
@@ -213,9 +233,9 @@ def _as_text(report: IndexReport, gallery: Path, count: int) -> str:
             ("restored", report.restored),
             ("unchanged", report.unchanged),
             ("labelled", report.labelled),
-            ("deleted", len(report.pruned)),
+            ("deleted", report.pruned_count),
             ("gone (index --prune deletes them)", report.gone),
-            ("skipped", len(report.skipped)),
+            ("skipped", report.skipped_count),
         )
         if number or name == "added"
     ]

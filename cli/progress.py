@@ -9,6 +9,8 @@ from typing import Any, Self
 import click
 from tqdm import tqdm
 
+from boost_edge.cli.render import warn
+
 __all__ = ["Bars", "show_step"]
 
 
@@ -48,3 +50,9 @@ class Bars:
             self._stage, self._bar = stage, bar
         bar.total = total
         bar.update(done - bar.n)
+
+    def warn(self, message: str) -> None:
+        """Print one line to stderr, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.clear()
+        warn(message)

@@ -47,6 +47,11 @@ class Committer:
         self._check()
         self._waiting.put(changes)
 
+    def drain(self) -> None:
+        """Wait until all that was given is committed; raise what a commit raised."""
+        self._waiting.join()
+        self._check()
+
     def close(self) -> None:
         """Wait until all is committed; raise what a commit raised."""
         self._waiting.put(None)
@@ -55,14 +60,14 @@ class Committer:
 
     def _work(self) -> None:
         while (changes := self._waiting.get()) is not None:
-            if self._error is not None:
-                continue
-            try:
-                self._commit(changes)
-            except BaseException as error:
-                self._error = error
-            else:
-                self._committed += 1
+            if self._error is None:
+                try:
+                    self._commit(changes)
+                except BaseException as error:
+                    self._error = error
+                else:
+                    self._committed += 1
+            self._waiting.task_done()
 
     def _check(self) -> None:
         if self._error is not None:

@@ -8,7 +8,7 @@ folder, and the paths of the files that are named or reached through links. Path
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from boost_edge.runtime.errors import UsageError
@@ -38,8 +38,12 @@ def folder_prefix(folder: PathLike) -> str:
     return absolute(Path(folder) / "_")[:-1]
 
 
-def require_paths(paths: Iterable[PathLike]) -> list[Path]:
+def require_paths(
+    paths: Iterable[PathLike], *, unless: Callable[[str], bool] | None = None
+) -> list[Path]:
     """Return the paths as a list, if each can be searched.
+
+    A path that does not exist is let pass where ``unless`` says so.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def require_paths(paths: Iterable[PathLike]) -> list[Path]:
     """
     if isinstance(paths, str | bytes | os.PathLike):
         raise UsageError(f"paths is a list of files and folders, not {paths!r} alone")
-    return [_existing(os.fspath(given)) for given in paths]
+    return [_existing(os.fspath(given), unless) for given in paths]
 
 
 def find_images(paths: Iterable[PathLike], selection: Selection = EVERYTHING) -> Iterator[str]:
@@ -93,12 +97,14 @@ def find_images_among(
     return _Crawl(selection).walk_among(require_paths(paths), sorted(set(map(absolute, only))))
 
 
-def _existing(given: str) -> Path:
+def _existing(given: str, unless: Callable[[str], bool] | None) -> Path:
     try:
         if not given:
             raise UsageError("a path is empty: give the name of a file or folder")
         Path(given).stat()
     except (FileNotFoundError, NotADirectoryError) as error:
+        if unless is not None and unless(given):
+            return Path(given)
         raise UsageError(f"{given!r}: there is no such file or folder") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{given!r}: it cannot be looked at ({error})") from error

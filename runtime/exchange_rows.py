@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
 from boost_edge.runtime.image_rows import STATES, ImageRow
+from boost_edge.runtime.labels import flaw_of_labels
 from boost_edge.runtime.records import record_from_json
 
 __all__ = ["check_rows", "labels_of", "predicted_of", "row_from_json", "row_to_json", "row_with"]
@@ -121,6 +122,8 @@ def _flaw(row: ImageRow) -> str:
             return f"its {name} is {number!r}"
     if row.state not in STATES:
         return f"its state is {row.state!r}"
+    if flaw := flaw_of_labels(row.labels):
+        return flaw
     if not all(np.isfinite(each.p) for each in row.predicted.values()):
         return "a predicted probability is not finite"
     return ""

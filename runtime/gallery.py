@@ -157,6 +157,7 @@ class Gallery:
         exclude: Sequence[str] = (),
         hidden: bool = False,
         only: Iterable[str | os.PathLike[str]] | None = None,
+        on_skipped: Callable[[Skipped], None] | None = None,
     ) -> IndexReport:
         """Bring the gallery up to date with the images under some paths.
 
@@ -167,10 +168,11 @@ class Gallery:
         Parameters
         ----------
         paths
-            Images, and folders that are searched for images.
+            Images, and folders that are searched for images. With ``prune`` one that is gone may
+            be named too, if the gallery has images at or below it.
         labels
-            What the user says about images: path -> attribute -> value. They replace the labels
-            that those images had; other images keep theirs.
+            What the user says about images: path -> attribute -> value. They replace all labels
+            that those images had; other images keep theirs, wherever their files were moved.
         progress
             Called in this thread with the number of images done and of all, which are counted
             first.
@@ -184,16 +186,19 @@ class Gallery:
         only
             Of all that, look only at these files and folders, whether they are there or gone:
             what has changed, for a caller who knows.
+        on_skipped
+            Called in this thread with each file that cannot be read, at once.
 
         Returns
         -------
         IndexReport
-            What was added, changed, renamed, pruned and left, and what was skipped and why.
+            What was added, changed, renamed, pruned and left, and what was skipped and why: exact
+            counts, and the first 1,000 of each kind.
 
         Raises
         ------
         UsageError
-            When a path does not exist, or the gallery is closed.
+            When a path does not exist, labels are no text, or the gallery is closed.
         GalleryLockedError
             When another process is indexing into this gallery.
         GalleryError
@@ -208,6 +213,7 @@ class Gallery:
             prune=prune,
             selection=Selection(include=include, exclude=exclude, hidden=hidden),
             only=None if only is None else tuple(only),
+            on_skipped=on_skipped,
         )
         if self._store.read_only and not dry_run:
             raise read_only_error(self._folder)

@@ -28,6 +28,7 @@ __all__ = [
     "bind",
     "bytes_on_disk",
     "gallery_stats",
+    "has_store",
     "open_store",
     "require_gallery",
     "searcher_of",
@@ -94,7 +95,7 @@ def require_gallery(folder: Path) -> None:
     GalleryCorruptError
         When its database is gone.
     """
-    if not _has_store(folder):
+    if not has_store(folder):
         raise _no_gallery(folder)
 
 
@@ -161,7 +162,7 @@ def bind(
 
     See ``Gallery.open``. Without ``encoder``, the one returned is the caller's to close.
     """
-    if not _has_store(folder):
+    if not has_store(folder):
         if encoder is None or read_only or not create:
             raise _no_gallery(folder)
         _create(folder, encoder)
@@ -173,8 +174,18 @@ def bind(
         raise
 
 
-def _has_store(folder: Path) -> bool:
-    """Return whether there is a store; raise where the path is something else than a gallery."""
+def has_store(folder: Path) -> bool:
+    """Return whether there is a store; raise where the path is something else than a gallery.
+
+    Raises
+    ------
+    UsageError
+        When it is a file, or a folder of something else.
+    GalleryCorruptError
+        When its database is gone.
+    GalleryError
+        When it cannot be read.
+    """
     try:
         names = {entry.name for entry in folder.iterdir()}
     except FileNotFoundError:
@@ -210,7 +221,7 @@ def _create(folder: Path, encoder: Encoder) -> None:
         raise GalleryError(f"{folder}: cannot be made: {error.strerror}") from error
     with writer_lock(folder):
         # Another process may have been quicker.
-        if not _has_store(folder):
+        if not has_store(folder):
             Store.create(
                 folder,
                 model_sha256=encoder.sha256,

@@ -67,7 +67,8 @@ class Changes:
     """What one transaction writes.
 
     ``encoded`` are rows with a new embedding ``(D,) float32``; ``kept`` are stored rows whose
-    bytes are the same, but whose path, time of change or labels are new; ``restated`` are the ids
+    bytes are the same, but whose path, time of change or labels are new, in the order in which
+    they are written; ``restated`` are the ids
     of rows that are searched no more, or again, with their new state.
     """
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -16,19 +15,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from boost_edge.runtime.crawl import absolute, find_images, find_images_among, require_paths
+from boost_edge.runtime.describing import Describer
 from boost_edge.runtime.encoder import Encoder, Prediction
 from boost_edge.runtime.errors import BoostEdgeError, GalleryCorruptError, ImageError
 from boost_edge.runtime.image_rows import Changes, ImageRow
-from boost_edge.runtime.index_report import MOST_COPIES, Copy, IndexReport, Skipped
+from boost_edge.runtime.index_report import Copy, IndexReport, Skipped, Tally
+from boost_edge.runtime.labels import labels_by_path
 from boost_edge.runtime.pending import Described, Pending
 from boost_edge.runtime.prefetch import batched, decoders, prefetch
-from boost_edge.runtime.prune import find_gone, is_gone
+from boost_edge.runtime.prune import find_gone, holds, is_gone
 from boost_edge.runtime.reading import Job, Read, read_job
 from boost_edge.runtime.selection import EVERYTHING, Selection
 from boost_edge.runtime.store import Store
+from boost_edge.runtime.whereabouts import Whereabouts
 
 __all__ = ["IndexOptions", "index_images"]
 
@@ -36,8 +36,6 @@ __all__ = ["IndexOptions", "index_images"]
 _BATCH = 8
 # So many are decoded, or being decoded, while a batch is encoded.
 _AHEAD = 2 * _BATCH
-# Contents for which the rows whose files are gone are remembered.
-_MOST_REMEMBERED = 4096
 
 _GO_ON = "what was encoded before is kept: index again to go on"
 
@@ -51,6 +49,7 @@ class IndexOptions:
     prune: bool = False
     selection: Selection = EVERYTHING
     only: tuple[str | os.PathLike[str], ...] | None = None
+    on_skipped: Callable[[Skipped], None] | None = None
 
 
 def index_images(
@@ -68,31 +67,17 @@ def index_images(
     then is kept.
     """
     started = time.perf_counter()
-    run = _Run(store, encoder, require_paths(paths), options, writer)
-    try:
-        run.work()
-    except BoostEdgeError as error:
-        if not isinstance(error, GalleryCorruptError):
-            error.add_note(_GO_ON)
-        raise
-    gone = run.gone()
-    if options.prune and writer is not None and gone:
-        writer.commit(Changes(restated=dict.fromkeys(gone, "deleted")))
-    return IndexReport(
-        added=run.counts["added"],
-        changed=run.counts["changed"],
-        renamed=run.counts["renamed"],
-        restored=run.counts["restored"],
-        unchanged=run.counts["unchanged"],
-        duplicates=run.counts["duplicates"],
-        copies=tuple(run.copies),
-        labelled=run.counts["labelled"],
-        pruned=tuple(gone.values()) if options.prune else (),
-        gone=0 if options.prune else len(gone),
-        skipped=tuple(run.skipped),
-        seconds=time.perf_counter() - started,
-        dry_run=writer is None,
-    )
+    # A folder that is gone as a whole can still be pruned.
+    given = require_paths(paths, unless=lambda path: options.prune and holds(store, path))
+    with closing(_Run(store, encoder, given, options, writer)) as run:
+        try:
+            run.work()
+            run.look_for_gone(writer)
+        except BoostEdgeError as error:
+            if not isinstance(error, GalleryCorruptError):
+                error.add_note(_GO_ON)
+            raise
+    return run.tally.report(seconds=time.perf_counter() - started, dry_run=writer is None)
 
 
 class _Run:
@@ -109,16 +94,25 @@ class _Run:
         self._store = store
         self._encoder = encoder
         self._given = given
+        self._there = [path for path in given if path.exists()]
         self._options = options
-        self._labels = {absolute(path): dict(cells) for path, cells in options.labels.items()}
+        self._labels = labels_by_path(options.labels)
         self._pending = Pending(writer)
         self._done = 0
         self._total = 0
-        # Rows of known bytes whose files are gone, by digest: each can be renamed once.
-        self._gone: dict[str, list[ImageRow]] = {}
-        self.counts: Counter[str] = Counter()
-        self.copies: list[Copy] = []
-        self.skipped: list[Skipped] = []
+        self._describer = Describer(store, encoder, self._pending)
+        self._rows = Whereabouts(store, self._pending)
+        # Files that were read and are not settled yet.
+        self._fresh: list[Read] = []
+        # Rows whose path another row has taken, until their own file is met.
+        self._displaced: set[int] = set()
+        self._any_displaced = False
+        self.tally = Tally()
+        self._counts = self.tally.counts
+
+    def close(self) -> None:
+        """Give back what is held besides the stores."""
+        self._pending.forget()
 
     def work(self) -> None:
         """Settle all files, and commit, also when it fails or is interrupted."""
@@ -136,29 +130,38 @@ class _Run:
             with closing(cast("Any", read)):
                 for batch in batched(read, _BATCH):
                     self._take(batch)
-                    if self._pending.commit_when_due() and len(self._gone) > _MOST_REMEMBERED:
-                        self._gone.clear()
+                    self._commit_when_due()
 
-    def gone(self) -> dict[int, str]:
-        """Return ids and paths of the images whose files are gone."""
+    def look_for_gone(self, writer: Store | None) -> None:
+        """Count the images whose files are gone, or delete them, page by page."""
         options = self._options
-        with self._store.snapshot():
-            found = find_gone(self._store, self._given, options.selection, only=options.only)
-            # In a dry run a renamed image is still where it was.
-            return {
-                identity: path for identity, path in found if not self._pending.renames(identity)
-            }
+        for page in find_gone(self._store, self._given, options.selection, only=options.only):
+            gone = dict(page)
+            if self._pending.is_dry:
+                # A renamed image is still where it was.
+                gone = {each: path for each, path in page if self._would_be_live(path)}
+            if not options.prune:
+                self._counts["gone"] += len(gone)
+                continue
+            if writer is not None:
+                writer.commit(Changes(restated=dict.fromkeys(gone, "deleted")))
+            for path in gone.values():
+                self.tally.prune(path)
+
+    def _would_be_live(self, path: str) -> bool:
+        row = self._rows.at(path)
+        return row is not None and row.state == "live"
 
     def _find(self) -> Iterator[str]:
         selection, only = self._options.selection, self._options.only
         if only is None:
-            return find_images(self._given, selection)
-        return find_images_among(self._given, selection, only)
+            return find_images(self._there, selection)
+        return find_images_among(self._there, selection, only)
 
     def _jobs(self) -> Iterator[Job]:
         """Yield the files that must be read; settle those whose size and time are as known."""
         for path in map(absolute, self._find()):
-            known = self._store.find(path)
+            known = self._rows.at(path)
             try:
                 status = os.stat(path)  # noqa: PTH116 - once for every file
                 size, mtime_ns = status.st_size, status.st_mtime_ns
@@ -167,77 +170,84 @@ class _Run:
                 size, mtime_ns = -1, -1
             if known and (known.size, known.mtime_ns) == (size, mtime_ns):
                 self._keep(known, known, "unchanged")
+                # Here too: where nothing must be read, no batch is ever full.
+                self._commit_when_due()
             else:
                 yield Job(path=path, known=known, size=size, mtime_ns=mtime_ns)
 
     def _take(self, batch: list[Read | ImageError]) -> None:
         """Settle one batch of files: keep, rename, copy or encode."""
-        fresh: list[Read] = []
         for item in batch:
             if isinstance(item, ImageError):
-                skipped = Skipped(path=item.path, reason=item.reason, detail=item.detail)
-                self.skipped.append(skipped)
-                self._step()
-            elif item.job.known and item.pixels is None:
-                self._keep(item.job.known, _stamped(item, item.job.known), "unchanged")
-            elif item.job.known is None and (gone := self._pop_gone(item.digest)):
-                self._keep(gone, _stamped(item, gone), "renamed")
+                self._skip(Skipped(path=item.path, reason=item.reason, detail=item.detail))
+                continue
+            # It was looked up some time before.
+            known = self._rows.at(item.job.path) if self._any_displaced else item.job.known
+            if known is not None and known.digest == item.digest:
+                self._keep(known, _stamped(item, known), "unchanged")
+            elif gone := self._rows.gone(item.digest):
+                self._move(gone, item, known)
+            elif other := self._rows.replaced(item.digest, self._settle):
+                self._move(other, item, self._rows.at(item.job.path))
             else:
-                fresh.append(item)
+                self._fresh.append(replace(item, job=replace(item.job, known=known)))
+        self._add_fresh()
+
+    def _move(self, row: ImageRow, item: Read, known: ImageRow | None) -> None:
+        """Let a row follow its bytes, also to the path of another one: they change places.
+
+        The other one's bytes may be met later; until then it is where nothing is, or where
+        something else is that has not been met yet.
+        """
+        if known is None and is_gone(row.path):
+            self._keep(row, _stamped(item, row), "renamed")
+            return
+        if known is not None:
+            self._displaced.add(cast("int", known.id))
+        self._any_displaced = True
+        self._keep(row, _stamped(item, row), "renamed", displaced=known)
+        # From here on the store is right about all paths.
+        self._settle()
+        self._rows.forget()
+
+    def _settle(self) -> None:
+        self._add_fresh()
+        self._pending.settle()
+
+    def _add_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
         self._add(fresh)
+
+    def _skip(self, skipped: Skipped) -> None:
+        self.tally.skip(skipped)
+        if self._options.on_skipped is not None:
+            self._options.on_skipped(skipped)
+        self._step()
 
     def _add(self, fresh: list[Read]) -> None:
         """Add rows for files with new bytes, encoding each distinct content once."""
-        known = {item.digest: self._twin(item.digest) for item in fresh}
+        known = {item.digest: self._describer.known(item.digest) for item in fresh}
         new: dict[str, Read] = {}
         for item in fresh:
             if known[item.digest] is None:
                 new.setdefault(item.digest, item)
-        known.update(zip(new, self._describe(list(new.values())), strict=True))
+        known.update(zip(new, self._describer.describe(list(new.values())), strict=True))
         for item in fresh:
             described = cast("Described", known[item.digest])
-            self._pending.encoded(self._new_row(item, described.predicted), described)
-            self.counts["changed" if item.job.is_live else "added"] += 1
+            row = self._new_row(item, described.predicted)
+            self._pending.encoded(row, described, known=item.job.known)
+            self._counts["changed" if item.job.is_live else "added"] += 1
             if new.get(item.digest) is not item:
-                self.counts["duplicates"] += 1
-                if len(self.copies) < MOST_COPIES:
-                    self.copies.append(Copy(path=item.job.path, original=described.path))
+                self.tally.copy(Copy(path=item.job.path, original=described.path))
         # Only now: the caller may raise an interruption, and what is encoded must not be lost.
         for _ in fresh:
             self._step()
 
-    def _describe(self, reads: list[Read]) -> list[Described]:
-        if not reads:
-            return []
-        if self._pending.is_dry:
-            nothing = np.empty(0, np.float32)
-            return [Described(predicted={}, vector=nothing, path=item.job.path) for item in reads]
-        encoding = self._encoder.run(np.stack([cast("Any", item.pixels) for item in reads]))
-        return [
-            Described(
-                predicted={}
-                if encoding.attributes is None
-                else self._encoder.describe(encoding.attributes[index]),
-                vector=encoding.embeddings[index],
-                path=item.job.path,
-            )
-            for index, item in enumerate(reads)
-        ]
-
-    def _twin(self, digest: str) -> Described | None:
-        """Return what is known about the same bytes elsewhere, committed or not."""
-        # In this order: what is no longer pending is committed.
-        pending = self._pending.described(digest)
-        if pending is not None:
-            return pending
-        for row in self._store.with_digest(digest, limit=1):
-            vector = self._store.vectors_of([cast("int", row.id)])[0]
-            return Described(predicted=row.predicted, vector=vector, path=row.path)
-        return None
-
     def _new_row(self, item: Read, predicted: dict[str, Prediction]) -> ImageRow:
         # Other bytes at the path of a deleted image are another image.
         labels = cast("ImageRow", item.job.known).labels if item.job.is_live else {}
+        if labels and item.job.path not in self._labels:
+            self.tally.outdated(item.job.path)
         return ImageRow(
             id=None,
             path=item.job.path,
@@ -250,30 +260,29 @@ class _Run:
             labels=self._label(item.job.path, labels),
         )
 
-    def _keep(self, stored: ImageRow, now: ImageRow, what: str) -> None:
+    def _keep(
+        self, stored: ImageRow, now: ImageRow, what: str, *, displaced: ImageRow | None = None
+    ) -> None:
         """Settle a file whose bytes are known: only what differs from its row is written."""
         now = replace(now, labels=self._label(now.path, now.labels))
-        self._pending.kept(stored, now)
-        self.counts["restored" if stored.state == "deleted" else what] += 1
+        if displaced is None:
+            self._pending.kept(stored, now)
+        else:
+            self._pending.swapped(stored, now, displaced)
+        if stored.id in self._displaced:
+            self._displaced.discard(stored.id)
+            what = "renamed"
+        self._counts["restored" if stored.state == "deleted" else what] += 1
         self._step()
 
     def _label(self, path: str, otherwise: dict[str, str]) -> dict[str, str]:
         given = self._labels.get(path)
-        self.counts["labelled"] += given is not None
+        self._counts["labelled"] += given is not None
         return otherwise if given is None else given
 
-    def _pop_gone(self, digest: str) -> ImageRow | None:
-        """Return a row of these bytes whose file is gone, each row once."""
-        if digest not in self._gone:
-            rows = self._store.with_digest(digest)
-            if not rows:
-                return None
-            self._gone[digest] = [
-                row
-                for row in rows
-                if not self._pending.renames(cast("int", row.id)) and is_gone(row.path)
-            ]
-        return self._gone[digest].pop(0) if self._gone[digest] else None
+    def _commit_when_due(self) -> None:
+        if self._pending.commit_when_due():
+            self._rows.forget_if_many()
 
     def _step(self) -> None:
         self._done += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.committer import Committer
 from boost_edge.runtime.encoder import Prediction
+from boost_edge.runtime.foretelling import Foretold
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.store import Store
 
@@ -46,11 +47,12 @@ class Pending:
     Parameters
     ----------
     writer
-        A store that nobody else uses meanwhile; None to write nothing and remember everything.
+        A store that nobody else uses meanwhile; None to write nothing and foretell it.
     """
 
     def __init__(self, writer: Store | None) -> None:
         self._committer = None if writer is None else Committer(writer.commit)
+        self.foretold = Foretold() if writer is None else None
         self._piece = _Piece()
         # Given to the thread, and perhaps not committed.
         self._given: deque[_Piece] = deque()
@@ -60,28 +62,51 @@ class Pending:
     @property
     def is_dry(self) -> bool:
         """Whether nothing is written."""
-        return self._committer is None
+        return self.foretold is not None
 
-    def encoded(self, row: ImageRow, described: Described) -> None:
-        """Add a row with an embedding."""
+    def encoded(self, row: ImageRow, described: Described, *, known: ImageRow | None) -> None:
+        """Add a row with an embedding, in place of the one that is known at its path."""
+        if self.foretold is not None:
+            self.foretold.encode(row.digest, described.path)
+            if known is not None:
+                self.foretold.place(cast("int", known.id), known.path, known.path, row.digest)
+            return
         self._piece.described[row.digest] = described
-        if not self.is_dry:
-            self._piece.changes.encoded.append((row, described.vector))
+        self._piece.changes.encoded.append((row, described.vector))
 
     def kept(self, stored: ImageRow, now: ImageRow) -> None:
         """Change a stored row whose bytes are the same, where it differs, and bring it back."""
         identity = cast("int", stored.id)
+        if self.foretold is not None:
+            if now.path != stored.path:
+                self.foretold.place(identity, stored.path, now.path, now.digest)
+            return
         if now.path != stored.path:
             self._piece.renamed.add(identity)
-        if self.is_dry:
-            return
         if now != stored:
             self._piece.changes.kept.append(now)
         if stored.state == "deleted":
             self._piece.changes.restated[identity] = "live"
 
+    def swapped(self, stored: ImageRow, now: ImageRow, displaced: ImageRow) -> None:
+        """Change a stored row whose path becomes that of another one, which gets its old path."""
+        identity = cast("int", displaced.id)
+        if self.foretold is not None:
+            self.kept(stored, now)
+            self.foretold.place(identity, displaced.path, stored.path, displaced.digest)
+            return
+        # No two rows have one path, not even between two statements.
+        self._piece.changes.kept.append(replace(displaced, path=""))
+        self.kept(stored, now)
+        self._piece.changes.kept.append(replace(displaced, path=stored.path))
+        self._piece.renamed.add(identity)
+
     def described(self, digest: str) -> Described | None:
         """Return what is known about some bytes, if that is not certain to be committed."""
+        if self.foretold is not None:
+            path = self.foretold.encoded(digest)
+            nothing = np.empty(0, np.float32)
+            return None if path is None else Described(predicted={}, vector=nothing, path=path)
         found = (piece.described.get(digest) for piece in (self._piece, *self._given))
         return next(filter(None, found), None)
 
@@ -97,6 +122,13 @@ class Pending:
             self._commit()
         return due
 
+    def settle(self) -> None:
+        """Commit what there is, and wait for it."""
+        self._commit()
+        if self._committer is not None:
+            self._committer.drain()
+            self._given.clear()
+
     def close(self) -> None:
         """Commit what there is and wait for it; raise what went wrong with any commit."""
         try:
@@ -104,6 +136,11 @@ class Pending:
         finally:
             if self._committer is not None:
                 self._committer.close()
+
+    def forget(self) -> None:
+        """Give back what a dry run has remembered, after which nothing more can be asked."""
+        if self.foretold is not None:
+            self.foretold.close()
 
     def _commit(self) -> None:
         if self._committer is not None and len(self._piece.changes):

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 from boost_edge.runtime.crawl import absolute, folder_prefix
 from boost_edge.runtime.selection import EVERYTHING, Selection
 from boost_edge.runtime.store import Store
 
-__all__ = ["find_gone", "is_gone"]
+__all__ = ["find_gone", "holds", "is_gone"]
+
+_PAGE_ROWS = 256
+# "0" comes after "/": between them is what begins with the folder's name and a slash. The unary
+# plus keeps SQLite to the index of the paths.
+_UNDER = """
+SELECT id, path FROM images WHERE path > ? AND path < ? AND +state = 'live' ORDER BY path LIMIT ?
+"""
+_HOLDS = "SELECT EXISTS (SELECT 1 FROM images WHERE path = ? OR path > ? AND path < ?)"
 
 
 def is_gone(path: str) -> bool:
@@ -27,40 +36,67 @@ def is_gone(path: str) -> bool:
     return False
 
 
+def holds(store: Store, path: str | os.PathLike[str]) -> bool:
+    """Return whether a gallery has images at or below a path, deleted ones too."""
+    start, end = _range(folder_prefix(path))
+    [[found]] = store.select(_HOLDS, (os.fsencode(absolute(path)), start, end))
+    return bool(found)
+
+
 def find_gone(
     store: Store,
     given: Iterable[str | os.PathLike[str]],
     selection: Selection = EVERYTHING,
     *,
     only: Iterable[str | os.PathLike[str]] | None = None,
-) -> Iterator[tuple[int, str]]:
-    """Yield ids and paths of the live images below the folders among some paths that are gone.
+) -> Iterator[list[tuple[int, str]]]:
+    """Yield ids and paths of the live images that are gone, a few hundred at a time.
 
-    Images that the patterns of ``selection`` leave out are left in peace. With ``only``, none is
-    looked at but those at or below one of these paths. To be read within a `snapshot`.
+    They lie below the folders among some paths, or at or below those of the paths that are gone
+    themselves. Images below them that the patterns of ``selection`` leave out are left in peace.
+    With ``only``, none is looked at but those at or below one of these paths. Nothing is read
+    while the reader has a page: it may be written to meanwhile.
     """
+    given = list(given)
     # An image below two of them must not come twice.
-    prefixes = _outermost({folder_prefix(each) for each in given if Path(each).is_dir()})
+    prefixes = _outermost({folder_prefix(each) for each in given if not Path(each).is_file()})
     wanted = None if only is None else _outermost({f"{absolute(each)}/" for each in only})
+    named = {absolute(each) for each in given}
     for prefix in prefixes:
-        for identity, path in _candidates(store, prefix, wanted):
-            if selection.passes(path[len(prefix) :]) and is_gone(path):
-                yield identity, path
+        for page in _candidates(store, prefix, wanted):
+            gone = [
+                (identity, path)
+                for identity, path in page
+                if (path in named or selection.passes(path[len(prefix) :])) and is_gone(path)
+            ]
+            if gone:
+                yield gone
 
 
-def _candidates(store: Store, prefix: str, wanted: list[str] | None) -> Iterator[tuple[int, str]]:
-    """Yield the live images below a folder, with ``wanted`` only those at or below these."""
-    if wanted is None:
-        yield from store.paths_under(prefix)
-        return
-    for each in wanted:
-        if prefix.startswith(each):
-            yield from store.paths_under(prefix)
-        elif each.startswith(prefix):
-            row = store.find(each[:-1])
-            if row is not None and row.state == "live" and row.id is not None:
-                yield row.id, row.path
-            yield from store.paths_under(each)
+def _candidates(
+    store: Store, prefix: str, wanted: list[str] | None
+) -> Iterator[list[tuple[int, str]]]:
+    """Yield the live images at or below a path, with ``wanted`` only those at or below these."""
+    for each in [prefix] if wanted is None else wanted:
+        top = prefix if prefix.startswith(each) else each
+        if top.startswith(prefix):
+            row = store.find(top[:-1])
+            if row is not None and row.state == "live":
+                yield [(cast("int", row.id), row.path)]
+            yield from _pages_under(store, top)
+
+
+def _pages_under(store: Store, prefix: str) -> Iterator[list[tuple[int, str]]]:
+    after, end = _range(prefix)
+    while rows := store.select(_UNDER, (after, end, _PAGE_ROWS)):
+        after = rows[-1][1]
+        yield [(identity, os.fsdecode(path)) for identity, path in rows]
+
+
+def _range(prefix: str) -> tuple[bytes, bytes]:
+    """Return between what the paths lie that begin with a prefix, which ends in a slash."""
+    start = os.fsencode(prefix)
+    return start, start[:-1] + b"0"
 
 
 def _outermost(prefixes: set[str]) -> list[str]:

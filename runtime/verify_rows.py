@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from boost_edge.runtime.image_rows import ImageRow, row_from_values, vector_key
+from boost_edge.runtime.labels import flaw_of_labels
 from boost_edge.runtime.schema import CREATE, SELECT
 
 __all__ = ["check_embeddings", "check_images", "check_structure"]
@@ -100,7 +101,7 @@ def _read(values: Sequence[Any]) -> ImageRow | None:
 def _makes_sense(image: ImageRow) -> bool:
     return (
         all(type(n) is int for n in (image.size, image.mtime_ns, image.width, image.height))
-        and type(image.labels) is dict
+        and not flaw_of_labels(image.labels)
         and Path(image.path).is_absolute()
     )
 

@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -21,7 +23,7 @@ from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import ModelFileError
 from boost_edge.runtime.gallery import gallery_stats
 from boost_edge.runtime.indexing import IndexOptions, index_images
-from boost_edge.runtime.store import Store
+from boost_edge.runtime.store import STORE_NAME, Store
 
 Call = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
@@ -94,7 +96,8 @@ def test_json_is_the_report(photos: Path, shop: Path, call: Call, tmp_path: Path
     said = json.loads(done.stdout)
     assert set(said) == {
         "gallery", "images", "added", "changed", "renamed", "unchanged", "duplicates", "labelled",
-        "pruned", "gone", "restored", "dry_run", "skipped", "seconds", "copies",
+        "pruned", "gone", "restored", "dry_run", "skipped", "seconds", "copies", "pruned_count",
+        "skipped_count", "outdated_labels", "outdated_labels_count",
     }  # fmt: skip
     assert (said["gallery"], said["images"], said["added"]) == (str(tmp_path / "g"), 4, 4)
     [skipped] = said["skipped"]
@@ -184,8 +187,56 @@ def test_nothing_is_made_for_a_missing_path(shop: Path, call: Call, tmp_path: Pa
     new = ("--model", shop / "model.onnx", "--gallery", tmp_path / "g")
     done = call("index", tmp_path / "gone", *new)
     assert done.returncode == 2
-    assert "gone' does not exist" in done.stderr
+    line = f"boost-edge: {str(tmp_path / 'gone')!r}: there is no such file or folder\n"
+    assert done.stderr == line
     assert not (tmp_path / "g").exists()
+    assert call("index", tmp_path / "gone", *new, "--prune").stderr == line
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_folder_that_is_gone_is_pruned(
+    photos: Path, shop: Path, call: Call, tmp_path: Path
+) -> None:
+    """With --prune a PATH that is gone will do where the gallery has images below it."""
+    (photos / "sub").mkdir()
+    shutil.copy(photos / "00001.jpg", photos / "sub")
+    gallery = ("--gallery", tmp_path / "g")
+    assert call("index", photos, "--model", shop / "model.onnx", *gallery).returncode == 0
+    shutil.rmtree(photos / "sub")
+    gone = ("index", photos / "sub", *gallery)
+    assert call(*gone).returncode == 2
+    assert "would delete" in call(*gone, "--prune", "--dry-run").stdout
+    done = call(*gone, "--prune")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 added, 1 deleted; 4 images" in done.stdout
+    assert call("index", photos / "other", *gallery, "--prune").returncode == 2
+
+
+def test_a_dry_run_leaves_an_older_format(
+    photos: Path, shop: Path, call: Call, refused: Refused, tmp_path: Path
+) -> None:
+    """A dry run does not bring a gallery of an older format up to date, but says what it is."""
+    gallery = tmp_path / "g"
+    command = ("index", photos, "--gallery", gallery)
+    assert call(*command, "--model", shop / "model.onnx").returncode == 0
+    with closing(sqlite3.connect(gallery / STORE_NAME)) as database, database:
+        database.execute("UPDATE meta SET value = 1 WHERE key = 'format_version'")
+    before = (gallery / STORE_NAME).read_bytes()
+    line = refused(1, *command, "--dry-run")
+    assert "format 1" in line
+    assert (gallery / STORE_NAME).read_bytes() == before
+
+
+def test_a_dry_run_makes_nothing_in_an_empty_folder(
+    photos: Path, shop: Path, call: Call, tmp_path: Path
+) -> None:
+    """A folder that could become a gallery is still empty after a dry run."""
+    (tmp_path / "g").mkdir()
+    done = call(
+        "index", photos, "--model", shop / "model.onnx", "--gallery", tmp_path / "g", "--dry-run"
+    )
+    assert "would be 4 added" in done.stdout
+    assert list((tmp_path / "g").iterdir()) == []
 
 
 def test_a_damaged_model(photos: Path, shop: Path, refused: Refused, tmp_path: Path) -> None:
@@ -372,3 +423,23 @@ def test_watching_what_cannot_be_watched(
     assert "--dry-run" in refused(2, "index", photos, *command, "--dry-run")
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     assert "pip install 'boost-edge[watch]'" in refused(1, "index", photos, *command)
+
+
+def test_labels_of_other_bytes_are_a_warning(
+    photos: Path, shop: Path, call: Call, tmp_path: Path
+) -> None:
+    """A labelled file with new bytes keeps its labels, and is named; the exit code stays 0."""
+    table = tmp_path / "labels.csv"
+    table.write_text("picture,colour\n00001.jpg,red\n")
+    command = ("index", photos, "--model", shop / "model.onnx", "--gallery", tmp_path / "g")
+    labels = ("--labels", table, "--image-column", "picture")
+    assert call(*command, *labels).returncode == 0
+    with (photos / "00001.jpg").open("ab") as file:
+        file.write(b"more")
+    done = call(*command)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "boost-edge: 1 changed images keep the labels of what was there before "
+        f"(--labels gives others), the first is {photos / '00001.jpg'}\n"
+    )
+    assert call(*command).stderr == ""

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +43,7 @@ class Row:
 
     path: str
     content: int
+    labels: dict[str, str] = field(default_factory=dict[str, str])
     state: Literal["live", "deleted"] = "live"
 
 
@@ -53,17 +54,25 @@ class Model:
         self.disk: dict[str, int] = {}
         self.rows: list[Row] = []
 
-    def index(self, paths: list[str], *, prune: bool) -> None:
+    def index(self, paths: list[str], *, prune: bool, labels: dict[str, dict[str, str]]) -> None:
         """Take in the files at some paths, in this order; ``prune`` judges all rows."""
         for path in paths:
             content = self.disk[path]
             known = next((row for row in self.rows if row.path == path), None)
+            if known is None or known.content != content:
+                moved = self._moved(content)
+                if moved is not None:
+                    if known is not None:
+                        known.path = moved.path
+                    moved.path = path
+                    known = moved
             if known is None:
-                known = self._moved(content)
-            if known is None:
-                self.rows.append(Row(path, content))
-            else:
-                known.path, known.content, known.state = path, content, "live"
+                known = Row(path, content)
+                self.rows.append(known)
+            elif known.state == "deleted" and known.content != content:
+                known.labels = {}
+            known.content, known.state = content, "live"
+            known.labels = labels.get(path, known.labels)
         if prune:
             for row in self.rows:
                 if self._is_gone(row):
@@ -80,7 +89,7 @@ class Model:
             if known is None:
                 self.rows.append(Row(path, content))
             elif known.state == "deleted":
-                known.content, known.state = content, "live"
+                known.content, known.state, known.labels = content, "live", {}
 
     def live(self) -> list[Row]:
         """Return what is searched."""
@@ -91,10 +100,11 @@ class Model:
         return row.path not in self.disk and "/x/" not in row.path
 
     def _moved(self, content: int) -> Row | None:
-        """Return the first row of this content whose file is gone."""
-        return next(
-            (row for row in self.rows if row.content == content and self._is_gone(row)), None
-        )
+        """Return the first row of this content whose file is gone, or else has other bytes."""
+        rows = [row for row in self.rows if row.content == content]
+        gone = [row for row in rows if self._is_gone(row)]
+        other = [row for row in rows if self.disk.get(row.path, content) != content]
+        return next(iter(gone + other), None)
 
 
 class Histories(RuleBasedStateMachine):
@@ -146,12 +156,16 @@ class Histories(RuleBasedStateMachine):
         if self.model.disk.pop(path, None) is not None:
             Path(path).unlink()
 
-    @rule(prune=st.booleans())
-    def index(self, prune: bool) -> None:
-        """Bring the gallery up to date."""
-        self.gallery.index([self.folder], prune=prune)
+    @rule(prune=st.booleans(), named=st.sets(names))
+    def index(self, prune: bool, named: set[str]) -> None:
+        """Bring the gallery up to date, and give some of the images other labels."""
+        self.stamp += 1
+        labels = {str(self.folder / name): {"given": f"{self.stamp}"} for name in named}
+        told = self.gallery.index([self.folder], labels=labels, prune=prune, dry_run=True)
+        done = self.gallery.index([self.folder], labels=labels, prune=prune)
+        assert replace(told, seconds=done.seconds, dry_run=False) == done
         order = sorted(self.model.disk, key=lambda path: (Path(path).parent != self.folder, path))
-        self.model.index(order, prune=prune)
+        self.model.index(order, prune=prune, labels=labels)
 
     @rule()
     def reopen(self) -> None:
@@ -181,6 +195,7 @@ class Histories(RuleBasedStateMachine):
             order = sorted(range(len(live)), key=lambda place: (-scores[place], place))
             hits = self.gallery.search(query, k=len(NAMES) + 20)
             assert [hit.path for hit in hits] == [live[place].path for place in order]
+            assert [hit.labels for hit in hits] == [live[place].labels for place in order]
             np.testing.assert_allclose(
                 [hit.score for hit in hits], [scores[place] for place in order], atol=1e-6
             )

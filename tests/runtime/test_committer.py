@@ -83,3 +83,24 @@ def test_an_error_stops_the_commits_and_is_raised() -> None:
         committer.close()
     assert made == [0]
     assert committer.committed == 0
+
+
+def test_draining_waits_for_what_was_given() -> None:
+    """What was given is committed when draining returns, and more may follow; errors are raised."""
+    made: list[Changes] = []
+
+    def commit(changes: Changes) -> None:
+        if len(made) == 3:
+            raise OSError("no room")
+        made.append(changes)
+
+    committer = Committer(commit)
+    for count in (1, 2, 3):
+        committer.put(Changes())
+        committer.drain()
+        assert len(made) == committer.committed == count
+    committer.put(Changes())
+    with pytest.raises(OSError, match="no room"):
+        committer.drain()
+    with pytest.raises(OSError, match="no room"):
+        committer.close()

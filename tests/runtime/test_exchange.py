@@ -93,6 +93,17 @@ def test_a_row_comes_back_from_json(row: ImageRow, vector: np.ndarray[Any, Any])
     assert check_rows([again], bits[None]) is None
 
 
+@pytest.mark.parametrize("labels", [{"a": 1}, {"a": None}, {1: "a"}, ["a"]], ids=str)
+def test_a_row_whose_labels_are_no_text_has_a_flaw(labels: Any) -> None:
+    """A gallery that an earlier version let such labels into is not exported or merged."""
+    vector = np.eye(WIDTH, dtype=np.float32)[:1]
+    row = a_row("/a.png", labels=labels)
+    found = check_rows([a_row("/b.png", labels={"a": "1"}), row], np.repeat(vector, 2, axis=0))
+    assert found is not None
+    assert found[0] == 1
+    assert "label" in found[1]
+
+
 @formats
 @settings(deadline=None, max_examples=40)
 @given(batch=st.lists(st.tuples(image_rows, vectors), max_size=5))

@@ -529,6 +529,7 @@ def test_every_kind_of_damage_has_a_name(indexed: Path, encoder: Encoder) -> Non
         ("generation", 10**6, {"generation_wrong"}),
         ("predicted", "{", {"row_damaged"}),
         ("state", "odd", {"row_damaged"}),
+        ("labels", '{"a": 1}', {"row_damaged"}),
         ("path", b"relative", {"row_damaged"}),
     ]
     whole = (indexed / STORE_NAME).read_bytes()

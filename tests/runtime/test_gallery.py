@@ -33,7 +33,10 @@ BuildModel = Callable[..., Path]
 
 def counts(report: boost_edge.IndexReport) -> dict[str, int]:
     """Return the counts of a report that are not zero."""
-    numbers = {**dataclasses.asdict(report), "skipped": len(report.skipped), "seconds": 0}
+    numbers: dict[str, Any] = {**dataclasses.asdict(report), "seconds": 0}
+    for name in ("skipped", "pruned", "outdated_labels"):
+        assert numbers.pop(f"{name}_count") == len(numbers[name])
+        numbers[name] = len(numbers[name])
     return {name: count for name, count in numbers.items() if count}
 
 

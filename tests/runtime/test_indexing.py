@@ -13,22 +13,29 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import boost_edge
 from boost_edge import Encoder, Gallery
+from boost_edge.runtime import index_report, prune
 from boost_edge.runtime.crawl import find_images
 from boost_edge.runtime.errors import GalleryError, UsageError
-from boost_edge.runtime.index_report import Copy
-from boost_edge.runtime.store import STORE_NAME
+from boost_edge.runtime.image_rows import Changes
+from boost_edge.runtime.index_report import Copy, Skipped
+from boost_edge.runtime.pending import COMMIT_IMAGES
+from boost_edge.runtime.store import STORE_NAME, Store
 
 WritePicture = Callable[..., Path]
 
 
 def counts(report: boost_edge.IndexReport) -> dict[str, int]:
     """Return the counts of a report that are not zero."""
-    numbers = {**dataclasses.asdict(report), "skipped": len(report.skipped), "seconds": 0}
+    numbers: dict[str, Any] = {**dataclasses.asdict(report), "seconds": 0}
+    for name in ("skipped", "pruned", "outdated_labels"):
+        assert numbers.pop(f"{name}_count") == len(numbers[name])
+        numbers[name] = len(numbers[name])
     del numbers["copies"]
     assert len(report.copies) == report.duplicates
     return {name: count for name, count in numbers.items() if count}
@@ -110,19 +117,22 @@ def test_equal_files_are_encoded_once(gallery: Gallery, pictures: Path) -> None:
     assert [hit.id for hit in hits] == sorted(hit.id for hit in hits)
 
 
-def test_files_that_change_places_change(gallery: Gallery, pictures: Path) -> None:
-    """Two files that swap their names keep their ids by path, and their embeddings follow."""
-    gallery.index([pictures])
-    before = ids(gallery, pictures)
+def test_files_that_change_places_keep_their_ids(gallery: Gallery, pictures: Path) -> None:
+    """Two files that swap their names are renamed: ids, labels and embeddings follow the bytes."""
     red, blue = pictures / "red" / "0.png", pictures / "blue" / "0.png"
+    gallery.index([pictures], labels={str(red): {"name": "red"}})
+    before = ids(gallery, pictures)
     content = red.read_bytes()
     red.write_bytes(blue.read_bytes())
     blue.write_bytes(content)
     os.utime(red, ns=(5, 5))
     os.utime(blue, ns=(5, 5))
-    assert counts(gallery.index([pictures])) == {"changed": 2, "duplicates": 2, "unchanged": 7}
-    assert ids(gallery, pictures) == before
+    assert counts(gallery.index([pictures])) == {"renamed": 2, "unchanged": 7}
+    swapped = {str(red): before[str(blue)], str(blue): before[str(red)]}
+    assert ids(gallery, pictures) == before | swapped
     assert gallery.query(red, k=1).hits[0].path == str(red)
+    assert gallery.query(red, k=1).hits[0].labels == {}
+    assert gallery.query(blue, k=1).hits[0].labels == {"name": "red"}
     assert gallery.query(red, k=1).hits[0].attributes["colour"] == "blue"
 
 
@@ -361,3 +371,159 @@ def test_only_one_folder_s_images_are_renamed_into_another(
     (pictures / "red").rename(pictures / "crimson")
     report = gallery.index([pictures], only=[pictures / "red", pictures / "crimson"], prune=True)
     assert counts(report) == {"renamed": 3}
+
+
+def sizes_of_commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with the size of each commit."""
+    sizes: list[int] = []
+    commit = Store.commit
+
+    def measured(store: Store, changes: Changes) -> None:
+        sizes.append(len(changes))
+        commit(store, changes)
+
+    monkeypatch.setattr(Store, "commit", measured)
+    return sizes
+
+
+def test_what_is_not_encoded_is_committed_in_pieces_too(
+    gallery: Gallery, write_picture: WritePicture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels, returns and prunings of many images are many commits, for none is held for long."""
+    count = 3 * COMMIT_IMAGES
+    picture = write_picture(tmp_path / "picture.png").read_bytes()
+    many = tmp_path / "many"
+    many.mkdir()
+    paths = [many / f"{number}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        # What follows the picture is not looked at.
+        path.write_bytes(picture + bytes([number % 4]))
+    gallery.index([many])
+    sizes = sizes_of_commits(monkeypatch)
+    gallery.index([many], labels={str(path): {"n": path.stem} for path in paths})
+    assert sum(sizes) == count
+    assert max(sizes) == COMMIT_IMAGES
+    sizes.clear()
+    many.rename(tmp_path / "away")
+    assert gallery.index([many], prune=True).pruned_count == count
+    assert sum(sizes) == count
+    assert max(sizes) <= COMMIT_IMAGES
+    sizes.clear()
+    (tmp_path / "away").rename(many)
+    assert gallery.index([many]).restored == count
+    assert max(sizes) == COMMIT_IMAGES
+
+
+def test_a_report_names_the_first_and_counts_all(
+    gallery: Gallery, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists end, counts do not, and each file that is skipped is told at once."""
+    monkeypatch.setattr(index_report, "MOST_NAMED", 2)
+    monkeypatch.setattr(prune, "_PAGE_ROWS", 2)
+    gallery.index([pictures])
+    for path in sorted((pictures / "red").iterdir()):
+        path.unlink()
+    for number in range(5):
+        (pictures / f"{number}.png").write_text("no picture")
+    told: list[Skipped] = []
+    done: list[int] = []
+
+    def note(skipped: Skipped) -> None:
+        told.append(skipped)
+        done.append(len(steps))
+
+    steps: list[int] = []
+    report = gallery.index(
+        [pictures], prune=True, on_skipped=note, progress=lambda step, _: steps.append(step)
+    )
+    assert (report.skipped_count, len(told), report.skipped) == (5, 5, tuple(told[:2]))
+    assert sorted(done) == done != [len(steps)] * 5
+    assert report.pruned_count == 3
+    assert report.pruned == tuple(str(pictures / "red" / f"{number}.png") for number in range(2))
+
+
+@pytest.mark.parametrize("labels", [{"a": 1}, {1: "a"}, {"a": None}, ["a"], "text"], ids=str)
+def test_labels_that_are_no_text(gallery: Gallery, pictures: Path, labels: Any) -> None:
+    """Labels that no gallery may hold are refused before anything is done."""
+    with pytest.raises(UsageError, match="label"):
+        gallery.index([pictures], labels={str(pictures / "red" / "0.png"): labels})
+    assert len(gallery) == 0
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_path_that_is_gone_can_be_pruned(
+    gallery: Gallery, pictures: Path, *, dry_run: bool
+) -> None:
+    """A folder or file that is gone will do if the gallery has images there, and no other."""
+    gallery.index([pictures])
+    shutil.rmtree(pictures / "red")
+    (pictures / "blue" / "0.png").unlink()
+    gone = [pictures / "red", pictures / "blue" / "0.png"]
+    with pytest.raises(UsageError, match="no such file or folder"):
+        gallery.index(gone)
+    for absent in (pictures / "re", pictures / "red" / "9.png", pictures / "redd"):
+        with pytest.raises(UsageError, match="no such file or folder"):
+            gallery.index([absent], prune=True)
+    report = gallery.index(gone, prune=True, dry_run=dry_run)
+    assert set(report.pruned) == {
+        str(pictures / name) for name in ("red/0.png", "red/1.png", "red/2.png", "blue/0.png")
+    }
+    assert len(gallery) == (9 if dry_run else 5)
+    assert gallery.index(gone, prune=True).pruned_count == (4 if dry_run else 0)
+    report = gallery.index([*gone, pictures / "green"], prune=True)
+    assert counts(report) == {"unchanged": 3}
+
+
+@pytest.mark.parametrize(
+    ("moves", "expected"),
+    [
+        ("1>9 0>1", {"renamed": 2, "unchanged": 1}),
+        ("1>- 0>1", {"renamed": 2, "unchanged": 1}),
+        ("2>9 1>2 0>1", {"renamed": 3}),
+        ("2>9 0>2 1>0 9>1", {"renamed": 3}),
+        ("0>1", {"renamed": 1, "unchanged": 1, "gone": 1}),
+    ],
+    ids=str,
+)
+def test_labels_follow_the_bytes_in_a_chain(
+    gallery: Gallery, pictures: Path, moves: str, expected: dict[str, int]
+) -> None:
+    """However files move over one another, ids and labels go with them; a dry run says so."""
+    folder = pictures / "red"
+    names = {path.read_bytes(): path.stem for path in folder.iterdir()}
+    gallery.index([folder], labels={str(path): {"was": path.stem} for path in folder.iterdir()})
+    before = ids(gallery, folder)
+    for move in moves.split():
+        old, _, new = move.partition(">")
+        (folder / f"{old}.png").replace(folder / f"{new}.png")
+    told = counts(gallery.index([folder], dry_run=True))
+    assert told == expected | {"dry_run": True}
+    assert counts(gallery.index([folder])) == expected
+    found = {hit.path: hit for hit in gallery.query(next(folder.iterdir()), k=9)}
+    for path in folder.iterdir():
+        name = names[path.read_bytes()]
+        assert found[str(path)].labels == {"was": name}
+        assert found[str(path)].id == before[str(folder / f"{name}.png")]
+    assert counts(gallery.index([folder], prune=True)) == {
+        "unchanged": len(list(folder.iterdir())),
+        **({"pruned": 1} if "gone" in expected else {}),
+    }
+
+
+def test_labels_of_other_bytes_are_told(
+    gallery: Gallery, pictures: Path, write_picture: WritePicture
+) -> None:
+    """A file with new bytes keeps its labels, and the report names it until labels are given."""
+    path = pictures / "red" / "0.png"
+    labels = {str(path): {"season": "Summer"}}
+    gallery.index([pictures], labels=labels)
+    write_picture(path, "blue", seed=99)
+    report = gallery.index([pictures])
+    assert (report.changed, report.outdated_labels) == (1, (str(path),))
+    assert gallery.query(path, k=1).hits[0].labels == {"season": "Summer"}
+    write_picture(path, "blue", seed=98)
+    assert counts(gallery.index([pictures], labels=labels)) == {
+        "changed": 1,
+        "labelled": 1,
+        "unchanged": 8,
+    }

@@ -1,0 +1,53 @@
+"""What a model says about the bytes of files, from wherever it is known or can be had."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.pending import Described, Pending
+from boost_edge.runtime.reading import Read
+from boost_edge.runtime.store import Store
+
+__all__ = ["Describer"]
+
+
+class Describer:
+    """Describes what a run meets: by its model, or by what is stored, or about to be."""
+
+    def __init__(self, store: Store, encoder: Encoder, pending: Pending) -> None:
+        self._store = store
+        self._encoder = encoder
+        self._pending = pending
+
+    def describe(self, reads: list[Read]) -> list[Described]:
+        """Return what the model says about files of new bytes; nothing in a dry run."""
+        if not reads:
+            return []
+        if self._pending.is_dry:
+            nothing = np.empty(0, np.float32)
+            return [Described(predicted={}, vector=nothing, path=item.job.path) for item in reads]
+        encoding = self._encoder.run(np.stack([cast("Any", item.pixels) for item in reads]))
+        return [
+            Described(
+                predicted={}
+                if encoding.attributes is None
+                else self._encoder.describe(encoding.attributes[index]),
+                vector=encoding.embeddings[index],
+                path=item.job.path,
+            )
+            for index, item in enumerate(reads)
+        ]
+
+    def known(self, digest: str) -> Described | None:
+        """Return what is known about the same bytes elsewhere, committed or not."""
+        # In this order: what is no longer pending is committed.
+        pending = self._pending.described(digest)
+        if pending is not None:
+            return pending
+        for row in self._store.with_digest(digest, limit=1):
+            vector = self._store.vectors_of([cast("int", row.id)])[0]
+            return Described(predicted=row.predicted, vector=vector, path=row.path)
+        return None

@@ -1,0 +1,118 @@
+"""Where the rows of a gallery are while it is indexed, and which of them have lost their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from boost_edge.runtime.errors import ImageError
+from boost_edge.runtime.foretelling import Foretold
+from boost_edge.runtime.image_rows import ImageRow
+from boost_edge.runtime.images import content_digest, read_bytes
+from boost_edge.runtime.pending import Pending
+from boost_edge.runtime.prune import is_gone
+from boost_edge.runtime.store import Store
+
+__all__ = ["Whereabouts"]
+
+# Contents for which the rows that may have lost their files are remembered.
+_MOST_REMEMBERED = 4096
+
+
+class Whereabouts:
+    """The rows of a store, as a run has moved them so far.
+
+    Parameters
+    ----------
+    store
+        What is committed.
+    pending
+        What is not; what a dry run would have moved.
+    """
+
+    def __init__(self, store: Store, pending: Pending) -> None:
+        self._store = store
+        self._pending = pending
+        self._left: dict[str, list[ImageRow]] = {}
+
+    def at(self, path: str) -> ImageRow | None:
+        """Return the image at a path, live or deleted, if there is one."""
+        foretold = self._pending.foretold
+        if foretold is not None and (stored_path := foretold.origin(path)) is not None:
+            return self._as_foretold(cast("ImageRow", self._store.find(stored_path)), foretold)
+        row = self._store.find(path)
+        if row is None or foretold is None:
+            return row
+        row = self._as_foretold(row, foretold)
+        return row if row.path == path else None
+
+    def gone(self, digest: str) -> ImageRow | None:
+        """Return the first row of these bytes whose file is gone, each row once."""
+        left = self._may_have_left(digest)
+        for row in left:
+            if is_gone(row.path):
+                left.remove(row)
+                return row
+        return None
+
+    def replaced(self, digest: str, settle: Callable[[], None]) -> ImageRow | None:
+        """Return the first row of these bytes whose file has other bytes now, each row once.
+
+        ``settle`` commits everything before, among which may be what became of that row.
+        """
+        left = self._may_have_left(digest)
+        while left:
+            row = left.pop(0)
+            if _holds_other_bytes(row):
+                settle()
+                now = self.at(row.path)
+                if now is not None and (now.id, now.digest) == (row.id, digest):
+                    return now
+        return None
+
+    def forget(self) -> None:
+        """Look anew from here on: rows have changed places."""
+        self._left.clear()
+
+    def forget_if_many(self) -> None:
+        """Hold no more than so much; everything before must be committed, or on its way."""
+        if len(self._left) > _MOST_REMEMBERED:
+            self._left.clear()
+
+    def _may_have_left(self, digest: str) -> list[ImageRow]:
+        if digest not in self._left:
+            rows = self._with_digest(digest)
+            if not rows:
+                return []
+            self._left[digest] = [row for row in rows if not _is_as_it_was(row)]
+        return self._left[digest]
+
+    def _with_digest(self, digest: str) -> list[ImageRow]:
+        rows = self._store.with_digest(digest)
+        foretold = self._pending.foretold
+        if foretold is None:
+            return [row for row in rows if not self._pending.renames(cast("int", row.id))]
+        now = [self._as_foretold(row, foretold) for row in rows]
+        return [row for row in now if row.digest == digest]
+
+    @staticmethod
+    def _as_foretold(row: ImageRow, foretold: Foretold) -> ImageRow:
+        moved = foretold.whereabouts(cast("int", row.id))
+        return row if moved is None else replace(row, path=moved[0], digest=moved[1])
+
+
+def _is_as_it_was(row: ImageRow) -> bool:
+    try:
+        status = Path(row.path).stat()
+    except (OSError, ValueError):
+        return not is_gone(row.path)
+    return (status.st_size, status.st_mtime_ns) == (row.size, row.mtime_ns)
+
+
+def _holds_other_bytes(row: ImageRow) -> bool:
+    try:
+        return content_digest(read_bytes(row.path)) != row.digest
+    except ImageError:
+        return False
