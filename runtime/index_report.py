@@ -36,8 +36,9 @@ class IndexReport:
     """What one call of ``Gallery.index`` did.
 
     All counts are exact; each list names the first 1,000 of what a count counts. ``added``,
-    ``changed`` (other bytes at a known path), ``renamed`` (known bytes whose old path is gone, or has other bytes),
-    ``restored`` (deleted images whose file is there again) and ``unchanged`` count images.
+    ``changed`` (other bytes at a known path), ``renamed`` (known bytes whose old path is gone, or
+    has other bytes), ``restored`` (deleted images whose file is there again) and ``unchanged``
+    count images.
     ``duplicates`` counts those of the added and changed whose bytes were known already, so that
     they were not encoded again, and ``copies`` names them; ``labelled`` counts the images that
     labels were given for. ``outdated_labels_count`` counts those of the changed that keep labels
