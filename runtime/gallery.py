@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -20,6 +19,7 @@ from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
 from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import IndexOptions, index_images
+from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.querying import Querier
 from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
@@ -54,15 +54,15 @@ class Gallery:
         owns: bool,
         exact_limit: int,
         expansion: int = EXPANSION,
+        progress: Progress = silent,
     ) -> None:
         self._folder = folder
         self._store = store
         self._encoder = encoder
         self._owns_encoder = owns
-        if store.read_only and not (folder / GRAPH_NAME).exists():
-            # A graph that cannot be kept would be built for each process anew.
-            exact_limit = sys.maxsize
-        self._searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion)
+        self._searcher = Searcher(
+            folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion, progress=progress
+        )
         # One database connection: threads take turns.
         self._turn = threading.RLock()
         self._querier = Querier(store, encoder, self._searcher, self._turn)
@@ -79,6 +79,7 @@ class Gallery:
         exact_limit: int = EXACT_LIMIT,
         expansion: int = EXPANSION,
         read_only: bool = False,
+        progress: Progress = silent,
     ) -> Gallery:
         """Open a gallery, or make a new one.
 
@@ -101,6 +102,9 @@ class Gallery:
         read_only
             Whether to write nothing: no gallery is made, brought up to date or indexed into. A
             gallery that cannot be written, as on a read-only disk, is opened so by itself.
+        progress
+            Called with (stage, done, total) while a search cache is built, as by `index` or by the
+            first `query` of a large gallery that has none.
 
         Raises
         ------
@@ -122,6 +126,7 @@ class Gallery:
             owns=encoder is None,
             exact_limit=exact_limit,
             expansion=expansion,
+            progress=progress,
         )
 
     @property

@@ -105,7 +105,7 @@ def test_a_key_is_held_once(tmp_path: Path) -> None:
     graph = build(repeated, keys, piece=20)
     assert len(graph) == 20
     assert sorted(near(graph, matrix[0], 20)) == list(range(20))
-    graph.save(tmp_path / "graph")
+    assert graph.save(tmp_path / "graph")
 
 
 def test_an_empty_graph_is_a_graph(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_saving_where_nothing_can_be_written_is_no_error(tmp_path: Path) -> None:
     """The graph goes on serving; there is no file, and nothing left of one."""
     graph = build(unit_vectors(10, 8), np.arange(10))
-    graph.save(tmp_path / "absent" / "graph")
+    assert not graph.save(tmp_path / "absent" / "graph")
     assert len(near(graph, np.ones(8, np.float32), 3)) == 3
     assert list(tmp_path.iterdir()) == []
 
