@@ -128,8 +128,8 @@ def command(
         folder = gallery
         if dry_run and encoder is not None and not gallery.exists():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="boost-edge-")))
-        opened = stack.enter_context(Gallery.open(folder, encoder, threads=threads))
         bars = stack.enter_context(Bars())
+        opened = stack.enter_context(Gallery.open(folder, encoder, threads=threads, progress=bars))
         index = partial(
             opened.index,
             paths,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -138,7 +139,7 @@ def _sound(
             place, flaw = wrong
             raise GalleryCorruptError(
                 f"{folder}: the image {rows[place].path} is damaged ({flaw}): see what "
-                f"boost-edge verify {folder} says"
+                f"boost-edge verify {shlex.quote(str(folder))} says"
             )
         yield batch
         done += len(batch)
