@@ -11,7 +11,8 @@ from pathlib import Path
 from boost_edge.runtime.binding import GraphDtype, check_graph_dtype
 from boost_edge.runtime.database import connect, is_writable, translating
 from boost_edge.runtime.errors import GalleryError
-from boost_edge.runtime.gallery_folder import bytes_on_disk, require_gallery
+from boost_edge.runtime.gallery_facts import bytes_on_disk
+from boost_edge.runtime.gallery_folder import require_gallery
 from boost_edge.runtime.graph_building import build_graph
 from boost_edge.runtime.migrations import migrate
 from boost_edge.runtime.progress import Progress, silent

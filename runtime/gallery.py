@@ -15,7 +15,8 @@ from boost_edge.runtime.encoder import Encoder, ImageLike
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.examples import UNLIKE_WEIGHT, ExampleLike
 from boost_edge.runtime.facets import MOST_VALUES, Facets
-from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats
+from boost_edge.runtime.gallery_facts import GalleryStats, gallery_stats
+from boost_edge.runtime.gallery_folder import bind
 from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import IndexOptions, index_images
@@ -60,6 +61,7 @@ class Gallery:
         self._store = store
         self._encoder = encoder
         self._owns_encoder = owns
+        self._exact_limit = exact_limit
         self._searcher = Searcher(
             folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion, progress=progress
         )
@@ -363,7 +365,7 @@ class Gallery:
     def stats(self) -> GalleryStats:
         """Return what there is to know about the gallery at a glance."""
         with self._turn:
-            return GalleryStats.of(self._folder, self._store)
+            return GalleryStats.of(self._folder, self._store, exact_limit=self._exact_limit)
 
     def close(self) -> None:
         """Close the gallery, and its model if it opened that itself."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from boost_edge.runtime.database import is_writable
@@ -17,16 +15,12 @@ from boost_edge.runtime.errors import (
 )
 from boost_edge.runtime.migrations import migrate
 from boost_edge.runtime.replace import TEMPORARY_SUFFIX
-from boost_edge.runtime.schema import FORMAT_VERSION
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
 from boost_edge.runtime.writer_lock import LOCK_NAME, writer_lock
 
 __all__ = [
-    "GalleryStats",
     "bind",
-    "bytes_on_disk",
-    "gallery_stats",
     "open_store",
     "require_gallery",
 ]
@@ -35,51 +29,6 @@ __all__ = [
 _BESIDE_STORE = {GRAPH_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"}
 # As many characters of a sha256 as tell two models apart by eye.
 _PREFIX = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryStats:
-    """A gallery at a glance.
-
-    ``dimensions`` is the width D of its embeddings, ``model_path`` where its model was last,
-    ``generation`` the number of commits that changed an embedding, ``bytes_on_disk`` the size of
-    all of its files.
-    """
-
-    path: Path
-    format_version: int
-    images: int
-    dimensions: int
-    model_sha256: str
-    model_path: str
-    generation: int
-    bytes_on_disk: int
-
-    @classmethod
-    def of(cls, folder: Path, store: Store) -> GalleryStats:
-        """Return the figures of an open store."""
-        with store.snapshot():
-            images, generation = store.count(), store.generation()
-        return cls(
-            path=folder.absolute(),
-            format_version=FORMAT_VERSION,
-            images=images,
-            dimensions=store.binding.dimensions,
-            model_sha256=store.binding.model_sha256,
-            model_path=store.binding.model_path,
-            generation=generation,
-            bytes_on_disk=bytes_on_disk(folder),
-        )
-
-
-def bytes_on_disk(folder: Path) -> int:
-    """Return the size of all files of a gallery."""
-    total = 0
-    for file in folder.iterdir():
-        # Temporary files come and go.
-        with suppress(FileNotFoundError):
-            total += file.stat().st_size
-    return total
 
 
 def require_gallery(folder: Path) -> None:
@@ -94,25 +43,6 @@ def require_gallery(folder: Path) -> None:
     """
     if not _has_store(folder):
         raise _no_gallery(folder)
-
-
-def gallery_stats(path: str | os.PathLike[str]) -> GalleryStats:
-    """Return what there is to know about a gallery at a glance, without its model.
-
-    Raises
-    ------
-    UsageError
-        When there is no gallery.
-    GalleryCorruptError
-        When it is damaged, or of a format that this version cannot read.
-    """
-    folder = Path(path)
-    require_gallery(folder)
-    store = open_store(folder)
-    try:
-        return GalleryStats.of(folder, store)
-    finally:
-        store.close()
 
 
 def open_store(folder: Path, *, read_only: bool = False) -> Store:

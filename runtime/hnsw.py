@@ -21,6 +21,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from boost_edge.runtime.graph_vectors import GraphVectors
 from boost_edge.runtime.replace import replacing
 from boost_edge.runtime.store import Vectors
 
-__all__ = ["CacheError", "Hnsw"]
+__all__ = ["CacheError", "GraphLabel", "Hnsw"]
 
 # Measured (docs/decisions/0007). More links or a longer search while building gained nothing that a
 # longer search later does not.
@@ -56,6 +57,15 @@ class CacheError(ValueError):
     def __init__(self, code: str, what: str) -> None:
         super().__init__(what)
         self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphLabel:
+    """What a file says of itself: its gallery, the generation it was built from, its dtype."""
+
+    gallery: str
+    generation: int
+    dtype: str
 
 
 class Hnsw:
@@ -205,15 +215,19 @@ class Hnsw:
         return cls(index, vectors=vectors, gallery=gallery, generation=generation, data=data)
 
     @staticmethod
-    def built_from(path: Path) -> int | None:
-        """Return the generation that a file says it is of, unchecked; None where it says none."""
+    def label_of(path: Path) -> GraphLabel | None:
+        """Return what a file says of itself, unchecked; None where it says nothing."""
         try:
             with path.open("rb") as file:
                 file.seek(-_TRAILER.size - _CHECKSUM.size, os.SEEK_END)
-                magic, _, generation, *_ = _TRAILER.unpack(file.read(_TRAILER.size))
+                magic, owner, generation, _, _, name, *_ = _TRAILER.unpack(file.read(_TRAILER.size))
         except (OSError, struct.error):
             return None
-        return generation if magic == _MAGIC else None
+        if magic != _MAGIC:
+            return None
+        # Of a damaged file the names may be anything.
+        gallery, dtype = owner.decode("latin-1"), name.rstrip(b"\0").decode("latin-1")
+        return GraphLabel(gallery=gallery, generation=generation, dtype=dtype)
 
     def save(self, path: Path) -> bool:
         """Write the file, whole or not at all; return whether it was written.

@@ -44,7 +44,7 @@ def recover(folder: Path, store: Store) -> None:
 
     # A database from a backup is older than the cache beside it. Once it has as many generations,
     # that cache would pass for one of its own, without the images that came since.
-    built_from = Hnsw.built_from(cache)
-    if built_from is not None and built_from > store.generation():
+    label = Hnsw.label_of(cache)
+    if label is not None and label.generation > store.generation():
         with suppress(OSError):
             cache.unlink()

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
-from boost_edge.runtime.hnsw import CacheError, Hnsw
+from boost_edge.runtime.hnsw import CacheError, GraphLabel, Hnsw
 
 GALLERY = "a" * 32
 
@@ -146,11 +146,11 @@ def test_a_file_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
     """A trailer of the first version gives no graph, and says no generation."""
     path = tmp_path / "graph"
     build(unit_vectors(10, 8), np.arange(10)).save(path)
-    assert Hnsw.built_from(path) == 7
+    assert Hnsw.label_of(path) == GraphLabel(gallery=GALLERY, generation=7, dtype="i8")
     old = path.read_bytes().replace(b"bedgHNW2", b"bedgHNW1")
     path.write_bytes(old)
     assert Hnsw.open(path, gallery=GALLERY, dimensions=8) is None
-    assert Hnsw.built_from(path) is None
+    assert Hnsw.label_of(path) is None
 
 
 @pytest.mark.parametrize("dtype", GRAPH_DTYPES)
