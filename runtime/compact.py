@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boost_edge.runtime.binding import GraphDtype, check_graph_dtype
-from boost_edge.runtime.database import connect, is_writable, translating
+from boost_edge.runtime.database import connect, translating
 from boost_edge.runtime.errors import GalleryError
 from boost_edge.runtime.gallery_facts import bytes_on_disk
-from boost_edge.runtime.gallery_folder import require_gallery
+from boost_edge.runtime.gallery_folder import require_gallery, writing
 from boost_edge.runtime.graph_building import build_graph
-from boost_edge.runtime.migrations import migrate
 from boost_edge.runtime.progress import Progress, silent
-from boost_edge.runtime.recovery import remove_left_overs
+from boost_edge.runtime.recovery import left_overs
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
-from boost_edge.runtime.writer_lock import read_only_error, writer_lock
 
 __all__ = ["CompactReport", "compact_gallery"]
 
@@ -85,24 +83,19 @@ def compact_gallery(
         check_graph_dtype(vectors)
     folder = Path(path)
     require_gallery(folder)
-    if not is_writable(folder / STORE_NAME):
-        raise read_only_error(folder)
-    with writer_lock(folder):
-        before = bytes_on_disk(folder)
-        migrate(folder / STORE_NAME)
-        with closing(Store.open(folder)) as store:
-            left_overs = remove_left_overs(folder)
-            removed = _reclaim(folder / STORE_NAME)
-            cached = _cache_again(folder / GRAPH_NAME, store, vectors, exact_limit, progress)
-            # Last: what says how the next cache is built must not be ahead of the one there is.
-            if vectors is not None:
-                store.set_graph_dtype(vectors)
-            images = store.count()
+    before, killed = bytes_on_disk(folder), len(left_overs(folder))
+    with writing(folder) as store:
+        removed = _reclaim(folder / STORE_NAME)
+        cached = _cache_again(folder / GRAPH_NAME, store, vectors, exact_limit, progress)
+        # Last: what says how the next cache is built must not be ahead of the one there is.
+        if vectors is not None:
+            store.set_graph_dtype(vectors)
+        images = store.count()
     return CompactReport(
         path=folder.absolute(),
         images=images,
         removed=removed,
-        left_overs=left_overs,
+        left_overs=killed,
         cached=cached,
         bytes_before=before,
         bytes_after=bytes_on_disk(folder),

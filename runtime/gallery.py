@@ -16,17 +16,16 @@ from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.examples import UNLIKE_WEIGHT, ExampleLike
 from boost_edge.runtime.facets import MOST_VALUES, Facets
 from boost_edge.runtime.gallery_facts import GalleryStats, gallery_stats
-from boost_edge.runtime.gallery_folder import bind
+from boost_edge.runtime.gallery_folder import bind, writing
 from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import IndexOptions, index_images
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.querying import Querier
-from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
 from boost_edge.runtime.selection import Selection
 from boost_edge.runtime.store import Store
-from boost_edge.runtime.writer_lock import read_only_error, writer_lock
+from boost_edge.runtime.writer_lock import read_only_error
 
 __all__ = [
     "Facets",
@@ -223,14 +222,13 @@ class Gallery:
         if self._store.read_only and not dry_run:
             raise read_only_error(self._folder)
         # On connections of its own, so that searches go on meanwhile.
-        with closing(Store.open(self._folder, read_only=dry_run)) as store:
-            if dry_run:
+        if dry_run:
+            with closing(Store.open(self._folder, read_only=True)) as store:
                 return index_images(store, self._encoder, paths, options, writer=None)
-            with writer_lock(self._folder), closing(Store.open(self._folder)) as writer:
-                recover(self._folder, store)
-                store.remember_model(os.fspath(self._encoder.path))
-                report = index_images(store, self._encoder, paths, options, writer=writer)
-                self._searcher.prepare(store)
+        with writing(self._folder) as writer, closing(Store.open(self._folder)) as store:
+            store.remember_model(os.fspath(self._encoder.path))
+            report = index_images(store, self._encoder, paths, options, writer=writer)
+            self._searcher.prepare(store)
         return report
 
     def query(

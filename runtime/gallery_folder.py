@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from boost_edge.runtime.database import is_writable
@@ -14,15 +16,17 @@ from boost_edge.runtime.errors import (
     UsageError,
 )
 from boost_edge.runtime.migrations import migrate
+from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.replace import TEMPORARY_SUFFIX
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
-from boost_edge.runtime.writer_lock import LOCK_NAME, writer_lock
+from boost_edge.runtime.writer_lock import LOCK_NAME, read_only_error, writer_lock
 
 __all__ = [
     "bind",
     "open_store",
     "require_gallery",
+    "writing",
 ]
 
 # Where these are, there was a database.
@@ -62,9 +66,34 @@ def open_store(folder: Path, *, read_only: bool = False) -> Store:
     except GalleryFormatError:
         if read_only or not is_writable(folder / STORE_NAME):
             raise
+    with writing(folder):
+        pass
+    return Store.open(folder)
+
+
+@contextmanager
+def writing(folder: Path) -> Generator[Store]:
+    """Give the store of a gallery to write to it: locked, brought up to date and cleaned up.
+
+    Raises
+    ------
+    UsageError
+        When there is no gallery.
+    GalleryLockedError
+        When another process is writing to it.
+    GalleryCorruptError
+        When it is damaged.
+    GalleryError
+        When it cannot be written.
+    """
+    require_gallery(folder)
+    if not is_writable(folder / STORE_NAME):
+        raise read_only_error(folder)
     with writer_lock(folder):
         migrate(folder / STORE_NAME)
-    return Store.open(folder)
+        with closing(Store.open(folder)) as store:
+            recover(folder, store)
+            yield store
 
 
 def bind(
