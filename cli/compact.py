@@ -10,7 +10,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_argument, json_option
-from boost_edge.cli.progress import show_step
+from boost_edge.cli.progress import Bars, show_step
 from boost_edge.cli.render import megabytes, of_gallery, print_json, printable
 from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
 
@@ -43,7 +43,8 @@ def command(gallery: Path, vectors: GraphDtype | None, json: bool) -> int:
     from boost_edge.runtime.compact import compact_gallery
 
     show_step("compacting")
-    report = compact_gallery(gallery, vectors=vectors)
+    with Bars() as bars:
+        report = compact_gallery(gallery, vectors=vectors, progress=bars)
     if json:
         print_json(of_gallery(report.path, dataclasses.asdict(report)))
     else:

@@ -139,11 +139,17 @@ def command(
         is_new = encoder is not None and not has_store(gallery)
         if dry_run and is_new:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="boost-edge-")))
+        bars = stack.enter_context(Bars())
         # What is of an older format is not brought up to date by a dry run.
         opened = stack.enter_context(
-            Gallery.open(folder, encoder, threads=threads, read_only=dry_run and not is_new)
+            Gallery.open(
+                folder,
+                encoder,
+                threads=threads,
+                read_only=dry_run and not is_new,
+                progress=bars,
+            )
         )
-        bars = stack.enter_context(Bars())
         index = partial(
             opened.index,
             paths,

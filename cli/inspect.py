@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from boost_edge.cli.render import (
 )
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Manifest
+
+if TYPE_CHECKING:
+    from boost_edge.runtime.gallery import GalleryStats
 
 __all__ = ["command"]
 
@@ -155,14 +158,28 @@ def _gallery(folder: Path) -> tuple[dict[str, Any], list[str]]:
     facts = of_gallery(stats.path, dataclasses.asdict(stats))
     rows = [
         ["gallery", str(stats.path)],
-        ["images", f"{stats.images:,}"],
+        ["images", f"{stats.images:,}" + (f", {stats.deleted:,} deleted" if stats.deleted else "")],
+        ["attributes", ", ".join(stats.attributes) or "none"],
         ["size", megabytes(stats.bytes_on_disk)],
         ["embedding", f"{stats.dimensions} dimensions"],
+        ["search cache", f"{_cache(stats)}, vectors {stats.vectors}"],
         ["model", stats.model_path],
         ["sha256", stats.model_sha256],
         ["format", f"version {stats.format_version}, generation {stats.generation}"],
     ]
     return {"kind": "gallery", **facts}, _facts(rows)
+
+
+def _cache(stats: GalleryStats) -> str:
+    match stats.cache:
+        case "not needed":
+            return "none needed"
+        case "missing" | "unusable":
+            return f"{stats.cache}: the next search builds it"
+        case "behind":
+            return f"{stats.cache_newer:,} images newer"
+        case "up to date":
+            return stats.cache
 
 
 def _facts(rows: list[list[str]]) -> list[str]:

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import click
-from tqdm import tqdm
 
 from boost_edge.cli.render import warn
 
@@ -45,6 +44,9 @@ class Bars:
         if bar is None or stage != self._stage:
             if bar is not None:
                 bar.close()
+            # Most queries show nothing, and start sooner without it.
+            from tqdm import tqdm
+
             # disable=None asks tqdm to look whether stderr is a terminal.
             bar = tqdm(total=total, desc=stage, disable=None)
             self._stage, self._bar = stage, bar

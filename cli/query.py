@@ -17,6 +17,7 @@ from boost_edge.cli.options import (
     threads_option,
     where_option,
 )
+from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import warn
 from boost_edge.cli.results import FORMATS, print_answers
 from boost_edge.runtime.errors import ImageError, UsageError
@@ -125,7 +126,10 @@ def command(
 
     encoder = None if model is None else Encoder.open(model, threads=threads)
     answers: list[QueryResult | ImageError] = []
-    with Gallery.open(gallery, encoder, create=False, threads=threads) as opened:
+    with (
+        Bars() as bars,
+        Gallery.open(gallery, encoder, create=False, threads=threads, progress=bars) as opened,
+    ):
         asked = partial(opened.query, k=k, min_score=min_score, where=where, prefer=prefer)
         queries = [partial(asked, image) for image in images]
         if like:

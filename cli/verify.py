@@ -21,22 +21,28 @@ __all__ = ["command"]
 
 @click.command("verify")
 @gallery_argument
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Check this file, where the model is no longer where it was.",
+)
 @json_option
-def command(gallery: Path, json: bool) -> int:
+def command(gallery: Path, model: Path | None, json: bool) -> int:
     """Check a GALLERY (default: .boost-edge), and say how to repair what is wrong.
 
     Checks the database, every embedding, the search cache, the model's file, the image files (by
     size and time) and looks for temporary files. Changes nothing. The exit code is 4 when something
-    is damaged; image files that are gone or changed are no damage.
+    is damaged; image files that are gone or changed, or a model that was moved, are no damage.
 
     \b
     Example:
       boost-edge verify
-      boost-edge verify shop --json
+      boost-edge verify shop --model model.onnx --json
     """
     from boost_edge.runtime.verify import verify_gallery
 
-    report = verify_gallery(gallery, step=show_step)
+    report = verify_gallery(gallery, model=model, step=show_step)
     if json:
         print_json(of_gallery(report.path, dataclasses.asdict(report)))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from boost_edge.runtime.database import damaged
-from boost_edge.runtime.errors import GalleryCorruptError, GalleryFormatError
+from boost_edge.runtime.errors import GalleryCorruptError, GalleryFormatError, UsageError
 from boost_edge.runtime.schema import FORMAT_VERSION
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "GRAPH_DTYPES",
     "Binding",
     "GraphDtype",
+    "check_graph_dtype",
     "new_meta",
     "read_binding",
 ]
@@ -35,7 +37,7 @@ class Binding:
     """The model that a gallery belongs to: its identity, where it was last, and its width D.
 
     ``gallery`` is a random name given at creation, which the HNSW file carries too;
-    ``graph_dtype`` is how that file is to hold its vectors.
+    ``graph_dtype`` is how that file is to hold its vectors when it is built next.
     """
 
     gallery: str
@@ -43,6 +45,12 @@ class Binding:
     model_path: str
     dimensions: int
     graph_dtype: GraphDtype
+
+
+def check_graph_dtype(dtype: str) -> None:
+    """Raise UsageError unless a graph can hold its vectors so."""
+    if dtype not in GRAPH_DTYPES:
+        raise UsageError(f"{dtype!r} is not one of {', '.join(GRAPH_DTYPES)}")
 
 
 def new_meta(
@@ -75,7 +83,7 @@ def read_binding(path: Path, meta: Mapping[str, object]) -> Binding:
             raise GalleryFormatError(
                 f"{path}: is of gallery format {version}, and this version reads format "
                 f"{FORMAT_VERSION}: bring it up to date where it can be written: "
-                f"boost-edge compact {path.parent}"
+                f"boost-edge compact {shlex.quote(str(path.parent))}"
             )
         case {"format_version": int(version)} if version != FORMAT_VERSION:
             raise GalleryCorruptError(

@@ -8,14 +8,16 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from boost_edge.runtime.binding import GraphDtype
-from boost_edge.runtime.database import connect, is_writable, translating
-from boost_edge.runtime.gallery_folder import bytes_on_disk, require_gallery
-from boost_edge.runtime.migrations import migrate
-from boost_edge.runtime.recovery import remove_left_overs
+from boost_edge.runtime.binding import GraphDtype, check_graph_dtype
+from boost_edge.runtime.database import connect, translating
+from boost_edge.runtime.errors import GalleryError
+from boost_edge.runtime.gallery_facts import bytes_on_disk
+from boost_edge.runtime.gallery_folder import require_gallery, writing
+from boost_edge.runtime.graph_building import build_graph
+from boost_edge.runtime.progress import Progress, silent
+from boost_edge.runtime.recovery import left_overs
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
-from boost_edge.runtime.writer_lock import read_only_error, writer_lock
 
 __all__ = ["CompactReport", "compact_gallery"]
 
@@ -47,6 +49,7 @@ def compact_gallery(
     *,
     vectors: GraphDtype | None = None,
     exact_limit: int = EXACT_LIMIT,
+    progress: Progress = silent,
 ) -> CompactReport:
     """Remove deleted images for good, give back their space, and build the cache again.
 
@@ -61,7 +64,7 @@ def compact_gallery(
     vectors
         How the cache is to hold its vectors from now on; by default as before. Scores are computed
         from the database, whatever this is.
-    exact_limit
+    exact_limit, progress
         See ``Gallery.open``.
 
     Raises
@@ -73,28 +76,26 @@ def compact_gallery(
     GalleryCorruptError
         When it is damaged.
     GalleryError
-        When it cannot be written, or the disk is full or fails; then it answers as before.
+        When it or its cache cannot be written, as on a full disk; then it answers as before.
     """
     started = time.perf_counter()
+    if vectors is not None:
+        check_graph_dtype(vectors)
     folder = Path(path)
     require_gallery(folder)
-    if not is_writable(folder / STORE_NAME):
-        raise read_only_error(folder)
-    with writer_lock(folder):
-        before = bytes_on_disk(folder)
-        migrate(folder / STORE_NAME)
-        with closing(Store.open(folder)) as store:
-            if vectors is not None:
-                store.set_graph_dtype(vectors)
-            left_overs = remove_left_overs(folder)
-            removed = _reclaim(folder / STORE_NAME)
-            cached = _cache_again(folder / GRAPH_NAME, store, exact_limit)
-            images = store.count()
+    before, killed = bytes_on_disk(folder), len(left_overs(folder))
+    with writing(folder) as store:
+        removed = _reclaim(folder / STORE_NAME)
+        cached = _cache_again(folder / GRAPH_NAME, store, vectors, exact_limit, progress)
+        # Last: what says how the next cache is built must not be ahead of the one there is.
+        if vectors is not None:
+            store.set_graph_dtype(vectors)
+        images = store.count()
     return CompactReport(
         path=folder.absolute(),
         images=images,
         removed=removed,
-        left_overs=left_overs,
+        left_overs=killed,
         cached=cached,
         bytes_before=before,
         bytes_after=bytes_on_disk(folder),
@@ -119,21 +120,18 @@ def _reclaim(path: Path) -> int:
     return removed
 
 
-def _cache_again(cache: Path, store: Store, exact_limit: int) -> int | None:
+def _cache_again(
+    cache: Path, store: Store, dtype: GraphDtype | None, exact_limit: int, progress: Progress
+) -> int | None:
     if store.count() <= exact_limit:
         with suppress(FileNotFoundError):
             cache.unlink()
         return None
-    # Only large galleries pay for loading USearch.
-    from boost_edge.runtime.hnsw import Hnsw
-
     with store.snapshot():
-        graph = Hnsw.build(
-            store.keyed_chunks,
-            dimensions=store.binding.dimensions,
-            gallery=store.binding.gallery,
-            generation=store.generation(),
-            dtype=store.binding.graph_dtype,
+        graph = build_graph(store, dtype=dtype, progress=progress)
+    if not graph.save(cache):
+        raise GalleryError(
+            f"{cache}: the search cache cannot be written, and is as it was: check the disk's "
+            "space and permissions, then compact again"
         )
-    graph.save(cache)
     return len(graph)

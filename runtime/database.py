@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ def connect_reading(path: Path) -> tuple[sqlite3.Connection, bool]:
                 raise GalleryError(
                     f"{path}: the commits in {log.name} cannot be read where nothing can be "
                     "written: open the gallery once where it can be (boost-edge compact "
-                    f"{path.parent}), then copy it again"
+                    f"{shlex.quote(str(path.parent))}), then copy it again"
                 ) from error
         except BaseException:
             database.close()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.argument_types import real_number
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.gallery_folder import open_store, require_gallery, searcher_of
-from boost_edge.runtime.search import EXACT_LIMIT, Scored, Searcher
+from boost_edge.runtime.gallery_folder import open_store, require_gallery
+from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Scored, Searcher
 from boost_edge.runtime.store import Store, Vectors
 
 __all__ = ["Groups", "exact_copies", "near_copies"]
@@ -90,10 +90,11 @@ def near_copies(
         first = {identity: group[0][0] for group in _copies(store) for identity, _ in group}
         compare = store.count() <= exact_limit
         vectors = _distinct(store, first)
+        searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
         pairs = (
             _all_pairs(vectors, threshold)
             if compare
-            else _searched(store, searcher_of(folder, store), vectors, threshold)
+            else _searched(store, searcher, vectors, threshold)
         )
         groups = _chains((first.get(left, left), first.get(right, right)) for left, right in pairs)
         names = store.images(itertools.chain.from_iterable(groups))

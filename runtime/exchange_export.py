@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,11 +18,10 @@ from boost_edge.runtime.errors import GalleryCorruptError, GalleryError
 from boost_edge.runtime.exchange import Batch, ExchangeFormat, Header, format_of
 from boost_edge.runtime.exchange_jsonl import write_jsonl
 from boost_edge.runtime.exchange_rows import check_rows
-from boost_edge.runtime.gallery_folder import require_gallery
+from boost_edge.runtime.gallery_folder import open_store, require_gallery
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.replace import replacing
 from boost_edge.runtime.row_stream import batches_of, count_rows
-from boost_edge.runtime.store import Store
 
 __all__ = ["ExportReport", "export_gallery"]
 
@@ -51,7 +51,8 @@ def export_gallery(
 ) -> ExportReport:
     """Write a gallery as an exchange file (docs/exchange-format.md), in bounded memory.
 
-    Indexing may go on meanwhile: what is written is one state of the gallery.
+    Indexing may go on meanwhile: what is written is one state of the gallery. A gallery of an older
+    format is brought up to date first.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def export_gallery(
         write = write_parquet
     else:
         write = write_jsonl
-    with closing(Store.open(folder, read_only=True)) as store, store.snapshot():
+    with closing(open_store(folder)) as store, store.snapshot():
         count = count_rows(store, deleted=deleted)
         gone = count - count_rows(store, deleted=False)
         header = Header(
@@ -138,7 +139,7 @@ def _sound(
             place, flaw = wrong
             raise GalleryCorruptError(
                 f"{folder}: the image {rows[place].path} is damaged ({flaw}): see what "
-                f"boost-edge verify {folder} says"
+                f"boost-edge verify {shlex.quote(str(folder))} says"
             )
         yield batch
         done += len(batch)

@@ -20,10 +20,11 @@ from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import ExchangeFileError, GalleryError, UsageError
 from boost_edge.runtime.exchange import Batch, ExchangeFormat, Header, format_of, not_readable
 from boost_edge.runtime.exchange_jsonl import read_jsonl, read_jsonl_header
+from boost_edge.runtime.gallery_folder import writing
 from boost_edge.runtime.joining import Policy, check_policy, disagreement
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.store import Store
-from boost_edge.runtime.target import is_gallery, make_gallery, model_name, put_under, writing
+from boost_edge.runtime.target import is_gallery, make_gallery, model_name, put_under
 
 __all__ = ["import_gallery"]
 

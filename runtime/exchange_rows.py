@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
-from boost_edge.runtime.image_rows import STATES, ImageRow
+from boost_edge.runtime.image_rows import STATES, ImageRow, check_norms
 from boost_edge.runtime.labels import flaw_of_labels
 from boost_edge.runtime.records import record_from_json
 
@@ -22,8 +22,6 @@ __all__ = ["check_rows", "labels_of", "predicted_of", "row_from_json", "row_to_j
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LIMIT = 2**63
-# As in ``verify``: far more than 32-bit arithmetic, or a model in 16 bits, leaves.
-_NORM_TOLERANCE = 1e-2
 _PLAIN = ("digest", "size", "mtime_ns", "width", "height", "predicted", "labels", "state")
 _KEYS = frozenset({*_PLAIN, "vector"})
 
@@ -100,9 +98,8 @@ def check_rows(rows: list[ImageRow], matrix: NDArray[np.float32]) -> tuple[int, 
     network answers nothing.
     """
     flaws = [_flaw(row) for row in rows]
-    wide = matrix.astype(np.float64)
-    norms = np.sqrt(np.vecdot(wide, wide))
-    sound = np.isfinite(norms) & ((np.abs(norms - 1) <= _NORM_TOLERANCE) | (norms == 0))
+    finite, unit = check_norms(matrix)
+    sound = finite & unit
     for place, (flaw, is_sound) in enumerate(zip(flaws, sound.tolist(), strict=True)):
         if flaw or not is_sound:
             return place, flaw or "its vector is not finite and of norm 1 or 0"

@@ -82,7 +82,7 @@ def count_in_store(
     SQLite counts: memory is needed for what is returned, and its temporary table may go to disk.
     """
     condition, values = ("1", ()) if where is None else (f"({where.sql})", where.values)
-    # The plus keeps SQLite on the index that holds the attributes; see ``filtering``.
+    # The plus keeps SQLite from an index on ``state``; see ``filtering``.
     passing = f"FROM images WHERE +state = 'live' AND {condition}"
     with store.snapshot():
         [[images]] = store.select(f"SELECT count(*) {passing}", values)

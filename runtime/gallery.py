@@ -15,16 +15,17 @@ from boost_edge.runtime.encoder import Encoder, ImageLike
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.examples import UNLIKE_WEIGHT, ExampleLike
 from boost_edge.runtime.facets import MOST_VALUES, Facets
-from boost_edge.runtime.gallery_folder import GalleryStats, bind, gallery_stats, searcher_of
+from boost_edge.runtime.gallery_facts import GalleryStats, gallery_stats
+from boost_edge.runtime.gallery_folder import bind, writing
 from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.index_report import IndexReport, Skipped
 from boost_edge.runtime.indexing import IndexOptions, index_images
+from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.querying import Querier
-from boost_edge.runtime.recovery import recover
-from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION
+from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
 from boost_edge.runtime.selection import Selection
 from boost_edge.runtime.store import Store
-from boost_edge.runtime.writer_lock import read_only_error, writer_lock
+from boost_edge.runtime.writer_lock import read_only_error
 
 __all__ = [
     "Facets",
@@ -53,12 +54,16 @@ class Gallery:
         owns: bool,
         exact_limit: int,
         expansion: int = EXPANSION,
+        progress: Progress = silent,
     ) -> None:
         self._folder = folder
         self._store = store
         self._encoder = encoder
         self._owns_encoder = owns
-        self._searcher = searcher_of(folder, store, exact_limit=exact_limit, expansion=expansion)
+        self._exact_limit = exact_limit
+        self._searcher = Searcher(
+            folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion, progress=progress
+        )
         # One database connection: threads take turns.
         self._turn = threading.RLock()
         self._querier = Querier(store, encoder, self._searcher, self._turn)
@@ -75,6 +80,7 @@ class Gallery:
         exact_limit: int = EXACT_LIMIT,
         expansion: int = EXPANSION,
         read_only: bool = False,
+        progress: Progress = silent,
     ) -> Gallery:
         """Open a gallery, or make a new one.
 
@@ -97,6 +103,9 @@ class Gallery:
         read_only
             Whether to write nothing: no gallery is made, brought up to date or indexed into. A
             gallery that cannot be written, as on a read-only disk, is opened so by itself.
+        progress
+            Called with (stage, done, total) while a search cache is built, as by `index` or by the
+            first `query` of a large gallery that has none.
 
         Raises
         ------
@@ -118,6 +127,7 @@ class Gallery:
             owns=encoder is None,
             exact_limit=exact_limit,
             expansion=expansion,
+            progress=progress,
         )
 
     @property
@@ -218,14 +228,13 @@ class Gallery:
         if self._store.read_only and not dry_run:
             raise read_only_error(self._folder)
         # On connections of its own, so that searches go on meanwhile.
-        with closing(Store.open(self._folder, read_only=dry_run)) as store:
-            if dry_run:
+        if dry_run:
+            with closing(Store.open(self._folder, read_only=True)) as store:
                 return index_images(store, self._encoder, paths, options, writer=None)
-            with writer_lock(self._folder), closing(Store.open(self._folder)) as writer:
-                recover(self._folder, store)
-                store.remember_model(os.fspath(self._encoder.path))
-                report = index_images(store, self._encoder, paths, options, writer=writer)
-                self._searcher.prepare(store)
+        with writing(self._folder) as writer, closing(Store.open(self._folder)) as store:
+            store.remember_model(os.fspath(self._encoder.path))
+            report = index_images(store, self._encoder, paths, options, writer=writer)
+            self._searcher.prepare(store)
         return report
 
     def query(
@@ -360,7 +369,7 @@ class Gallery:
     def stats(self) -> GalleryStats:
         """Return what there is to know about the gallery at a glance."""
         with self._turn:
-            return GalleryStats.of(self._folder, self._store)
+            return GalleryStats.of(self._folder, self._store, exact_limit=self._exact_limit)
 
     def close(self) -> None:
         """Close the gallery, and its model if it opened that itself."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from boost_edge.runtime.database import is_writable
@@ -17,72 +16,24 @@ from boost_edge.runtime.errors import (
     UsageError,
 )
 from boost_edge.runtime.migrations import migrate
+from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.replace import TEMPORARY_SUFFIX
-from boost_edge.runtime.schema import FORMAT_VERSION
-from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
+from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
-from boost_edge.runtime.writer_lock import LOCK_NAME, writer_lock
+from boost_edge.runtime.writer_lock import LOCK_NAME, read_only_error, writer_lock
 
 __all__ = [
-    "GalleryStats",
     "bind",
-    "bytes_on_disk",
-    "gallery_stats",
     "has_store",
     "open_store",
     "require_gallery",
-    "searcher_of",
+    "writing",
 ]
 
 # Where these are, there was a database.
 _BESIDE_STORE = {GRAPH_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"}
 # As many characters of a sha256 as tell two models apart by eye.
 _PREFIX = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryStats:
-    """A gallery at a glance.
-
-    ``dimensions`` is the width D of its embeddings, ``model_path`` where its model was last,
-    ``generation`` the number of commits that changed an embedding, ``bytes_on_disk`` the size of
-    all of its files.
-    """
-
-    path: Path
-    format_version: int
-    images: int
-    dimensions: int
-    model_sha256: str
-    model_path: str
-    generation: int
-    bytes_on_disk: int
-
-    @classmethod
-    def of(cls, folder: Path, store: Store) -> GalleryStats:
-        """Return the figures of an open store."""
-        with store.snapshot():
-            images, generation = store.count(), store.generation()
-        return cls(
-            path=folder.absolute(),
-            format_version=FORMAT_VERSION,
-            images=images,
-            dimensions=store.binding.dimensions,
-            model_sha256=store.binding.model_sha256,
-            model_path=store.binding.model_path,
-            generation=generation,
-            bytes_on_disk=bytes_on_disk(folder),
-        )
-
-
-def bytes_on_disk(folder: Path) -> int:
-    """Return the size of all files of a gallery."""
-    total = 0
-    for file in folder.iterdir():
-        # Temporary files come and go.
-        with suppress(FileNotFoundError):
-            total += file.stat().st_size
-    return total
 
 
 def require_gallery(folder: Path) -> None:
@@ -97,25 +48,6 @@ def require_gallery(folder: Path) -> None:
     """
     if not has_store(folder):
         raise _no_gallery(folder)
-
-
-def gallery_stats(path: str | os.PathLike[str]) -> GalleryStats:
-    """Return what there is to know about a gallery at a glance, without its model.
-
-    Raises
-    ------
-    UsageError
-        When there is no gallery.
-    GalleryCorruptError
-        When it is damaged, or of a format that this version cannot read.
-    """
-    folder = Path(path)
-    require_gallery(folder)
-    store = open_store(folder)
-    try:
-        return GalleryStats.of(folder, store)
-    finally:
-        store.close()
 
 
 def open_store(folder: Path, *, read_only: bool = False) -> Store:
@@ -135,19 +67,34 @@ def open_store(folder: Path, *, read_only: bool = False) -> Store:
     except GalleryFormatError:
         if read_only or not is_writable(folder / STORE_NAME):
             raise
-    with writer_lock(folder):
-        migrate(folder / STORE_NAME)
+    with writing(folder):
+        pass
     return Store.open(folder)
 
 
-def searcher_of(
-    folder: Path, store: Store, *, exact_limit: int = EXACT_LIMIT, expansion: int = EXPANSION
-) -> Searcher:
-    """Return what searches an open store of a folder; see ``Gallery.open``."""
-    if store.read_only and not (folder / GRAPH_NAME).exists():
-        # A graph that cannot be kept would be built for each process anew.
-        exact_limit = sys.maxsize
-    return Searcher(folder / GRAPH_NAME, exact_limit=exact_limit, expansion=expansion)
+@contextmanager
+def writing(folder: Path) -> Generator[Store]:
+    """Give the store of a gallery to write to it: locked, brought up to date and cleaned up.
+
+    Raises
+    ------
+    UsageError
+        When there is no gallery.
+    GalleryLockedError
+        When another process is writing to it.
+    GalleryCorruptError
+        When it is damaged.
+    GalleryError
+        When it cannot be written.
+    """
+    require_gallery(folder)
+    if not is_writable(folder / STORE_NAME):
+        raise read_only_error(folder)
+    with writer_lock(folder):
+        migrate(folder / STORE_NAME)
+        with closing(Store.open(folder)) as store:
+            recover(folder, store)
+            yield store
 
 
 def bind(

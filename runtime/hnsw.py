@@ -21,6 +21,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,12 @@ import onnxruntime  # noqa: F401 # pyright: ignore[reportUnusedImport] # or USea
 from numpy.typing import NDArray
 from usearch.index import Index
 
-from boost_edge.runtime.binding import DEFAULT_GRAPH_DTYPE, GraphDtype
+from boost_edge.runtime.binding import DEFAULT_GRAPH_DTYPE, GRAPH_DTYPES, GraphDtype
 from boost_edge.runtime.graph_vectors import GraphVectors
 from boost_edge.runtime.replace import replacing
 from boost_edge.runtime.store import Vectors
 
-__all__ = ["CacheError", "Hnsw"]
+__all__ = ["CacheError", "GraphLabel", "Hnsw"]
 
 # Measured (docs/decisions/0007). More links or a longer search while building gained nothing that a
 # longer search later does not.
@@ -56,6 +57,15 @@ class CacheError(ValueError):
     def __init__(self, code: str, what: str) -> None:
         super().__init__(what)
         self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphLabel:
+    """What a file says of itself: its gallery, the generation it was built from, its dtype."""
+
+    gallery: str
+    generation: int
+    dtype: str
 
 
 class Hnsw:
@@ -89,10 +99,12 @@ class Hnsw:
         gallery: str,
         generation: int,
         dtype: GraphDtype = DEFAULT_GRAPH_DTYPE,
+        added: Callable[[int], None] | None = None,
     ) -> Hnsw:
         """Build the graph from chunks of keys ``(n,) int64`` and vectors ``(n, D) float32``.
 
         ``chunks`` is called twice where the vectors' range must be known first, and gives the same.
+        ``added`` is called with the number of vectors that were looked at, as it grows.
         """
         vectors = GraphVectors.fitting(dtype, chunks() if dtype == "i8" else ())
         index: Any = Index(
@@ -104,19 +116,26 @@ class Hnsw:
             expansion_add=_EXPANSION_ADD,
             expansion_search=1,
         )
+        seen = 0
         for keys, matrix in chunks():
             distinct, first = np.unique(keys.astype(np.uint64), return_index=True)
             new = ~index.contains(distinct)
             # With several threads USearch 2.26 loses about one vector in 3,000 for good: no search
             # reaches it again. With one, the same vectors also make the same graph.
             index.add(distinct[new], vectors.encode(matrix[first[new]]), threads=1)
+            seen += len(keys)
+            if added is not None:
+                added(seen)
         return cls(index, vectors=vectors, gallery=gallery, generation=generation)
 
     @classmethod
     def open(
-        cls, path: Path, *, gallery: str, dimensions: int, dtype: GraphDtype = DEFAULT_GRAPH_DTYPE
+        cls, path: Path, *, gallery: str, dimensions: int, dtype: GraphDtype | None = None
     ) -> Hnsw | None:
-        """Map the file into memory; None where it is absent, damaged, or not what is wanted."""
+        """Map the file into memory; None where it is absent, damaged, or not what is wanted.
+
+        Without ``dtype`` its vectors may be held in any way: the file says how.
+        """
         try:
             return cls.read(path, gallery=gallery, dimensions=dimensions, dtype=dtype)
         except CacheError:
@@ -173,9 +192,11 @@ class Hnsw:
             if end > size or _sum_of_graph(view, end) != checksum:
                 raise CacheError("damaged", "its checksum is wrong")
             kind = name.rstrip(b"\0").decode("ascii")
-            if (magic, owner, width) != (_MAGIC, gallery.encode("ascii"), dimensions) or (
-                dtype is not None and dtype != kind
-            ):
+            if (magic, owner, width) != (
+                _MAGIC,
+                gallery.encode("ascii"),
+                dimensions,
+            ) or kind not in ((dtype,) if dtype else GRAPH_DTYPES):
                 raise CacheError("foreign", "it belongs to another gallery or format")
             if whole and zlib.crc32(view[_HEAD.size : end]) != vectors_sum:
                 raise CacheError("damaged", "the checksum of its vectors is wrong")
@@ -194,23 +215,29 @@ class Hnsw:
         return cls(index, vectors=vectors, gallery=gallery, generation=generation, data=data)
 
     @staticmethod
-    def built_from(path: Path) -> int | None:
-        """Return the generation that a file says it is of, unchecked; None where it says none."""
+    def label_of(path: Path) -> GraphLabel | None:
+        """Return what a file says of itself, unchecked; None where it says nothing."""
         try:
             with path.open("rb") as file:
                 file.seek(-_TRAILER.size - _CHECKSUM.size, os.SEEK_END)
-                magic, _, generation, *_ = _TRAILER.unpack(file.read(_TRAILER.size))
+                magic, owner, generation, _, _, name, *_ = _TRAILER.unpack(file.read(_TRAILER.size))
         except (OSError, struct.error):
             return None
-        return generation if magic == _MAGIC else None
+        if magic != _MAGIC:
+            return None
+        # Of a damaged file the names may be anything.
+        gallery, dtype = owner.decode("latin-1"), name.rstrip(b"\0").decode("latin-1")
+        return GraphLabel(gallery=gallery, generation=generation, dtype=dtype)
 
-    def save(self, path: Path) -> None:
-        """Write the file, whole or not at all.
+    def save(self, path: Path) -> bool:
+        """Write the file, whole or not at all; return whether it was written.
 
         A folder that cannot be written to is no error: the graph serves this process as it is.
         """
         with suppress(OSError, RuntimeError), replacing(path) as temporary:
             self._write(temporary)
+            return True
+        return False
 
     def _write(self, path: Path) -> None:
         with path.open("wb+") as file:
@@ -265,6 +292,11 @@ class Hnsw:
         scores[~np.isfinite(scores)] = -np.inf
         keys: NDArray[np.uint64] = found.keys
         return keys.astype(np.int64), scores
+
+    @property
+    def dtype(self) -> GraphDtype:
+        """How it holds its vectors."""
+        return self._vectors.dtype
 
     def margin(self, query: NDArray[np.float32]) -> float:
         """Return by how much coarse scores for a query may be in the wrong order."""

@@ -20,6 +20,7 @@ __all__ = [
     "ImageRow",
     "Shown",
     "State",
+    "check_norms",
     "row_from_values",
     "row_to_values",
     "shown_from_values",
@@ -30,6 +31,8 @@ __all__ = [
 # is gone, until the gallery is compacted.
 State: TypeAlias = Literal["live", "deleted"]
 STATES: tuple[State, ...] = ("live", "deleted")
+# Far more than 32-bit arithmetic, or a model in 16 bits, leaves.
+_NORM_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,19 @@ def _predicted(text: str) -> dict[str, Prediction]:
 def _object(text: str) -> dict[str, Any]:
     # Most images have no labels of their own.
     return {} if text == "{}" else json.loads(text)
+
+
+def check_norms(
+    matrix: NDArray[np.float32],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which embeddings ``(n, D) float32`` are finite, and which have norm 1 or 0.
+
+    A network may answer nothing at all, which search takes for a vector like no other.
+    """
+    wide = matrix.astype(np.float64)
+    norms = np.sqrt(np.vecdot(wide, wide))
+    unit: NDArray[np.bool_] = (np.abs(norms - 1) <= _NORM_TOLERANCE) | (norms == 0)
+    return np.isfinite(norms), unit
 
 
 def vector_key(data: bytes) -> int:

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from boost_edge.runtime.arrivals import ArrivalReport, Arrivals, Conflicts
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import GalleryCorruptError, ModelFileError, UsageError
-from boost_edge.runtime.gallery_folder import require_gallery
+from boost_edge.runtime.gallery_folder import open_store, require_gallery, writing
 from boost_edge.runtime.image_rows import ImageRow
 from boost_edge.runtime.joining import Policy, check_policy, disagreement, unite
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.row_stream import batches_of, pages_of
 from boost_edge.runtime.store import Store
-from boost_edge.runtime.target import is_gallery, make_gallery, model_name, put_under, writing
+from boost_edge.runtime.target import is_gallery, make_gallery, model_name, put_under
 
 __all__ = ["merge_galleries"]
 
@@ -115,7 +115,7 @@ def merge_galleries(
     GalleryCorruptError
         When a gallery is damaged, or of another model; nothing was written.
     GalleryError
-        When the disk is full or fails.
+        When the disk is full or fails, or a source is of an older format.
     """
     started = time.perf_counter()
     check_policy(on_conflict)
@@ -166,7 +166,7 @@ def _open_sources(
         require_gallery(folder)
         if target.exists() and folder.samefile(target):
             raise UsageError(f"{name}: cannot be merged into itself")
-        store = stack.enter_context(closing(Store.open(folder, read_only=True)))
+        store = stack.enter_context(closing(open_store(folder, read_only=True)))
         stack.enter_context(store.snapshot())
         opened.append(_Source(name=name, folder=folder, store=store, under=under.get(name)))
     return opened

@@ -1,15 +1,15 @@
 """Soft preferences: values of attributes that lift an image among the hits, or lower it.
 
 ``colour=Red:0.3`` adds 0.3 to the cosine of an image that the user labelled red, nothing to one
-that is labelled otherwise, and 0.3 times its probability to one that is only predicted red. The
-search is exact: no image that is not looked at could have come higher.
+that is labelled otherwise, and 0.3 times its probability to one that is only predicted red. No
+image that the search has not looked at could have come higher.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,8 @@ class Preference:
 Bonuses = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 # Gives so many candidates at most, by falling cosine.
 Find = Callable[[int], Scored]
+# Gives all candidates, piece by piece in any order.
+Scores = Callable[[], Iterable[Scored]]
 
 
 def parse_preference(text: str) -> Preference:
@@ -135,7 +137,14 @@ def bonuses_of(store: Store, preferences: Sequence[Preference]) -> Bonuses:
 
 
 def best_preferred(
-    find: Find, bonuses: Bonuses, k: int, *, most: float, least: float | None = None
+    find: Find,
+    bonuses: Bonuses,
+    k: int,
+    *,
+    most: float,
+    least: float | None = None,
+    scores: Scores | None = None,
+    reach: int = 0,
 ) -> tuple[Scored, NDArray[np.float64]]:
     """Return the ``k`` images with the greatest sum of cosine and bonus, ties broken by id.
 
@@ -151,6 +160,9 @@ def best_preferred(
         What no bonus exceeds.
     least
         Images with a lower cosine are left out.
+    scores, reach
+        Once more than ``reach`` nearest images are needed, all are scored and gone through once,
+        which is then cheaper. Without ``scores`` only ``find`` is asked.
 
     Returns
     -------
@@ -159,7 +171,7 @@ def best_preferred(
     """
     known_ids, known = np.empty(0, np.int64), np.empty(0, np.float64)
     count = _FIRST * k
-    while True:
+    while scores is None or count <= reach:
         ids, cosines = find(count)
         exhausted = len(ids) < count
         lowest = float(cosines[-1]) if len(cosines) else -math.inf
@@ -178,6 +190,30 @@ def best_preferred(
         if exhausted or (len(best) == k and sums[best[-1]] > lowest + most):
             return (ids[best], cosines[best]), bonus[best]
         count *= 2
+    return _best_of_all(scores(), bonuses, k, most=most, least=least)
+
+
+def _best_of_all(
+    pieces: Iterable[Scored], bonuses: Bonuses, k: int, *, most: float, least: float | None
+) -> tuple[Scored, NDArray[np.float64]]:
+    """Return the best of all images, of which no more are held than a piece and ``k``."""
+    ids, cosines, bonus = np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float64)
+    bar = -math.inf
+    for some, scored in pieces:
+        wide = scored.astype(np.float64)
+        # The others cannot come among the best, whatever their bonus.
+        worth = wide + most >= bar
+        if least is not None:
+            worth &= wide >= least
+        ids = np.concatenate([ids, some[worth]])
+        cosines = np.concatenate([cosines, scored[worth]])
+        bonus = np.concatenate([bonus, bonuses(some[worth])])
+        sums = cosines.astype(np.float64) + bonus
+        best = np.lexsort((ids, -sums))[:k]
+        ids, cosines, bonus = ids[best], cosines[best], bonus[best]
+        if len(best) == k:
+            bar = float(sums[best[-1]])
+    return (ids, cosines), bonus
 
 
 def greatest_bonus(preferences: Sequence[Preference]) -> float:

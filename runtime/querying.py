@@ -189,6 +189,8 @@ class Querier:
                     request.k,
                     most=greatest_bonus(request.prefer),
                     least=request.min_score,
+                    scores=partial(self._searcher.scores, store, query, among),
+                    reach=self._searcher.reach(store, among),
                 )
             else:
                 ids, cosines = find(request.k)

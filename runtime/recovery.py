@@ -13,7 +13,7 @@ from boost_edge.runtime.replace import left_over
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
 
-__all__ = ["left_overs", "recover", "remove_left_overs"]
+__all__ = ["left_overs", "recover"]
 
 
 def left_overs(folder: Path) -> list[Path]:
@@ -21,22 +21,11 @@ def left_overs(folder: Path) -> list[Path]:
     return [file for name in (STORE_NAME, GRAPH_NAME) for file in left_over(folder / name)]
 
 
-def remove_left_overs(folder: Path) -> int:
-    """Remove what `left_overs` lists, and return how many files that were.
-
-    The caller holds the writer lock.
-    """
-    removed = 0
+def recover(folder: Path, store: Store) -> None:
+    """Clean up before writing; the caller holds the writer lock."""
     for file in left_overs(folder):
         with suppress(OSError):
             file.unlink()
-            removed += 1
-    return removed
-
-
-def recover(folder: Path, store: Store) -> None:
-    """Clean up before writing; the caller holds the writer lock."""
-    remove_left_overs(folder)
     cache = folder / GRAPH_NAME
     if not cache.exists():
         return
@@ -44,7 +33,7 @@ def recover(folder: Path, store: Store) -> None:
 
     # A database from a backup is older than the cache beside it. Once it has as many generations,
     # that cache would pass for one of its own, without the images that came since.
-    built_from = Hnsw.built_from(cache)
-    if built_from is not None and built_from > store.generation():
+    label = Hnsw.label_of(cache)
+    if label is not None and label.generation > store.generation():
         with suppress(OSError):
             cache.unlink()

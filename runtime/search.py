@@ -9,11 +9,14 @@ be among the best, so that few have to be read. Among many equal vectors the gra
 The graph knows no filters. A search among few images scans those; among many it asks the graph
 for more candidates than it needs, twice as many each time, until enough are among them or the
 scan is the cheaper way.
+
+A gallery that cannot be written and has no graph that serves is scanned: a graph that cannot be
+kept would be built by every process anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.runtime.binding import GraphDtype
+from boost_edge.runtime.graph_building import build_graph
+from boost_edge.runtime.progress import Progress, silent
+from boost_edge.runtime.shortlist import Shortlist, inside
 from boost_edge.runtime.store import Store, Vectors
 
 if TYPE_CHECKING:
@@ -47,8 +53,8 @@ _CLOSE = 16
 # candidates, 0.990 with 1,280 and 0.998 with 2,560.
 _SPARE = 64
 _FILTERED = 2560
-# A candidate of the graph costs so many rows of a scan: 5 and 6 microseconds in the same run.
-_CANDIDATE_COST = 1
+
+_Stamp = tuple[int, ...]
 
 # Ids ``(n,) int64`` and scores ``(n,) float32``, best first.
 Scored = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -97,7 +103,10 @@ class Searcher:
         How many candidates a search through the graph keeps in view: more find more, and take
         longer.
     dtype
-        How a graph is to hold its vectors; by default as the gallery says.
+        How a graph must hold its vectors. By default one that is there is taken as it is, and a new
+        one is built as the gallery says.
+    progress
+        Called while a graph is built.
     """
 
     def __init__(
@@ -107,17 +116,22 @@ class Searcher:
         exact_limit: int,
         expansion: int = EXPANSION,
         dtype: GraphDtype | None = None,
+        progress: Progress = silent,
     ) -> None:
         self._cache = cache
         self._exact_limit = exact_limit
         self._expansion = expansion
         self._dtype: GraphDtype | None = dtype
+        self._progress = progress
         self._generation = -1
         self._graph: Hnsw | None = None
+        # Where nothing is held and each search scans the store: the cache's file that did not
+        # serve. A writer may put another in its place.
+        self._unserving: _Stamp | None = None
         # How many rows are in the graph and have not changed since; None until it is asked for.
         self._unchanged: int | None = None
         # The rows that are not in the graph: all of them where there is none.
-        self._rest: Vectors = (np.empty(0, np.int64), np.empty((0, 0), np.float32))
+        self._rest: Vectors = _no_rows()
 
     def find(
         self,
@@ -133,17 +147,51 @@ class Searcher:
         """
         with store.snapshot():
             self._refresh(store)
+            if self._unserving is not None:
+                return scan(_rows(store, among), query, k)
             ids, matrix = self._rest
             if among is not None:
-                inside = _inside(ids, among)
-                ids, matrix = ids[inside], matrix[inside]
+                kept = inside(ids, among)
+                ids, matrix = ids[kept], matrix[kept]
             rest = _best(ids, np.vecdot(matrix, query), k) if len(ids) else _nothing()
             if self._graph is None:
                 return rest
             if among is not None and len(ids):
-                among = among[~_inside(among, ids)]
+                among = among[~inside(among, ids)]
             found = self._through_graph(self._graph, store, query, k, among)
             return _merge(rest, found, k) if len(rest[0]) else found
+
+    def reach(self, store: Store, among: NDArray[np.int64] | None = None) -> int:
+        """Return how many hits `find` gives, within the same snapshot, without a scan of the store.
+
+        From there on `scores` is no dearer.
+        """
+        self._refresh(store)
+        if self._unserving is not None:
+            return 0
+        if self._graph is None:
+            return self._exact_limit
+        if among is None:
+            return self._exact_limit // 2
+        each = max(1, self._candidates_each(store, among))
+        return min(self._exact_limit, len(among)) // (_SPARE * each)
+
+    def scores(
+        self, store: Store, query: NDArray[np.float32], among: NDArray[np.int64] | None = None
+    ) -> Iterator[Scored]:
+        """Yield ids and scores of all live images, or of those among, piece by piece in any order.
+
+        To be read within the `Store.snapshot` that ``among`` is of.
+        """
+        self._refresh(store)
+        if self._graph is not None or self._unserving is not None:
+            rows = _rows(store, among)
+        else:
+            ids, matrix = self._rest
+            kept = slice(None) if among is None else inside(ids, among)
+            rows = iter([(ids[kept], matrix[kept])] if len(ids) else [])
+        for ids, matrix in rows:
+            yield ids, np.vecdot(matrix, query)
 
     def prepare(self, store: Store) -> None:
         """See to it that the HNSW file is there and recent enough, where the gallery is large."""
@@ -155,16 +203,23 @@ class Searcher:
         """Let go of what was read."""
         self._generation = -1
         self._graph = None
-        self._rest = (np.empty(0, np.int64), np.empty((0, 0), np.float32))
+        self._unserving = None
+        self._rest = _no_rows()
 
     def _refresh(self, store: Store) -> None:
         generation = store.generation()
-        if generation == self._generation:
+        if generation == self._generation and self._unserving in (None, _stamp_of(self._cache)):
             return
-        self._graph = self._usable_graph(store) if self._is_large(store) else None
+        large, stamp = self._is_large(store), _stamp_of(self._cache)
+        self._graph = self._usable_graph(store) if large else None
         if self._graph is not None:
             store.map_into_memory()
-        self._rest = store.vectors(after=self._graph.generation if self._graph else 0)
+        if large and self._graph is None:
+            self._unserving = stamp
+            self._rest = _no_rows()
+        else:
+            self._unserving = None
+            self._rest = store.vectors(after=self._graph.generation if self._graph else 0)
         self._unchanged = None
         self._generation = generation
 
@@ -179,33 +234,33 @@ class Searcher:
             self._unchanged = store.count() - len(self._rest[0])
         return self._unchanged
 
-    def _usable_graph(self, store: Store) -> Hnsw:
-        """Return a graph that misses no more rows than an exact scan can make up for."""
+    def _usable_graph(self, store: Store) -> Hnsw | None:
+        """Return a graph that misses no more rows than an exact scan can make up for.
+
+        None where there is none, and one could not be kept.
+        """
         # Only large galleries pay for loading USearch.
         from boost_edge.runtime.hnsw import Hnsw
 
         binding = store.binding
-        generation = store.generation()
-        dtype = self._dtype or binding.graph_dtype
         if self._graph is not None and self._fits(self._graph, store):
             return self._graph
         known = Hnsw.open(
             self._cache,
             gallery=binding.gallery,
             dimensions=binding.dimensions,
-            dtype=dtype,
+            dtype=self._dtype,
         )
-        if known is not None and known.generation <= generation and self._fits(known, store):
+        if (
+            known is not None
+            and known.generation <= store.generation()
+            and self._fits(known, store)
+        ):
             return known
-        graph = Hnsw.build(
-            store.keyed_chunks,
-            dimensions=binding.dimensions,
-            gallery=binding.gallery,
-            generation=generation,
-            dtype=dtype,
-        )
-        if not store.read_only:
-            graph.save(self._cache)
+        if store.read_only:
+            return None
+        graph = build_graph(store, dtype=self._dtype, progress=self._progress)
+        graph.save(self._cache)
         return graph
 
     def _fits(self, graph: Hnsw, store: Store) -> bool:
@@ -231,84 +286,49 @@ class Searcher:
         # wanted, where passing has nothing to do with being near.
         fetch, most, each = 2 * k, self._exact_limit, 1
         if among is not None:
-            each = -(-self._in_graph(store) // len(among))
-            # From there on an exact scan of the rows that pass is cheaper.
-            most = min(most, len(among) // _CANDIDATE_COST)
+            each = self._candidates_each(store, among)
+            # From there on an exact scan of the rows that pass is cheaper: a row of it costs as
+            # much as a candidate, 5 and 6 microseconds in the same run.
+            most = min(most, len(among))
             fetch = max(_SPARE * k * each, min(_FILTERED, most))
         # Some candidates do not pass, or have changed or gone since: ask for more until enough
         # are left.
         while fetch <= most:
             fetch = max(fetch, self._expansion)
-            shortlist = _Shortlist(graph, store, query, fetch, among)
+            shortlist = Shortlist(graph, store, query, fetch, among)
             ids, keys, all_of_them = shortlist.best(wanted, first=2 * k * each)
             if all_of_them or (len(ids) >= wanted and fetch >= _CLOSE * k):
                 distinct, which = np.unique(keys, return_inverse=True)
                 scores = np.vecdot(store.vectors_with(distinct.tolist()), query)
                 return _best(ids, scores[which], k)
             fetch *= 2
-        if among is not None:
-            return scan(store.chunks_of(among.tolist()), query, k)
-        return scan(store.vector_chunks(upto=graph.generation), query, k)
+        return scan(_rows(store, among, upto=graph.generation), query, k)
+
+    def _candidates_each(self, store: Store, among: NDArray[np.int64]) -> int:
+        """Return how many candidates hold one of some images, were it by chance."""
+        return -(-self._in_graph(store) // max(1, len(among)))
 
 
-class _Shortlist:
-    """The candidates of one search through the graph, looked up in the store as far as needed."""
+def _stamp_of(path: Path) -> _Stamp:
+    """Return what changes when a file is replaced; nothing where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
-    def __init__(
-        self,
-        graph: Hnsw,
-        store: Store,
-        query: NDArray[np.float32],
-        count: int,
-        among: NDArray[np.int64] | None,
-    ) -> None:
-        self._keys, self._coarse = graph.candidates(query, count)
-        self._margin = graph.margin(query)
-        self._upto = graph.generation
-        self._store = store
-        self._among = among
 
-    def best(self, wanted: int, *, first: int) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
-        """Return ids and keys of the candidates that may be among the best ``wanted``.
+def _rows(
+    store: Store, among: NDArray[np.int64] | None, *, upto: int | None = None
+) -> Iterator[Vectors]:
+    """Yield the live images, or those among, in pieces: never all of them are held at once."""
+    if among is not None:
+        return store.chunks_of(among.tolist())
+    return store.vector_chunks() if upto is None else store.vector_chunks(upto=upto)
 
-        Of a filter's candidates few pass: ``first`` are looked up, then twice as many, and so on.
 
-        And whether those are all: False where there are too few, or where the last one that the
-        graph gave may still be among them.
-        """
-        upto = self._reach(self._coarse, wanted) if self._among is None else first
-        upto = min(upto, len(self._keys))
-        while True:
-            ids, keys = self._lookup(upto)
-            coarse = self._coarse_of(keys)
-            if len(ids) < wanted:
-                if upto == len(self._keys):
-                    return ids, keys, False
-                upto = min(2 * upto, len(self._keys))
-                continue
-            bar = np.partition(coarse, len(coarse) - wanted)[len(coarse) - wanted] - self._margin
-            reach = int(np.count_nonzero(self._coarse >= bar))
-            if reach <= upto:
-                close = coarse >= bar
-                return ids[close], keys[close], reach < len(self._keys)
-            upto = reach
-
-    def _reach(self, coarse: NDArray[np.float32], wanted: int) -> int:
-        """Return how many candidates may be among the best, were all of them alive."""
-        if len(coarse) <= wanted:
-            return len(coarse)
-        return int(np.count_nonzero(coarse >= coarse[wanted - 1] - self._margin))
-
-    def _lookup(self, upto: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        ids, keys = self._store.holders(self._keys[:upto].tolist(), upto=self._upto)
-        if self._among is None:
-            return ids, keys
-        passing = _inside(ids, self._among)
-        return ids[passing], keys[passing]
-
-    def _coarse_of(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
-        order = np.argsort(self._keys)
-        return self._coarse[order[np.searchsorted(self._keys, keys, sorter=order)]]
+def _no_rows() -> Vectors:
+    return np.empty(0, np.int64), np.empty((0, 0), np.float32)
 
 
 def _best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Scored:
@@ -319,15 +339,6 @@ def _best(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Scored
         ids, scores = ids[kept], scores[kept]
     order = np.lexsort((ids, -scores))[:k]
     return ids[order], scores[order]
-
-
-def _inside(ids: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which ids are in an ascending list of them."""
-    if not len(among):
-        return np.zeros(len(ids), np.bool_)
-    place = np.searchsorted(among, ids)
-    inside: NDArray[np.bool_] = among[np.minimum(place, len(among) - 1)] == ids
-    return inside
 
 
 def _merge(left: Scored, right: Scored, k: int) -> Scored:

@@ -25,10 +25,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.binding import DEFAULT_GRAPH_DTYPE, GRAPH_DTYPES, GraphDtype, new_meta
+from boost_edge.runtime.binding import DEFAULT_GRAPH_DTYPE, GraphDtype, check_graph_dtype, new_meta
 from boost_edge.runtime.commit import write_changes
 from boost_edge.runtime.database import damaged, stamp_of, translating
-from boost_edge.runtime.errors import GalleryError, UsageError
+from boost_edge.runtime.errors import GalleryError
 from boost_edge.runtime.image_rows import (
     Changes,
     ImageRow,
@@ -297,9 +297,8 @@ class Store:
             self._database.execute(sql, (os.fsencode(path), os.fsencode(path)))
 
     def set_graph_dtype(self, dtype: GraphDtype) -> None:
-        """Say how the search graph is to hold its vectors from now on."""
-        if dtype not in GRAPH_DTYPES:
-            raise UsageError(f"{dtype!r} is not one of {', '.join(GRAPH_DTYPES)}")
+        """Say how a search graph that is built from now on is to hold its vectors."""
+        check_graph_dtype(dtype)
         sql = "UPDATE meta SET value = ? WHERE key = 'graph_dtype' AND value <> ?"
         with translating(self._path):
             self._database.execute(sql, (dtype, dtype))

@@ -1,21 +1,15 @@
-"""The gallery that rows are brought into: make it where there is none, lock it, open it."""
+"""The gallery that rows are brought into, made where there is none, and where they go in it."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 from boost_edge.runtime.crawl import absolute
-from boost_edge.runtime.database import is_writable
 from boost_edge.runtime.encoder import Encoder
-from boost_edge.runtime.gallery_folder import bind, require_gallery
-from boost_edge.runtime.migrations import migrate
-from boost_edge.runtime.recovery import recover
-from boost_edge.runtime.store import STORE_NAME, Store
-from boost_edge.runtime.writer_lock import read_only_error, writer_lock
+from boost_edge.runtime.gallery_folder import bind
+from boost_edge.runtime.store import STORE_NAME
 
-__all__ = ["is_gallery", "make_gallery", "model_name", "put_under", "writing"]
+__all__ = ["is_gallery", "make_gallery", "model_name", "put_under"]
 
 # As many characters of a sha256 as tell two models apart by eye.
 _PREFIX = 12
@@ -37,31 +31,6 @@ def make_gallery(folder: Path, encoder: Encoder) -> None:
         When it cannot be made.
     """
     bind(folder, encoder, create=True, threads=None)[0].close()
-
-
-@contextmanager
-def writing(folder: Path) -> Generator[Store]:
-    """Give the store of a gallery, with the writer lock held and what was left over removed.
-
-    Raises
-    ------
-    UsageError
-        When there is no gallery.
-    GalleryLockedError
-        When another process is writing to it.
-    GalleryCorruptError
-        When it is damaged.
-    GalleryError
-        When it cannot be written.
-    """
-    require_gallery(folder)
-    if not is_writable(folder / STORE_NAME):
-        raise read_only_error(folder)
-    with writer_lock(folder):
-        migrate(folder / STORE_NAME)
-        with closing(Store.open(folder)) as store:
-            recover(folder, store)
-            yield store
 
 
 def model_name(sha256: str, dimensions: int) -> str:

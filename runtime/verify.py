@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import sqlite3
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ import numpy as np
 
 from boost_edge.runtime.binding import Binding, read_binding
 from boost_edge.runtime.database import connect_reading, translating
-from boost_edge.runtime.errors import GalleryCorruptError
+from boost_edge.runtime.errors import GalleryCorruptError, UsageError
 from boost_edge.runtime.gallery_folder import require_gallery
 from boost_edge.runtime.recovery import left_overs
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
@@ -54,9 +55,14 @@ FLAWS: dict[str, tuple[bool, str, str]] = {
     "cache_future": (True, "the cache is newer than the database; it is not used", _COMPACT),
     "cache_incomplete": (True, "images that the cache should hold and does not", _COMPACT),
     "cache_missing": (False, "there is no cache: the next search builds it", _COMPACT),
+    "cache_dtype": (
+        False,
+        "the cache holds its vectors otherwise than one that is built next; it is used",
+        _COMPACT,
+    ),
     "model_missing": (
-        True,
-        "the model is gone",
+        False,
+        "the model is not where it was",
         "put it back, or say where it is: boost-edge index FOLDER --gallery {gallery} --model FILE",
     ),
     "model_changed": (
@@ -108,6 +114,7 @@ class VerifyReport:
 def verify_gallery(
     path: str | os.PathLike[str],
     *,
+    model: str | os.PathLike[str] | None = None,
     step: Callable[[str], None] | None = None,
     exact_limit: int = EXACT_LIMIT,
 ) -> VerifyReport:
@@ -119,6 +126,8 @@ def verify_gallery(
     ----------
     path
         The gallery's folder. Its model is hashed, not opened.
+    model
+        Where the model is, if it is no longer where it was.
     step
         Called with the name of each part of the work as it begins.
     exact_limit
@@ -127,7 +136,7 @@ def verify_gallery(
     Raises
     ------
     UsageError
-        When there is no gallery.
+        When there is no gallery, or no file ``model``.
     GalleryCorruptError
         When its database is gone.
     GalleryError
@@ -136,7 +145,7 @@ def verify_gallery(
     started = time.perf_counter()
     folder = Path(path)
     require_gallery(folder)
-    check = _Check(folder, exact_limit)
+    check = _Check(folder, None if model is None else Path(model), exact_limit)
     check.run(step or (lambda _: None))
     findings = check.findings()
     return VerifyReport(
@@ -153,8 +162,9 @@ def verify_gallery(
 class _Check:
     """One verification and what it found so far."""
 
-    def __init__(self, folder: Path, exact_limit: int) -> None:
+    def __init__(self, folder: Path, model: Path | None, exact_limit: int) -> None:
         self._folder = folder
+        self._model = model
         self._exact_limit = exact_limit
         self._found: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
@@ -177,7 +187,7 @@ class _Check:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what was found, damage first."""
-        gallery = os.fspath(self._folder)
+        gallery = shlex.quote(os.fspath(self._folder))
         found = (
             Finding(
                 code=code,
@@ -219,15 +229,17 @@ class _Check:
         self._check_cache(database, binding, generation)
 
     def _check_model(self, binding: Binding) -> None:
-        path = Path(binding.model_path)
+        path = self._model or Path(binding.model_path)
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if self._model is not None:
+                raise UsageError(f"{path}: cannot be read, so it is no model: {error}") from error
             self._add("model_missing", binding.model_path)
             return
         if digest != binding.model_sha256:
-            self._add("model_changed", binding.model_path)
+            self._add("model_changed", os.fspath(path))
 
     def _check_cache(self, database: sqlite3.Connection, binding: Binding, generation: int) -> None:
         cache = self._folder / GRAPH_NAME
@@ -247,6 +259,8 @@ class _Check:
         if graph.generation > generation:
             self._add("cache_future", f"generation {graph.generation}, not {generation}")
             return
+        if graph.dtype != binding.graph_dtype:
+            self._add("cache_dtype", f"{cache.name}: {graph.dtype}, not {binding.graph_dtype}")
         for path in _absent(database, graph):
             self._add("cache_incomplete", path)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from boost_edge.runtime.image_rows import ImageRow, row_from_values, vector_key
+from boost_edge.runtime.image_rows import ImageRow, check_norms, row_from_values, vector_key
 from boost_edge.runtime.labels import flaw_of_labels
 from boost_edge.runtime.schema import CREATE, SELECT
 
@@ -23,8 +23,6 @@ Flaws = Iterator[tuple[str, str]]
 
 _CHUNK_ROWS = 1024
 _MOST_MESSAGES = 20
-# Far more than 32-bit arithmetic, or a model in 16 bits, leaves.
-_NORM_TOLERANCE = 1e-2
 _IMAGES = SELECT.replace("\nFROM", ", generation\nFROM") + "ORDER BY images.id"
 _DIGEST = 2
 # With the path of an image that has it, a live one if there is one.
@@ -126,11 +124,7 @@ def _check_vectors(rows: Sequence[_Embedding], dimensions: int) -> Flaws:
         else:
             yield "vector_length", row.name
     data = b"".join(row.vector for row in whole)
-    matrix = np.frombuffer(data, "<f4").reshape(len(whole), dimensions).astype(np.float64)
-    norms = np.sqrt(np.vecdot(matrix, matrix))
-    finite = np.isfinite(norms)
-    # A network may answer nothing at all, which search takes for a vector like no other.
-    unit = (np.abs(norms - 1) <= _NORM_TOLERANCE) | (norms == 0)
+    finite, unit = check_norms(np.frombuffer(data, "<f4").reshape(len(whole), dimensions))
     for row, is_finite, is_unit in zip(whole, finite.tolist(), unit.tolist(), strict=True):
         if not is_finite:
             yield "vector_not_finite", row.name

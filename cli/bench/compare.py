@@ -40,7 +40,7 @@ __all__ = ["compare"]
     default=1.1,
     show_default=True,
     metavar="X",
-    help="Largest factor of a model's size and of peak memory.",
+    help="Largest factor of the size of a model or an index, and of peak memory.",
 )
 @click.option(
     "--max-map-loss",
@@ -58,6 +58,14 @@ __all__ = ["compare"]
     metavar="X",
     help="Largest loss of agreement, in percentage points.",
 )
+@click.option(
+    "--max-recall-loss",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    metavar="X",
+    help="Largest loss of recall@10 of a search, in percentage points.",
+)
 @click.option("--any-machine", is_flag=True, help="Compare times of different machines too.")
 @out_option
 @json_option
@@ -69,14 +77,15 @@ def compare(
     max_growth: float,
     max_map_loss: float,
     max_agreement_loss: float,
+    max_recall_loss: float,
     any_machine: bool,
     out: Path | None,
     json: bool,
 ) -> int:
     """Compare two results of the same bench; exit code 5 when a limit is crossed.
 
-    OLD and NEW are files that --out wrote: of quality, agreement, latency or cost. What is in
-    OLD and no longer in NEW has crossed the limit too.
+    OLD and NEW are files that --out wrote: of quality, agreement, latency, cost or search. What is
+    in OLD and no longer in NEW has crossed the limit too.
 
     \b
     Example:
@@ -94,6 +103,7 @@ def compare(
             growth=max_growth,
             map_loss=max_map_loss,
             agreement_loss=max_agreement_loss,
+            recall_loss=max_recall_loss,
             floor_ms=floor_ms,
         ),
         any_machine=any_machine,

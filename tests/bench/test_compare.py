@@ -97,6 +97,45 @@ def test_agreement_is_in_percentage_points() -> None:
     assert names == ["raw", "raw #2"]
 
 
+def search(ms: float, recall: float, *, filtered: float | None = None) -> dict[str, Any]:
+    """Return a result of bench search of one engine, with a filter or without any."""
+    engine = {
+        "engine": "ours",
+        "build": {"bytes": 100},
+        "open": {"peak_bytes": 1000},
+        "search": {"width": 64, "recall": recall, "p50_ms": ms},
+    }
+    row = {"label": "any10", "recall": filtered, "p50_ms": 1.0}
+    return {
+        "kind": "search",
+        "machine": MACHINE,
+        "data": {"kind": "clustered", "rows": 9, "dimensions": 4, "seed": 0},
+        "queries": 8,
+        "k": 10,
+        "target_recall": 0.99,
+        "links": 16,
+        "view_while_building": 128,
+        "engines": [engine],
+        **({} if filtered is None else {"filters": [row]}),
+    }
+
+
+def test_a_search_is_held_to_its_time_recall_and_size() -> None:
+    """Each engine and each filter by its own limit; a loss of 0.012 in recall is 1.2 points."""
+    old = search(1.0, 0.99, filtered=1.0)
+    assert crossed(old, search(1.3, 0.978, filtered=0.99)) == [True, True, *[False] * 3, True]
+    assert (
+        crossed(old, search(1.3, 0.978, filtered=0.99), slowdown=1.4, recall_loss=1.3)
+        == [False] * 6
+    )
+    assert crossed(search(1.0, 0.99), search(1.0, 0.99)) == [False] * 4
+    larger = search(1.0, 0.99)
+    larger["engines"][0]["build"]["bytes"] = 120
+    assert crossed(search(1.0, 0.99), larger) == [False, False, True, False]
+    with pytest.raises(UsageError, match="differ in queries"):
+        compare_results(old, {**old, "queries": 9}, limits=Limits())
+
+
 def test_growth_is_found() -> None:
     """A larger model file and more memory are held to their own factor."""
     old = latency(1.0)
@@ -136,7 +175,7 @@ def test_different_things_do_not_compare() -> None:
             compare_results(old, new, limits=Limits())
         assert "\n" not in str(caught.value)
     assert compare_results(one, other, limits=Limits(), any_machine=True)["crossed"] == 0
-    assert set(KINDS) == {"latency", "cost", "quality", "agreement"}
+    assert set(KINDS) == {"latency", "cost", "quality", "agreement", "search"}
 
 
 def test_quality_compares_across_machines() -> None:
@@ -147,7 +186,13 @@ def test_quality_compares_across_machines() -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [{"slowdown": 0.9}, {"growth": 0.0}, {"map_loss": -1.0}, {"floor_ms": float("nan")}],
+    [
+        {"slowdown": 0.9},
+        {"growth": 0.0},
+        {"map_loss": -1.0},
+        {"recall_loss": -1.0},
+        {"floor_ms": float("nan")},
+    ],
 )
 def test_limits_that_make_no_sense(limits: dict[str, float]) -> None:
     """A factor below 1 and a loss below 0 are refused."""

@@ -153,9 +153,7 @@ def test_a_full_disk_is_resumed(tmp_path: Path, call: Call, verb: str) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert str(target) in done.stderr
-    assert [each.code for each in verify_gallery(target).findings if each.damage] == [
-        "model_missing"
-    ]
+    assert verify_gallery(target).sound
     held = len(rows_of(target))
     assert held < 1501
     assert f"{1501 - held:,} added" in call(*arguments).stdout

@@ -114,3 +114,23 @@ def test_where_there_is_no_gallery(tmp_path: Path, capsys: pytest.CaptureFixture
     for verb in ("verify", "compact"):
         assert run([verb, str(tmp_path / "absent")]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_verify_a_model_that_moved(
+    shop: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that is not where it was is a note; --model looks at where it is, and at what."""
+    gallery, model = tmp_path / "my gallery", tmp_path / "model.onnx"
+    model.write_bytes((shop / "model.onnx").read_bytes())
+    assert run(["index", str(pictures), "--model", str(model), "--gallery", str(gallery)]) == 0
+    moved = model.rename(tmp_path / "moved.onnx")
+    capsys.readouterr()
+    assert run(["verify", str(gallery)]) == 0
+    said = capsys.readouterr().out
+    assert f"note: the model is not where it was [model_missing]: {model}" in said
+    assert f"boost-edge index FOLDER --gallery '{gallery}' --model FILE" in said
+    assert run(["verify", str(gallery), "--model", str(moved), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["findings"] == []
+    moved.write_bytes(b"another")
+    assert run(["verify", str(gallery), "--model", str(moved)]) == 4
+    assert f"[model_changed]: {moved}" in capsys.readouterr().out

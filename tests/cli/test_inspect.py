@@ -47,14 +47,19 @@ def test_gallery(shop: Path, call: Call) -> None:
     said = json.loads(call("inspect", gallery, "--json").stdout)
     assert set(said) == {
         "kind", "gallery", "format_version", "images", "dimensions", "model_sha256", "model_path",
-        "generation", "bytes_on_disk",
+        "generation", "bytes_on_disk", "deleted", "attributes", "vectors", "cache", "cache_newer",
     }  # fmt: skip
     assert (said["kind"], said["gallery"], said["images"]) == ("gallery", str(gallery), 80)
     assert said["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert said["model_path"] == str(model)
+    assert said["attributes"] == ["type", "colour", "pattern", "sleeve", "background"]
+    assert (said["deleted"], said["vectors"]) == (0, "i8")
+    assert (said["cache"], said["cache_newer"]) == ("not needed", 0)
+    assert said["bytes_on_disk"] == sum(each.stat().st_size for each in gallery.iterdir())
     done = call("inspect", gallery)
     assert (done.returncode, done.stderr) == (0, "")
     assert str(model) in done.stdout
+    assert "search cache  none needed, vectors i8" in done.stdout
 
 
 def test_a_name_of_any_bytes(shop: Path, call: Call, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 import boost_edge
 from boost_edge import Encoder, Gallery
+from boost_edge.runtime.compact import compact_gallery
 from boost_edge.runtime.errors import (
     GalleryCorruptError,
     ImageError,
@@ -295,3 +296,27 @@ def test_the_public_names_are_there() -> None:
     """What the package promises can be imported from it."""
     for name in boost_edge.__all__:
         assert getattr(boost_edge, name) is not None
+
+
+def test_building_a_search_cache_is_told(encoder: Encoder, pictures: Path, tmp_path: Path) -> None:
+    """Indexing tells it, and so do compacting and a query that finds none; else nobody does."""
+    folder, stages = tmp_path / "gallery", list[str]()
+    query = pictures / "red" / "0.png"
+
+    def note(stage: str, done: int, total: int) -> None:
+        assert 0 <= done <= total == 9
+        stages.append(stage)
+
+    with Gallery.open(folder, encoder, exact_limit=4, progress=note) as gallery:
+        gallery.index([pictures])
+        assert set(stages) == {"building the search cache"}
+        stages.clear()
+        assert len(gallery.query(query)) == 9
+        assert stages == []
+    compact_gallery(folder, exact_limit=4, progress=note)
+    assert set(stages) == {"building the search cache"}
+    stages.clear()
+    (folder / GRAPH_NAME).unlink()
+    with Gallery.open(folder, encoder, exact_limit=4, progress=note) as gallery:
+        assert len(gallery.query(query)) == 9
+    assert set(stages) == {"building the search cache"}

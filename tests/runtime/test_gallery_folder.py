@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from boost_edge import Encoder, Gallery
+from boost_edge.runtime.compact import compact_gallery
 from boost_edge.runtime.errors import (
     BoostEdgeError,
     GalleryCorruptError,
@@ -151,3 +152,36 @@ def test_a_closed_gallery_is_whole(gallery: Gallery, pictures: Path, tmp_path: P
     shutil.copytree(gallery.path, tmp_path / "copy")
     with Gallery.open(tmp_path / "copy", threads=1) as copy:
         assert len(copy.query(pictures / "red" / "0.png")) == 9
+
+
+def test_the_state_of_the_cache_is_told(
+    encoder: Encoder, pictures: Path, tmp_path: Path, write_picture: Callable[..., Path]
+) -> None:
+    """None needed, up to date, behind by so many images, missing, or no use; and its dtype."""
+    folder = tmp_path / "gallery"
+    with Gallery.open(folder, encoder, exact_limit=4) as gallery:
+        gallery.index([pictures], labels={str(pictures / "red" / "0.png"): {"shop": "a"}})
+        assert gallery.stats().cache == "up to date"
+
+    def told() -> tuple[str, int, str]:
+        stats = gallery_stats(folder, exact_limit=4)
+        assert stats.bytes_on_disk == sum(each.stat().st_size for each in folder.iterdir())
+        return stats.cache, stats.cache_newer, stats.vectors
+
+    assert told() == ("up to date", 0, "i8")
+    assert gallery_stats(folder).cache == "not needed"
+    write_picture(pictures / "late.png", seed=99)
+    (pictures / "red" / "1.png").unlink()
+    with Gallery.open(folder, encoder, exact_limit=4) as gallery:
+        gallery.index([pictures], prune=True)
+    assert told() == ("behind", 1, "i8")
+    stats = gallery_stats(folder)
+    assert (stats.images, stats.deleted) == (9, 1)
+    assert stats.attributes == (*(each.name for each in encoder.manifest.attributes), "shop")
+    compact_gallery(folder, vectors="f16", exact_limit=4)
+    assert told() == ("up to date", 0, "f16")
+    cache = folder / GRAPH_NAME
+    cache.write_bytes(cache.read_bytes()[:-1])
+    assert told() == ("unusable", 0, "f16")
+    cache.unlink()
+    assert told() == ("missing", 0, "f16")

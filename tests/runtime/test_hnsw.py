@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
-from boost_edge.runtime.hnsw import CacheError, Hnsw
+from boost_edge.runtime.hnsw import CacheError, GraphLabel, Hnsw
 
 GALLERY = "a" * 32
 
@@ -105,7 +105,7 @@ def test_a_key_is_held_once(tmp_path: Path) -> None:
     graph = build(repeated, keys, piece=20)
     assert len(graph) == 20
     assert sorted(near(graph, matrix[0], 20)) == list(range(20))
-    graph.save(tmp_path / "graph")
+    assert graph.save(tmp_path / "graph")
 
 
 def test_an_empty_graph_is_a_graph(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_saving_where_nothing_can_be_written_is_no_error(tmp_path: Path) -> None:
     """The graph goes on serving; there is no file, and nothing left of one."""
     graph = build(unit_vectors(10, 8), np.arange(10))
-    graph.save(tmp_path / "absent" / "graph")
+    assert not graph.save(tmp_path / "absent" / "graph")
     assert len(near(graph, np.ones(8, np.float32), 3)) == 3
     assert list(tmp_path.iterdir()) == []
 
@@ -146,11 +146,11 @@ def test_a_file_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
     """A trailer of the first version gives no graph, and says no generation."""
     path = tmp_path / "graph"
     build(unit_vectors(10, 8), np.arange(10)).save(path)
-    assert Hnsw.built_from(path) == 7
+    assert Hnsw.label_of(path) == GraphLabel(gallery=GALLERY, generation=7, dtype="i8")
     old = path.read_bytes().replace(b"bedgHNW2", b"bedgHNW1")
     path.write_bytes(old)
     assert Hnsw.open(path, gallery=GALLERY, dimensions=8) is None
-    assert Hnsw.built_from(path) is None
+    assert Hnsw.label_of(path) is None
 
 
 @pytest.mark.parametrize("dtype", GRAPH_DTYPES)

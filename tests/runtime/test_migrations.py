@@ -24,7 +24,9 @@ from boost_edge.runtime.errors import (
     GalleryFormatError,
     GalleryLockedError,
 )
+from boost_edge.runtime.exchange_export import export_gallery
 from boost_edge.runtime.gallery import gallery_stats
+from boost_edge.runtime.merge import merge_galleries
 from boost_edge.runtime.migrations import MIGRATIONS, migrate
 from boost_edge.runtime.schema import FORMAT_VERSION
 from boost_edge.runtime.search import GRAPH_NAME
@@ -167,6 +169,13 @@ def test_verbs_without_a_model_migrate_too(old: Path, verb: Callable[[Path], obj
     assert verify_gallery(old, exact_limit=99).sound
 
 
+def test_exporting_migrates_too(old: Path, tmp_path: Path) -> None:
+    """What a query can open can be exported: as many rows as there are images."""
+    images = export_gallery(old, tmp_path / "old.jsonl").images
+    assert version_of(old / STORE_NAME) == FORMAT_VERSION
+    assert images == gallery_stats(old).images > 0
+
+
 def test_what_may_not_write_says_what_to_do(encoder: Encoder, old: Path) -> None:
     """Verifying, or opening read-only, leaves an old gallery as it is, and says so in one line."""
     before = (old / STORE_NAME).read_bytes()
@@ -174,6 +183,8 @@ def test_what_may_not_write_says_what_to_do(encoder: Encoder, old: Path) -> None
         lambda: verify_gallery(old),
         lambda: Gallery.open(old, encoder, read_only=True),
         lambda: Store.open(old),
+        # A source is read and not changed.
+        lambda: merge_galleries([old], old.with_name("merged"), encoder=encoder),
     ):
         with pytest.raises(GalleryFormatError, match=f"compact {old}") as caught:
             call()

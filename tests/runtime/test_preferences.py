@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from boost_edge.runtime.preferences import (
     parse_preference,
 )
 from boost_edge.runtime.search import GRAPH_NAME, Scored, Searcher
-from boost_edge.runtime.store import Store
+from boost_edge.runtime.store import Store, Vectors
 
 Matrix = NDArray[np.float32]
 ROWS = 400
@@ -120,6 +121,7 @@ wishes = st.lists(
     least=st.none() | st.floats(-1, 1),
     where=st.none() | st.sampled_from(["colour = Red", "known(season)", "p(colour) > 0.5"]),
     exact=st.booleans(),
+    reach=st.none() | st.sampled_from([0, 7, 50]),
 )
 def test_the_answer_is_the_naive_one(
     store: Store,
@@ -130,6 +132,7 @@ def test_the_answer_is_the_naive_one(
     k: int,
     least: float | None,
     where: str | None,
+    reach: int | None,
     *,
     exact: bool,
 ) -> None:
@@ -150,6 +153,8 @@ def test_the_answer_is_the_naive_one(
             k,
             most=greatest_bonus(preferences),
             least=least,
+            scores=None if reach is None else lambda: searcher.scores(store, query, among),
+            reach=reach or 0,
         )
     scores = np.vecdot(vectors, query)
     allowed = np.arange(1, ROWS + 1) if among is None else among
@@ -161,7 +166,7 @@ def test_the_answer_is_the_naive_one(
     assert cosines.tolist() == scores[ids - 1].tolist()
     assert bonuses.tolist() == [bonus_of(number, preferences) for number in ids.tolist()]
     found = list(zip((-(cosines.astype(float) + bonuses)).tolist(), ids.tolist(), strict=True))
-    if exact:
+    if exact or reach == 0:
         assert found == naive
     else:
         assert found == sorted(found)
@@ -184,6 +189,69 @@ def test_an_image_that_ties_with_the_last_hit_is_not_missed() -> None:
     (found, _), _ = best_preferred(find, bonuses, 1, most=0.25)
     assert found.tolist() == [5]
     assert asked == [4, 8]
+
+
+def test_all_images_are_gone_through_once(
+    store: Store, vectors: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preference that only a look at all images settles scans the gallery once, in pieces."""
+    searcher = Searcher(tmp_path / GRAPH_NAME, exact_limit=100)
+    preferences = [parse_preference("colour=green:1")]
+    scans: list[int] = []
+    chunks = Store.vector_chunks
+
+    def counted(self: Store, **keywords: Any) -> Iterator[Vectors]:
+        scans.append(0)
+        for piece in chunks(self, **keywords):
+            scans[-1] += len(piece[0])
+            yield piece
+
+    with store.snapshot():
+        searcher.find(store, vectors[3], 1)
+        monkeypatch.setattr(Store, "vector_chunks", counted)
+        (ids, _), bonuses = best_preferred(
+            lambda count: searcher.find(store, vectors[3], count),
+            bonuses_of(store, preferences),
+            20,
+            most=1.0,
+            scores=lambda: searcher.scores(store, vectors[3]),
+            reach=searcher.reach(store),
+        )
+    scored = np.vecdot(vectors, vectors[3]).astype(float)
+    wanted = sorted(
+        range(1, ROWS + 1), key=lambda n: (-scored[n - 1] - bonus_of(n, preferences), n)
+    )
+    assert ids.tolist() == wanted[:20]
+    assert bonuses.tolist() == [bonus_of(number, preferences) for number in wanted[:20]]
+    assert scans == [ROWS]
+
+
+def test_no_hit_within_reach_takes_a_scan(
+    store: Store, vectors: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many hits as the searcher says come from the graph, filtered or not, and one more not."""
+    searcher = Searcher(tmp_path / GRAPH_NAME, exact_limit=300)
+    scans: list[str] = []
+    for name in ("vector_chunks", "chunks_of"):
+        chunks = getattr(Store, name)
+
+        def counted(*given: Any, chunks: Any = chunks, name: str = name, **more: Any) -> Any:
+            scans.append(name)
+            return chunks(*given, **more)
+
+        monkeypatch.setattr(Store, name, counted)
+    every = np.arange(1, ROWS + 1, dtype=np.int64)
+    with store.snapshot():
+        searcher.find(store, vectors[0], 1)
+        scans.clear()
+        for among, scan in ((None, "vector_chunks"), (every, "chunks_of")):
+            reach = searcher.reach(store, among)
+            assert reach > 0
+            searcher.find(store, vectors[0], reach, among=among)
+            assert scans == []
+            searcher.find(store, vectors[0], reach + 1, among=among)
+            assert scans == [scan]
+            scans.clear()
 
 
 def test_no_more_is_looked_at_than_can_matter(store: Store, vectors: Matrix) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -297,3 +298,93 @@ def test_a_graph_that_cannot_be_kept_still_serves(
     store = make_store(matrix)
     nowhere = Searcher(tmp_path / "absent" / GRAPH_NAME, exact_limit=100)
     assert recall(nowhere.find(store, matrix[0], 10), matrix, matrix[0], 10) >= 0.9
+
+
+@pytest.fixture
+def no_building(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make building a graph an error."""
+
+    def refuse(*_: object, **__: object) -> Hnsw:
+        raise AssertionError("a graph was built")
+
+    monkeypatch.setattr(Hnsw, "build", refuse)
+
+
+@pytest.mark.parametrize("how", ["absent", "half", "flipped", "foreign", "future", "old"])
+def test_what_cannot_be_written_is_scanned_without_a_graph(
+    make_store: Callable[[Matrix], Store], tmp_path: Path, how: str, request: pytest.FixtureRequest
+) -> None:
+    """Read-only, a gallery whose cache does not serve is searched exactly, and builds nothing."""
+    matrix = clustered(600, 16)
+    store = make_store(matrix)
+    path = tmp_path / GRAPH_NAME
+    searcher(tmp_path, exact_limit=100).prepare(store)
+    if how == "absent":
+        path.unlink()
+    elif how == "old":
+        put(store, clustered(101, 16, seed=1), first=601)
+        matrix = np.concatenate([matrix, clustered(101, 16, seed=1)])
+    elif how in ("foreign", "future"):
+        gallery = store.binding.gallery if how == "future" else "f" * 32
+        rows = [(np.arange(1, 11), matrix[:10])]
+        Hnsw.build(lambda: rows, dimensions=16, gallery=gallery, generation=9).save(path)
+    else:
+        damage(path, how)
+    before = path.read_bytes() if path.exists() else None
+    request.getfixturevalue("no_building")
+    with closing(Store.open(tmp_path, read_only=True)) as reader:
+        reading = searcher(tmp_path, exact_limit=100)
+        reading.prepare(reader)
+        ids = np.arange(1, len(matrix) + 1)
+        for query in matrix[::50]:
+            assert as_pairs(reading.find(reader, query, 7)) == as_pairs(top(ids, matrix, query, 7))
+            among = ids[::3]
+            found = reading.find(reader, query, 7, among=among)
+            assert as_pairs(found) == as_pairs(top(among, matrix[::3], query, 7))
+        assert reading.reach(reader) == 0
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_a_reader_takes_up_a_graph_that_a_writer_makes(
+    make_store: Callable[[Matrix], Store], tmp_path: Path
+) -> None:
+    """Who scans for want of a graph uses the one that another process writes, at once."""
+    matrix = clustered(600, 16)
+    store = make_store(matrix)
+    with closing(Store.open(tmp_path, read_only=True)) as reader:
+        reading = searcher(tmp_path, exact_limit=100)
+        reading.find(reader, matrix[0], 5)
+        assert reading.reach(reader) == 0
+        searcher(tmp_path, exact_limit=100).prepare(store)
+        assert reading.reach(reader) == 50
+        assert recall(reading.find(reader, matrix[0], 10), matrix, matrix[0], 10) >= 0.9
+
+
+def test_a_graph_of_another_dtype_serves(
+    make_store: Callable[[Matrix], Store], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """What the gallery says of the next graph does not throw away the one there is."""
+    matrix = clustered(600, 16)
+    store = make_store(matrix)
+    searcher(tmp_path, exact_limit=100).prepare(store)
+    store.set_graph_dtype("f32")
+    request.getfixturevalue("no_building")
+    found = searcher(tmp_path, exact_limit=100).find(store, matrix[0], 10)
+    assert recall(found, matrix, matrix[0], 10) >= 0.9
+
+
+def test_building_tells_how_far_it_is(
+    make_store: Callable[[Matrix], Store], tmp_path: Path
+) -> None:
+    """While a graph is built the numbers rise to that of all embeddings; else nothing is told."""
+    store = make_store(clustered(5000, 16))
+    told: list[tuple[str, int, int]] = []
+
+    def note(stage: str, done: int, total: int) -> None:
+        told.append((stage, done, total))
+
+    for limit, calls in ((5000, []), (100, [0, 4096, 5000, 5000]), (100, [])):
+        told.clear()
+        Searcher(tmp_path / GRAPH_NAME, exact_limit=limit, progress=note).prepare(store)
+        assert [done for _, done, _ in told] == calls
+        assert {(stage, total) for stage, _, total in told} <= {("building the search cache", 5000)}

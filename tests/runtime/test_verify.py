@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from boost_edge import Encoder, Gallery
+from boost_edge.runtime.binding import GraphDtype
 from boost_edge.runtime.compact import compact_gallery
-from boost_edge.runtime.errors import GalleryLockedError, UsageError
+from boost_edge.runtime.errors import GalleryError, GalleryLockedError, UsageError
 from boost_edge.runtime.search import GRAPH_NAME
-from boost_edge.runtime.store import STORE_NAME
+from boost_edge.runtime.store import STORE_NAME, Store
 from boost_edge.runtime.verify import FLAWS, verify_gallery
 from boost_edge.runtime.writer_lock import writer_lock
 
@@ -56,19 +60,45 @@ def test_files_that_are_gone_or_changed_are_no_damage(gallery: Gallery, pictures
     assert verify_gallery(gallery.path).findings == ()
 
 
-def test_a_model_that_is_gone_or_another_is_damage(
+def test_a_model_that_is_another_is_damage_and_one_that_moved_is_not(
     build_model: BuildModel, pictures: Path, tmp_path: Path
 ) -> None:
-    """The model's file is there and is the one that the gallery was made with."""
+    """Another file in its place is damage; a model that is gone is a note, or is looked for."""
     model = build_model(tmp_path / "model.onnx")
     folder = tmp_path / "gallery"
     with Encoder.open(model, threads=1) as encoder, Gallery.open(folder, encoder) as gallery:
         gallery.index([pictures])
     build_model(model, seed=1)
     assert [each.code for each in verify_gallery(folder).findings] == ["model_changed"]
-    model.unlink()
-    assert [each.code for each in verify_gallery(folder).findings] == ["model_missing"]
     assert not verify_gallery(folder).sound
+    other = model.rename(tmp_path / "other.onnx")
+    moved = build_model(tmp_path / "moved.onnx")
+    [finding] = verify_gallery(folder).findings
+    assert (finding.code, finding.damage) == ("model_missing", False)
+    assert "--model FILE" in finding.repair
+    assert verify_gallery(folder).sound
+    assert verify_gallery(folder, model=moved).findings == ()
+    [finding] = verify_gallery(folder, model=other).findings
+    assert (finding.code, finding.damage, finding.examples) == (
+        "model_changed",
+        True,
+        (str(other),),
+    )
+    with pytest.raises(UsageError, match=f"{model}: cannot be read"):
+        verify_gallery(folder, model=model)
+
+
+def test_a_repair_can_be_pasted_into_a_shell(
+    encoder: Encoder, pictures: Path, tmp_path: Path
+) -> None:
+    """A gallery whose path has spaces stands in quotes where a command names it."""
+    folder = tmp_path / "my gallery's"
+    with Gallery.open(folder, encoder) as gallery:
+        gallery.index([pictures])
+    (pictures / "red" / "0.png").unlink()
+    [finding] = verify_gallery(folder).findings
+    command = ["boost-edge", "index", "FOLDER", "--gallery", str(folder), "--prune"]
+    assert shlex.split(finding.repair) == command
 
 
 def test_every_code_is_documented() -> None:
@@ -209,6 +239,65 @@ def test_compacting_gives_space_back(
         assert compact_gallery(folder).cached is None
         assert not (folder / GRAPH_NAME).exists()
     assert verify_gallery(folder).findings == ()
+
+
+def test_a_cache_that_cannot_be_written_is_no_success(
+    encoder: Encoder, pictures: Path, tmp_path: Path
+) -> None:
+    """Compacting fails in one line and leaves the gallery as it says it is; searching goes on."""
+    folder = tmp_path / "gallery"
+    with Gallery.open(folder, encoder) as gallery:
+        gallery.index([pictures])
+    # A file cannot take the place of a folder.
+    (folder / GRAPH_NAME).mkdir()
+    with pytest.raises(GalleryError, match="the search cache cannot be written") as caught:
+        compact_gallery(folder, vectors="f32", exact_limit=4)
+    assert "\n" not in str(caught.value)
+    assert [each.name for each in folder.iterdir() if each.name.endswith(".tmp")] == []
+    with closing(Store.open(folder)) as store:
+        assert store.binding.graph_dtype == "i8"
+    with Gallery.open(folder, encoder, exact_limit=4) as gallery:
+        assert len(gallery.query(pictures / "red" / "0.png")) == 9
+    (folder / GRAPH_NAME).rmdir()
+    assert compact_gallery(folder, vectors="f32", exact_limit=4).cached == 9
+    assert verify_gallery(folder, exact_limit=4).findings == ()
+
+
+def test_a_kill_between_cache_and_database_costs_no_cache(
+    encoder: Encoder, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new cache serves though the database does not know its dtype yet, which is a note."""
+    folder = tmp_path / "gallery"
+    with Gallery.open(folder, encoder, exact_limit=4) as gallery:
+        gallery.index([pictures])
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "set_graph_dtype", die)
+        with pytest.raises(KeyboardInterrupt):
+            compact_gallery(folder, vectors="f32", exact_limit=4)
+    cache = (folder / GRAPH_NAME).read_bytes()
+    [finding] = verify_gallery(folder, exact_limit=4).findings
+    assert (finding.code, finding.damage) == ("cache_dtype", False)
+    assert finding.examples == (f"{GRAPH_NAME}: f32, not i8",)
+    with Gallery.open(folder, encoder, exact_limit=4) as gallery:
+        assert len(gallery.query(pictures / "red" / "0.png")) == 9
+        gallery.index([pictures])
+    assert (folder / GRAPH_NAME).read_bytes() == cache
+    compact_gallery(folder, exact_limit=4)
+    assert verify_gallery(folder, exact_limit=4).findings == ()
+    assert (folder / GRAPH_NAME).read_bytes() != cache
+
+
+def test_a_dtype_that_is_none_is_refused_at_once(gallery: Gallery, pictures: Path) -> None:
+    """Nothing is done where it is not known how the vectors are to be held."""
+    gallery.index([pictures])
+    before = state_of(gallery.path)
+    with pytest.raises(UsageError, match="'f64' is not one of f32, f16, i8"):
+        compact_gallery(gallery.path, vectors=cast("GraphDtype", "f64"))
+    assert state_of(gallery.path) == before
 
 
 def test_left_over_files_are_reported_and_then_removed(gallery: Gallery, pictures: Path) -> None:
