@@ -165,17 +165,21 @@ def command(
             _watch(opened, paths, index, gallery, json=json)
         report = index(dry_run=dry_run)
         count = len(opened)
+    _print(report, gallery, count, json=json)
+    return ExitCode.SKIPPED if report.skipped_count else ExitCode.FINE
+
+
+def _print(report: IndexReport, gallery: Path, count: int, *, json: bool) -> None:
     _warn_of_outdated(report)
-    if dry_run and not json:
+    if json:
+        print_json(_as_json(report, gallery, count))
+        return
+    if report.dry_run:
         for path in report.pruned:
             click.echo(f"would delete {printable(path)}")
         if more := report.pruned_count - len(report.pruned):
             click.echo(f"would delete {more:,} more")
-    if json:
-        print_json(_as_json(report, gallery, count))
-    else:
-        click.echo(_as_text(report, gallery, count))
-    return ExitCode.SKIPPED if report.skipped_count else ExitCode.FINE
+    click.echo(_as_text(report, gallery, count))
 
 
 def _watch(

@@ -31,7 +31,6 @@ _BY_SUFFIX = {".html": "html", ".htm": "html", ".md": "md"}
 )
 @click.option(
     "--format",
-    "style",
     type=click.Choice(("html", "md", "both")),
     help="What to write; both are FILE.html and FILE.md.  [default: by FILE's ending, else both]",
 )
@@ -72,7 +71,7 @@ _BY_SUFFIX = {".html": "html", ".htm": "html", ".md": "md"}
 def report(
     results: Path,
     out: Path,
-    style: str | None,
+    format: str | None,  # noqa: A002 - its environment variable is called so too
     labels: Path | None,
     images: Path | None,
     run: Path | None,
@@ -100,7 +99,7 @@ def report(
     known = _BY_SUFFIX.get(out.suffix.lower())
     if out.suffix and known is None:
         raise UsageError(f"--out {out}: the ending is .html or .md, or none")
-    chosen = style or known or "both"
+    chosen = format or known or "both"
     formats = ("html", "md") if chosen == "both" else (chosen,)
     need_matplotlib()
     examples: Section | None = None

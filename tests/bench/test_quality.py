@@ -284,7 +284,7 @@ def test_weights_that_cannot_be_had_make_a_row_that_says_so(
     with pytest.raises(WeightsError, match="damaged"):
         measure_quality(plan=small, **on_catalogue)
     named = dataclasses.replace(resnet, weights="gone.pth")
-    with pytest.raises(WeightsError, match=r"gone\.pth"):
+    with pytest.raises(UsageError, match=r"gone\.pth"):
         measure_quality(plan=dataclasses.replace(small, setup=named), **on_catalogue)
 
 
