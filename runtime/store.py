@@ -159,15 +159,6 @@ class Store:
         rows = self._query("SELECT path FROM images WHERE state = 'live' ORDER BY id")
         return [os.fsdecode(path) for (path,) in rows]
 
-    def paths_under(self, folder: str) -> Iterator[tuple[int, str]]:
-        """Yield id and path of the live images below a folder, to be read within a `snapshot`."""
-        start = os.fsencode(folder).rstrip(b"/") + b"/"
-        # "0" comes after "/": between them is what begins with the folder's name and a slash.
-        sql = "SELECT id, path FROM images WHERE state = 'live' AND path > ? AND path < ?"
-        with translating(self._path):
-            for identity, path in self._database.execute(sql, (start, start[:-1] + b"0")):
-                yield identity, os.fsdecode(path)
-
     def find(self, path: str) -> ImageRow | None:
         """Return the image at a path, live or deleted, if there is one."""
         rows = self._query(SELECT + "WHERE path = ?", (os.fsencode(path),))
