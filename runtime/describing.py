@@ -47,7 +47,12 @@ class Describer:
         pending = self._pending.described(digest)
         if pending is not None:
             return pending
-        for row in self._store.with_digest(digest, limit=1):
+        foretold = self._pending.foretold
+        rows = self._store.with_digest(digest, limit=1 if foretold is None else -1)
+        for row in rows:
+            if foretold is not None and foretold.as_placed(row).digest != digest:
+                # By then it would have other bytes.
+                continue
             vector = self._store.vectors_of([cast("int", row.id)])[0]
             return Described(predicted=row.predicted, vector=vector, path=row.path)
         return None

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
+from typing import cast
+
+from boost_edge.runtime.image_rows import ImageRow
 
 __all__ = ["Foretold"]
 
@@ -49,11 +53,11 @@ class Foretold:
         """Note that a row would be at a path, with some bytes; it was at another before."""
         self._database.execute(_PLACE, (identity, os.fsencode(before), os.fsencode(path), digest))
 
-    def whereabouts(self, identity: int) -> tuple[str, str] | None:
-        """Return the path and the digest that a row would have, where it was placed."""
+    def as_placed(self, row: ImageRow) -> ImageRow:
+        """Return a stored row with the path and the digest that it would have by now."""
         sql = "SELECT path, digest FROM rows WHERE id = ?"
-        found = self._database.execute(sql, (identity,)).fetchone()
-        return None if found is None else (os.fsdecode(found[0]), found[1])
+        found = self._database.execute(sql, (cast("int", row.id),)).fetchone()
+        return row if found is None else replace(row, path=os.fsdecode(found[0]), digest=found[1])
 
     def origin(self, path: str) -> str | None:
         """Return where the row is stored that would be at a path, if one was placed there."""

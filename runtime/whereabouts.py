@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from boost_edge.runtime.errors import ImageError
-from boost_edge.runtime.foretelling import Foretold
 from boost_edge.runtime.image_rows import ImageRow
 from boost_edge.runtime.images import content_digest, read_bytes
 from boost_edge.runtime.pending import Pending
@@ -41,11 +39,11 @@ class Whereabouts:
         """Return the image at a path, live or deleted, if there is one."""
         foretold = self._pending.foretold
         if foretold is not None and (stored_path := foretold.origin(path)) is not None:
-            return self._as_foretold(cast("ImageRow", self._store.find(stored_path)), foretold)
+            return foretold.as_placed(cast("ImageRow", self._store.find(stored_path)))
         row = self._store.find(path)
         if row is None or foretold is None:
             return row
-        row = self._as_foretold(row, foretold)
+        row = foretold.as_placed(row)
         return row if row.path == path else None
 
     def gone(self, digest: str) -> ImageRow | None:
@@ -94,13 +92,8 @@ class Whereabouts:
         foretold = self._pending.foretold
         if foretold is None:
             return [row for row in rows if not self._pending.renames(cast("int", row.id))]
-        now = [self._as_foretold(row, foretold) for row in rows]
+        now = [foretold.as_placed(row) for row in rows]
         return [row for row in now if row.digest == digest]
-
-    @staticmethod
-    def _as_foretold(row: ImageRow, foretold: Foretold) -> ImageRow:
-        moved = foretold.whereabouts(cast("int", row.id))
-        return row if moved is None else replace(row, path=moved[0], digest=moved[1])
 
 
 def _is_as_it_was(row: ImageRow) -> bool:

@@ -510,6 +510,19 @@ def test_labels_follow_the_bytes_in_a_chain(
     }
 
 
+def test_bytes_that_are_overwritten_first_are_encoded_again(
+    gallery: Gallery, pictures: Path
+) -> None:
+    """A dry run knows that by then no image of the gallery has the bytes any more."""
+    kept, overwritten, new = (pictures / "red" / name for name in ("0.png", "1.png", "9.png"))
+    gallery.index([pictures])
+    new.write_bytes(overwritten.read_bytes())
+    overwritten.write_bytes(kept.read_bytes())
+    expected = {"unchanged": 8, "changed": 1, "added": 1, "duplicates": 1}
+    assert counts(gallery.index([pictures], dry_run=True)) == expected | {"dry_run": True}
+    assert counts(gallery.index([pictures])) == expected
+
+
 def test_labels_of_other_bytes_are_told(
     gallery: Gallery, pictures: Path, write_picture: WritePicture
 ) -> None:
