@@ -182,11 +182,13 @@ def _measure_seed(
     factor, value = _BASE.split("=")
     for variant in (Variant(factor=factor, value=value), *plan.variants):
         where = others.get(variant.name, subject)
-        head, features = _train(where, draw, plan.recipe, variant, seed)
+        head, features = _train(where, draw, plan, variant, seed)
         blend = variant.recipe.get("blend", _recipe(plan.recipe, variant).blend)
         for readout in plan.readouts:
             if variant.losses and not variant.losses.attributes and readout != "hidden":
                 continue  # its attributes were never trained
+            if variant.losses and readout == "together":
+                continue  # they act on the attributes' head
             embeddings = embed(head, features, readout, blend=blend)
             rows[f"{variant.name}/{readout}"] = judge_embeddings(
                 embeddings, relevance, ranking=False
@@ -201,12 +203,12 @@ def _recipe(name: str, variant: Variant) -> Any:
 
 
 def _train(
-    subject: Subject, draw: Any, recipe_name: str, variant: Variant, seed: int
+    subject: Subject, draw: Any, plan: AblationPlan, variant: Variant, seed: int
 ) -> tuple[BoostHead, NDArray[np.float32]]:
     """Return the variant's head, and the features of the rows that are judged."""
     from boost_edge.export.fit import Rows
 
-    recipe = _recipe(recipe_name, variant)
+    recipe = _recipe(plan.recipe, variant)
     backbone = subject.backbone(draw)
     parts = (draw.train, draw.val, draw.test)
     train, val, test = (subject.features(backbone, rows) for rows in parts)
@@ -231,6 +233,7 @@ def _train(
             subject.classes,
             recipe,
             seed=seed,
+            readouts=plan.readouts,
             progress=partial(subject.report, f"training ({variant.name})"),
         )
     else:

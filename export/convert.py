@@ -83,6 +83,11 @@ def export_model(
             f"{run}: was trained with --readout raw and has no head for the readout {readout}: "
             "train again without --readout raw"
         )
+    if head is not None and head.together is None and readout == "together":
+        raise UsageError(
+            f"{run}: was trained without what the readout together needs: train again with "
+            "--readout together"
+        )
     backbone = load_backbone(run, record, image_size=image_size)
     network = FusedEncoder(
         backbone, None if readout == "raw" else head, readout, blend=record.blend

@@ -50,6 +50,9 @@ class Recipe:
         Share of the target spread evenly over all values, in [0, 1).
     blend
         Weight b of the attributes in the readout ``blend``, in [0, 1].
+    together
+        A combination of all labels is a class of the readout ``together`` where at least this
+        many training images have it.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Recipe:
     patience: int
     label_smoothing: float
     blend: float
+    together: int
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
         """Return the values by name, for the manifest."""
@@ -94,6 +98,7 @@ _PAPER = Recipe(
     patience=0,
     label_smoothing=0.0,
     blend=0.5,
+    together=5,
 )
 
 _BOOST = Recipe(
@@ -114,6 +119,7 @@ _BOOST = Recipe(
     patience=10,
     label_smoothing=0.0,
     blend=0.8,
+    together=5,
 )
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType({"paper": _PAPER, "boost": _BOOST})

@@ -9,13 +9,15 @@
       samples/                copies of a few held-out images, for parity and calibration
 
 A run is complete alone: exporting it needs neither the labels, nor the images, nor the weights
-file it was trained from. ``checkpoint.safetensors`` is there while a training is unfinished.
+file it was trained from. ``checkpoint.safetensors``, and for the readout ``together`` one more,
+are there while a training is unfinished.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,7 @@ __all__ = [
     "HEAD_FILE",
     "RUN_FORMAT_VERSION",
     "SAMPLES_FOLDER",
+    "TOGETHER_CHECKPOINT_FILE",
     "Losses",
     "RunRecord",
     "is_complete",
@@ -57,6 +60,7 @@ RECORD_FILE = "train.json"
 BACKBONE_FILE = "backbone.safetensors"
 HEAD_FILE = "head.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
+TOGETHER_CHECKPOINT_FILE = "checkpoint-together.safetensors"
 SAMPLES_FOLDER = "samples"
 
 
@@ -167,23 +171,25 @@ def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
     """Rebuild the head of a run; ``None`` where none was trained."""
     import torch
 
-    from boost_edge.models.head import BoostHead
+    from boost_edge.models.head import BoostHead, TogetherHead
 
     if record.head_width is None:
         return None
     tensors, _ = read_tensors(folder / HEAD_FILE)
     classes = [len(attribute.values) for attribute in record.attributes]
-    standardise = bool(record.training.settings["standardise"])
     # Runs that were written before there were components and importances have neither.
     spread = tensors.get("spread")
     tensors.setdefault("importance", torch.ones(len(classes)))
-    head = BoostHead(
+    make = partial(
+        BoostHead,
         record.features,
         record.head_width,
-        classes,
-        standardise=standardise,
+        standardise=bool(record.training.settings["standardise"]),
         components=None if spread is None else len(spread),
     )
+    head = make(classes)
+    if (shown := tensors.get("together.shown")) is not None:
+        head.together = TogetherHead(make([len(shown)]), torch.ones(len(shown)))
     try:
         head.load_state_dict(tensors)
     except RuntimeError as error:

@@ -31,12 +31,14 @@ from boost_edge.export.run import (
     HEAD_FILE,
     RUN_FORMAT_VERSION,
     SAMPLES_FOLDER,
+    TOGETHER_CHECKPOINT_FILE,
     Losses,
     RunRecord,
     is_complete,
     write_run,
 )
 from boost_edge.export.splits import Split, split_rows
+from boost_edge.export.together import fit_together
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
 from boost_edge.models.pca import fit_pca
 from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
@@ -73,7 +75,7 @@ class TrainSettings:
     resize
         How an image becomes a square; see `boost_edge.runtime.manifest.ImageSpec`.
     readout
-        What the embedding will be; ``raw`` trains no head.
+        What the embedding will be; ``raw`` trains no head, ``together`` a second one.
     limit
         Fit on at most this many labelled images (the test part comes on top).
     seed
@@ -166,7 +168,8 @@ def train(
     _store(out, backbone, fitted, parts)
     record = _describe(out, table, backbone, schema, parts, fitted, quality, settings)
     write_run(out, record)
-    (out / CHECKPOINT_FILE).unlink(missing_ok=True)
+    for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE):
+        (out / name).unlink(missing_ok=True)
     return TrainReport(
         folder=out,
         record=record,
@@ -252,6 +255,15 @@ def _fit(
     )
     if validate:
         calibrate_head(fitted.head, val_rows)
+    if settings.readout == "together":
+        fitted.head.together = fit_together(
+            train_rows,
+            val_rows if validate else None,
+            recipe,
+            seed=settings.seed,
+            checkpoint=out / TOGETHER_CHECKPOINT_FILE,
+            progress=partial(report, "training together"),
+        )
     return fitted
 
 

@@ -19,6 +19,10 @@ hidden vector ``h``; every embedding is L2-normalised, so inner products are sim
     gives ``sum_a w_a sum_k p_ak q_ak``: the probability that an attribute, drawn by importance,
     is the same in both. What is left to doubt in both is settled by their look. So of two images
     that are alike to a query, the one whose labels are surer comes first.
+``together``
+    The posteriors ``p`` of the combinations of labels, and ``sqrt(1 - |p|^2)`` times the unit of
+    the head's look. The first part gives ``sum_c p_c q_c``: the probability that all labels agree
+    in both, where the combination is one that was trained on. What is not is settled by the look.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from boost_edge.models.attention import write_out_attention
 from boost_edge.models.backbones import Backbone
-from boost_edge.models.head import BoostHead
+from boost_edge.models.head import BoostHead, TogetherHead
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS, Readout
 
@@ -40,6 +44,8 @@ __all__ = ["FusedEncoder", "fold", "read_out"]
 
 # Smallest norm that is divided by. A half-precision graph can still hold it.
 _EPSILON = 1e-6
+# Readouts that fill their length up with the head's look.
+_LOOKING = frozenset({"match", "together"})
 
 
 class FusedEncoder(nn.Module):
@@ -70,6 +76,8 @@ class FusedEncoder(nn.Module):
             raise UsageError(f"readout {readout!r} is not one of {', '.join(READOUTS)}")
         if (head is None) != (readout == "raw"):
             raise UsageError(f"readout {readout} {'needs a' if head is None else 'takes no'} head")
+        if head is not None and readout == "together":
+            _together_of(head)
         if head is not None and head.features != backbone.width:
             raise UsageError(
                 f"the head takes {head.features} features, but the backbone makes {backbone.width}"
@@ -96,6 +104,8 @@ class FusedEncoder(nn.Module):
                 return attributes + self.head.width
             case "match":
                 return attributes + self.head.look_width
+            case "together":
+                return len(_together_of(self.head).shown) + self.head.look_width
             case _:
                 return self.head.width
 
@@ -138,6 +148,11 @@ def read_out(
 
     ``calibrated`` says that the head's temperatures are in its classifiers already; ``readout``
     is any but ``raw``.
+
+    Raises
+    ------
+    UsageError
+        When the head does not have what the readout ``together`` needs.
     """
     hidden, logits = head(features)
     if not calibrated:
@@ -159,12 +174,26 @@ def read_out(
             sure = torch.cat(
                 [share.sqrt() * part for share, part in zip(shares, posteriors, strict=True)], dim=1
             )
-            # Never quite zero, for the norm must be 1 whatever rounding does.
-            doubt = (1.0 - sure.square().sum(dim=1, keepdim=True)).clamp(min=_EPSILON)
-            embedding = _unit(torch.cat((sure, doubt.sqrt() * _unit(head.look(features))), dim=1))
+            embedding = _filled(sure, head.look(features))
+        case "together":
+            together = _together_of(head)
+            embedding = _filled(together(features), head.look(features))
         case _:
             embedding = _unit(hidden)
     return embedding, attributes
+
+
+def _together_of(head: BoostHead) -> TogetherHead:
+    if head.together is None:
+        raise UsageError("readout together needs a head that learnt the combinations of labels")
+    return head.together
+
+
+def _filled(sure: Tensor, look: Tensor) -> Tensor:
+    """Return ``sure``, whose norm is at most 1, with the look at the length that is left of 1."""
+    # Never quite zero, for the norm must be 1 whatever rounding does.
+    doubt = (1.0 - sure.square().sum(dim=1, keepdim=True)).clamp(min=_EPSILON)
+    return _unit(torch.cat((sure, doubt.sqrt() * _unit(look)), dim=1))
 
 
 def fold(encoder: FusedEncoder) -> FusedEncoder:
@@ -186,8 +215,10 @@ def fold(encoder: FusedEncoder) -> FusedEncoder:
         _fold_pixels(folded.backbone)
         if folded.head is not None:
             # Without components, the look is the standardised features themselves.
-            looks = folded.readout == "match" and folded.head.projection is None
+            looks = folded.readout in _LOOKING and folded.head.projection is None
             _fold_head(folded.head, standardisation=not looks)
+            if folded.head.together is not None:
+                _fold_head(folded.head.together.head, standardisation=True)
     folded.folded = True
     return folded
 

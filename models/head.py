@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["BoostHead"]
+__all__ = ["BoostHead", "TogetherHead"]
 
 _BIAS = 0.01
 _SMALLEST_STD = 1e-6
@@ -54,6 +54,8 @@ class BoostHead(nn.Module):
         ``(A,)`` float32 buffer, ones until set: the weights of the readout ``match``.
     temperature : Tensor
         ``(A,)`` float32 buffer, ones until calibrated. ``forward`` does not apply it.
+    together : TogetherHead or None
+        What the readout ``together`` needs besides, on the same features; none until set.
     hidden : nn.Linear
         F, or K where ``reduces``, to W.
     classifiers : nn.ModuleList
@@ -72,6 +74,7 @@ class BoostHead(nn.Module):
     spread: Tensor
     projection: nn.Linear | None
     classifiers: nn.ModuleList
+    together: TogetherHead | None
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class BoostHead(nn.Module):
         self.classifiers = nn.ModuleList(nn.Linear(width, count) for count in self.classes)
         for layer in (self.hidden, *self.classifiers):
             _initialise(layer)
+        self.together = None
         # Last, so that the layers above draw the same weights with components as without.
         self.projection = None
         if kept is not None:
@@ -170,6 +174,42 @@ class BoostHead(nn.Module):
 
     def _standardised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std if self.standardise else features
+
+
+class TogetherHead(nn.Module):
+    """Features to the posteriors of the combinations of labels.
+
+    Parameters
+    ----------
+    head
+        A head with one attribute, the combination of all labels.
+    shown
+        ``(K,)`` float32, 1 for each of its values that is one combination, 0 for the one that is
+        any other: two images that are both something else need not be alike.
+
+    Attributes
+    ----------
+    shown : Tensor
+        The buffer.
+    """
+
+    shown: Tensor
+
+    def __init__(self, head: BoostHead, shown: Tensor) -> None:
+        super().__init__()
+        if head.classes != (len(shown),):
+            raise UsageError(f"a head for {head.classes} values cannot show {len(shown)}")
+        self.head = head
+        self.register_buffer("shown", shown)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features ``(N, F)`` float32 to calibrated posteriors ``(N, K)``, 0 where not shown.
+
+        Each row sums to at most 1.
+        """
+        _, (logits,) = self.head(features)
+        posteriors: Tensor = (logits / self.head.temperature).softmax(dim=1)
+        return posteriors * self.shown
 
 
 def _principal_axes(standard: Tensor, count: int) -> Tensor:

@@ -36,7 +36,7 @@ __all__ = [
 FORMAT_VERSION = 1
 METADATA_KEY = "boost_edge.manifest"
 
-Readout = Literal["raw", "hidden", "attributes", "blend", "match"]
+Readout = Literal["raw", "hidden", "attributes", "blend", "match", "together"]
 Precision = Literal["fp32", "fp16", "int8"]
 ResizePolicy = Literal["squash", "crop", "letterbox"]
 

@@ -37,13 +37,15 @@ out_option = click.option(
     metavar="FILE",
     help="Write the result as JSON to this file too.",
 )
+# The readouts that every label table allows.
+_ANYWHERE = tuple(each for each in READOUTS if each != "together")
 readouts_option = click.option(
     "--readout",
     callback=names,
-    default=",".join(READOUTS),
+    default=",".join(_ANYWHERE),
     show_default=True,
     metavar="A,B",
-    help="Readouts to compare.",
+    help="Readouts to compare; together needs combinations of labels with several images each.",
 )
 recipe_option = click.option(
     "--recipe", default="boost", show_default=True, metavar="NAME", help="Recipe, as for train."

@@ -14,21 +14,27 @@ from boost_edge.export.train import TrainSettings, train
 @pytest.fixture(scope="session")
 def quick() -> TrainSettings:
     """Return settings that train in a second."""
-    recipe = dataclasses.replace(RECIPES["boost"], width=32, epochs=4)
+    recipe = dataclasses.replace(RECIPES["boost"], width=32, epochs=4, together=1)
     return TrainSettings(backbone="pca", image_size=16, recipe=recipe)
 
 
 @pytest.fixture(scope="session")
+def whole(quick: TrainSettings) -> TrainSettings:
+    """Return settings that train all there is to train: a run for any readout."""
+    return dataclasses.replace(quick, readout="together")
+
+
+@pytest.fixture(scope="session")
 def run_folder(
-    catalogue: Path, quick: TrainSettings, tmp_path_factory: pytest.TempPathFactory
+    catalogue: Path, whole: TrainSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Return a finished run on the drawn catalogue: pca, readout blend. Read only."""
+    """Return a finished run on the drawn catalogue, good for every readout. Read only."""
     folder = tmp_path_factory.mktemp("runs") / "pca"
     train(
         catalogue / "labels.csv",
         images=catalogue / "images",
         out=folder,
-        settings=quick,
+        settings=whole,
         cache=tmp_path_factory.mktemp("cache"),
     )
     return folder

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
 from boost_edge.models.fused import FusedEncoder, fold
-from boost_edge.models.head import BoostHead
+from boost_edge.models.head import BoostHead, TogetherHead
 from boost_edge.models.pca import fit_pca
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS, Readout
@@ -40,6 +40,10 @@ def _head(features: int, *, standardise: bool = False, components: int | None = 
     head = BoostHead(features, 16, CLASSES, standardise=standardise, components=components)
     head.temperature.copy_(torch.tensor([0.5, 1.0, 3.0]))
     head.importance.copy_(torch.tensor([0.2, 1.3, 0.5]))
+    # Another one knows 6 combinations; its seventh value is any other.
+    other = BoostHead(features, 16, [7], standardise=standardise, components=components)
+    other.temperature.fill_(0.2)
+    head.together = TogetherHead(other, torch.tensor([1.0, 1, 1, 1, 1, 1, 0]))
     return head.requires_grad_(requires_grad=False)
 
 
@@ -118,6 +122,28 @@ def test_match_is_the_probability_to_agree_and_the_look(
     cosine = float(look[0] @ look[1] / (norms[0] * norms[1]))
     expected = agree + math.sqrt(max(doubt.prod(), 0.0)) * cosine
     np.testing.assert_allclose(float(embedding[0] @ embedding[1]), expected, atol=1e-4)
+    np.testing.assert_allclose(embedding.square().sum(dim=1).numpy(), 1.0, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), scale=st.floats(0.01, 30.0))
+def test_together_is_the_probability_of_one_combination_and_the_look(
+    backbone: Backbone, seed: int, scale: float
+) -> None:
+    """The inner product is the chance of one combination, and doubt times the cosine of looks."""
+    head = _head(backbone.width)
+    assert head.together is not None
+    generator = torch.Generator().manual_seed(seed)
+    pair = scale * torch.rand(2, backbone.width, generator=generator)
+    embedding, _ = FusedEncoder(backbone, head, "together").read(pair)
+    scaled = np.exp(head.together.head(pair)[1][0].double().numpy() / 0.2)
+    # The value of all others is no agreement.
+    known = (scaled / scaled.sum(axis=1, keepdims=True))[:, :6]
+    doubt = 1 - (known**2).sum(axis=1)
+    look = pair.double().numpy()
+    cosine = float(look[0] @ look[1] / np.linalg.norm(look, axis=1).prod())
+    expected = float(known[0] @ known[1]) + math.sqrt(max(doubt.prod(), 0.0)) * cosine
+    np.testing.assert_allclose(float(embedding[0] @ embedding[1]), expected, atol=2e-3)
     np.testing.assert_allclose(embedding.square().sum(dim=1).numpy(), 1.0, atol=1e-5)
 
 
@@ -208,17 +234,20 @@ def _any_backbone(name: str, size: int) -> Backbone:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-@pytest.mark.parametrize("readout", ["blend", "match"])
+@pytest.mark.parametrize("readout", ["blend", "match", "together"])
 def test_folding_changes_no_output(name: str, readout: Readout) -> None:
     """With random batch-norm statistics, standardisation and temperatures, folding is exact."""
     backbone = _any_backbone(name, 32)
     # Fewer hidden units than features, so that the components come first.
-    head = _head(backbone.width, standardise=True, components=12 if readout == "match" else None)
+    head = _head(backbone.width, standardise=True, components=None if readout == "blend" else 12)
     images = _images(4, backbone.image_size)
     # Not fitted to random features, whose tiny variances would magnify every rounding.
     scale = float(backbone(images).std())
     head.mean.copy_(scale * (torch.rand(backbone.width) - 0.5))
     head.std.copy_(scale * (torch.rand(backbone.width) + 0.5))
+    assert head.together is not None
+    head.together.head.mean.copy_(head.mean)
+    head.together.head.std.copy_(head.std)
     encoder = FusedEncoder(backbone, head, readout, blend=BLEND)
     before = encoder(images)
     folded = fold(encoder)
@@ -232,19 +261,20 @@ def test_folding_changes_no_output(name: str, readout: Readout) -> None:
     assert torch.equal(encoder(images)[0], before[0])
 
 
+@pytest.mark.parametrize("readout", ["match", "together"])
 @pytest.mark.parametrize("components", [None, 12, 500])
 @pytest.mark.parametrize("standardise", [True, False])
 def test_folding_keeps_the_look(
-    backbone: Backbone, standardise: bool, components: int | None
+    backbone: Backbone, standardise: bool, components: int | None, readout: Readout
 ) -> None:
-    """The readout match folds to the same with components, with as many as features, or none."""
+    """A readout with a look folds alike with some components, with all, or with none."""
     if components and not standardise:
         components = None
     head = _head(backbone.width, standardise=standardise, components=components)
     images = _images(6, 32)
     head.mean.copy_(torch.rand(backbone.width))
     head.std.copy_(torch.rand(backbone.width) + 0.5)
-    encoder = FusedEncoder(backbone, head, "match")
+    encoder = FusedEncoder(backbone, head, readout)
     torch.testing.assert_close(fold(encoder)(images), encoder(images), rtol=0, atol=1e-4)
 
 
