@@ -106,7 +106,7 @@ def test_the_loop_of_its_own_trains_as_the_recipe_does(setup: Setup, subject: Ma
     )
     test = found.features(backbone, draw.test)
     heads = (
-        train_head(train, val, found.classes, SHORT, seed=3),
+        train_head(train, val, found.classes, SHORT, seed=3, readouts=("attributes",)),
         _extra(train, val, found.classes, ExtraLosses(), seed=3),
     )
     for ours, theirs in zip(*(posteriors_of(head, test) for head in heads), strict=True):
