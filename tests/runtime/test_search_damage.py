@@ -115,8 +115,12 @@ def test_damage_that_nobody_looks_for_hides_images(
     store, matrix, path = filled
     assert lost(searcher(path), store, matrix) == []
     spoil(path, zeros)
-    monkeypatch.setattr(Hnsw, "is_sound", lambda _: True)
-    monkeypatch.setattr(Hnsw, "read_on", lambda _: None)
+
+    def believe(_: object) -> bool:
+        return True
+
+    for check in ("is_sound", "read_on"):
+        monkeypatch.setattr(Hnsw, check, believe)
     assert len(lost(searcher(path), store, matrix)) >= 4096 // WIDTH - 1
 
 
@@ -140,11 +144,10 @@ def test_a_reader_notices_while_it_searches(
     reading = searcher(path)
     searches = -(-ROWS * WIDTH // graph_sum.PIECE)
     assert searches == 2
-    for vector in matrix[:searches]:
-        last = reading.find(store, vector, 10)
+    answers = [reading.find(store, vector, 10) for vector in matrix[:searches]]
     assert path.read_bytes() == whole
     expected = top(IDS, matrix, matrix[searches - 1], 10)
-    assert [each.tolist() for each in last] == [each.tolist() for each in expected]
+    assert [each.tolist() for each in answers[-1]] == [each.tolist() for each in expected]
     assert lost(reading, store, matrix) == []
 
 
