@@ -149,6 +149,8 @@ def _searched(
     store: Store, searcher: Searcher, chunks: Iterable[Vectors], threshold: float
 ) -> Iterator[tuple[int, int]]:
     """Yield the pairs that searching for each image finds."""
+    # Every image is searched for, so to read the cache as a whole first takes no time.
+    searcher.prepare(store)
     for ids, matrix in chunks:
         for identity, vector in zip(ids.tolist(), matrix, strict=True):
             k = _FIRST_HITS

@@ -8,8 +8,9 @@ The file is a USearch index (HNSW: Malkov and Yashunin, 2018, arXiv:1603.09320) 
 trailer that says which gallery and generation it was built from, how its vectors are held, and how
 to tell that it is whole. The index is the number of vectors and their width in bytes (two 32-bit
 integers), the vectors one after another, then the graph. USearch would follow a damaged graph out
-of bounds, so it is checked whenever it is opened; a damaged vector can only cost a hit, because
-scores come from the database, and most of the file is vectors: they are checked when asked for.
+of bounds, so it is checked whenever it is opened. Damaged vectors cost hits, though they never give
+a wrong score, for scores come from the database; they are most of the file, and ``graph_sum`` says
+when they are checked.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from usearch.index import Index
 
 from boost_edge.runtime.binding import DEFAULT_GRAPH_DTYPE, GRAPH_DTYPES, GraphDtype
+from boost_edge.runtime.graph_sum import VectorsSum
 from boost_edge.runtime.graph_vectors import GraphVectors
 from boost_edge.runtime.replace import replacing
 from boost_edge.runtime.store import Vectors
@@ -52,7 +54,7 @@ _HEAD = struct.Struct("<II")
 
 
 class CacheError(ValueError):
-    """The file cannot be used; ``code`` is ``missing``, ``damaged`` or ``foreign``."""
+    """The file cannot be used; ``code`` is ``missing``, ``damaged``, ``vectors`` or ``foreign``."""
 
     def __init__(self, code: str, what: str) -> None:
         super().__init__(what)
@@ -82,12 +84,15 @@ class Hnsw:
         gallery: str,
         generation: int,
         data: object = None,
+        vectors_sum: VectorsSum | None = None,
     ) -> None:
         self._index = index
         self._vectors = vectors
         self._gallery = gallery
         # A graph read from a file points into these bytes.
         self._data = data
+        # None of what was built here, which nothing has damaged.
+        self._vectors_sum = vectors_sum
         self.generation = generation
 
     @classmethod
@@ -170,7 +175,8 @@ class Hnsw:
         Raises
         ------
         CacheError
-            When it is absent, damaged, or of another gallery, width, dtype or format.
+            When it is absent, damaged, or of another gallery, width, dtype or format; ``vectors``
+            is the code where all but its vectors is as it was written.
         """
         try:
             with path.open("rb") as file:
@@ -183,8 +189,8 @@ class Hnsw:
         if size < _HEAD.size:
             raise CacheError("damaged", f"it has only {len(data)} bytes")
         with memoryview(data) as view:
-            (magic, owner, generation, width, rows, name, scale, vectors_sum) = (
-                _TRAILER.unpack_from(view, size)
+            (magic, owner, generation, width, rows, name, scale, expected) = _TRAILER.unpack_from(
+                view, size
             )
             held, row_bytes = _HEAD.unpack_from(view)
             end = _HEAD.size + held * row_bytes
@@ -198,8 +204,9 @@ class Hnsw:
                 dimensions,
             ) or kind not in ((dtype,) if dtype else GRAPH_DTYPES):
                 raise CacheError("foreign", "it belongs to another gallery or format")
-            if whole and zlib.crc32(view[_HEAD.size : end]) != vectors_sum:
-                raise CacheError("damaged", "the checksum of its vectors is wrong")
+            vectors_sum = VectorsSum(data, start=_HEAD.size, end=end, expected=expected)
+            if whole and not vectors_sum.read_all():
+                raise CacheError("vectors", "the checksum of its vectors is wrong")
             vectors = GraphVectors(dtype=kind, scale=scale)
             if held != rows or (rows and row_bytes != width * vectors.itemsize):
                 raise CacheError("damaged", f"it holds {held} vectors of {row_bytes} bytes")
@@ -212,7 +219,14 @@ class Hnsw:
         if len(index) != rows:
             raise CacheError("damaged", f"it holds {len(index)} vectors, not {rows}")
         index.expansion_search = 1
-        return cls(index, vectors=vectors, gallery=gallery, generation=generation, data=data)
+        return cls(
+            index,
+            vectors=vectors,
+            gallery=gallery,
+            generation=generation,
+            data=data,
+            vectors_sum=vectors_sum,
+        )
 
     @staticmethod
     def label_of(path: Path) -> GraphLabel | None:
@@ -301,6 +315,20 @@ class Hnsw:
     def margin(self, query: NDArray[np.float32]) -> float:
         """Return by how much coarse scores for a query may be in the wrong order."""
         return self._vectors.margin(query)
+
+    def is_sound(self) -> bool:
+        """Return whether its vectors are as they were written; they are read once."""
+        return self._vectors_sum is None or self._vectors_sum.read_all()
+
+    def read_on(self) -> None:
+        """Check a few more of its vectors."""
+        if self._vectors_sum is not None:
+            self._vectors_sum.read_on()
+
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether its vectors are known not to be as they were written."""
+        return self._vectors_sum is not None and self._vectors_sum.sound is False
 
     def missing(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return those of some keys ``(n,) int64`` that are not in the graph.

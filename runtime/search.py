@@ -10,6 +10,11 @@ The graph knows no filters. A search among few images scans those; among many it
 for more candidates than it needs, twice as many each time, until enough are among them or the
 scan is the cheaper way.
 
+A graph whose vectors are damaged hides images. So what is scored again is compared with what the
+graph said of it, which finds a part of the damage, and the checksum of the vectors is computed: at
+once where they differ by more than rounding does, else a piece with each search, and as a whole by
+whoever writes to the gallery. Then the graph is built again, and the search is made again.
+
 A gallery that cannot be written and has no graph that serves is scanned: a graph that cannot be
 kept would be built by every process anew.
 """
@@ -129,6 +134,8 @@ class Searcher:
         # Where nothing is held and each search scans the store: the cache's file that did not
         # serve. A writer may put another in its place.
         self._unserving: _Stamp | None = None
+        # Whether a graph's vectors were damaged: from then on they are checked before it is used.
+        self._distrust = False
         # How many rows are in the graph and have not changed since; None until it is asked for.
         self._unchanged: int | None = None
         # The rows that are not in the graph: all of them where there is none.
@@ -155,11 +162,16 @@ class Searcher:
                 kept = inside(ids, among)
                 ids, matrix = ids[kept], matrix[kept]
             rest = _best(ids, np.vecdot(matrix, query), k) if len(ids) else _nothing()
-            if self._graph is None:
+            graph = self._graph
+            if graph is None:
                 return rest
+            others = among
             if among is not None and len(ids):
-                among = among[~inside(among, ids)]
-            found = self._through_graph(self._graph, store, query, k, among)
+                others = among[~inside(among, ids)]
+            found = self._through_graph(graph, store, query, k, others)
+            graph.read_on()
+            if graph.is_spoilt:
+                return self.find(store, query, k, among=among)
             return _merge(rest, found, k) if len(rest[0]) else found
 
     def reach(self, store: Store, among: NDArray[np.int64] | None = None) -> int:
@@ -195,10 +207,13 @@ class Searcher:
             yield ids, np.vecdot(matrix, query)
 
     def prepare(self, store: Store) -> None:
-        """See to it that the HNSW file is there and recent enough, where the gallery is large."""
+        """See to it that the HNSW file is there, sound and recent enough, if the gallery is large.
+
+        All of the file is read, which a search does not wait for.
+        """
         with store.snapshot():
             if self._is_large(store):
-                self._usable_graph(store)
+                self._usable_graph(store, whole=True)
 
     def close(self) -> None:
         """Let go of what was read."""
@@ -209,7 +224,11 @@ class Searcher:
 
     def _refresh(self, store: Store) -> None:
         generation = store.generation()
-        if generation == self._generation and self._unserving in (None, _stamp_of(self._cache)):
+        if (
+            generation == self._generation
+            and self._unserving in (None, _stamp_of(self._cache))
+            and not (self._graph is not None and self._graph.is_spoilt)
+        ):
             return
         large, stamp = self._is_large(store), _stamp_of(self._cache)
         self._graph = self._usable_graph(store) if large else None
@@ -235,17 +254,19 @@ class Searcher:
             self._unchanged = store.count() - len(self._rest[0])
         return self._unchanged
 
-    def _usable_graph(self, store: Store) -> Hnsw | None:
+    def _usable_graph(self, store: Store, *, whole: bool = False) -> Hnsw | None:
         """Return a graph that misses no more rows than an exact scan can make up for.
 
-        None where there is none, and one could not be kept.
+        ``whole`` is whether its vectors are checked. None where there is none, and one could not
+        be kept.
         """
         # Only large galleries pay for loading USearch.
         from boost_edge.runtime.hnsw import Hnsw
 
         binding = store.binding
-        if self._graph is not None and self._fits(self._graph, store):
-            return self._graph
+        graph = self._graph
+        if graph is not None and self._fits(graph, store) and self._trusts(graph, whole=whole):
+            return graph
         known = Hnsw.open(
             self._cache,
             gallery=binding.gallery,
@@ -256,6 +277,7 @@ class Searcher:
             known is not None
             and known.generation <= store.generation()
             and self._fits(known, store)
+            and self._trusts(known, whole=whole)
         ):
             return known
         if store.read_only:
@@ -263,6 +285,13 @@ class Searcher:
         graph = build_graph(store, dtype=self._dtype, progress=self._progress)
         graph.save(self._cache)
         return graph
+
+    def _trusts(self, graph: Hnsw, *, whole: bool) -> bool:
+        """Return whether no vector of a graph is damaged, as far as that has to be known."""
+        sound = graph.is_sound() if whole or self._distrust else not graph.is_spoilt
+        if not sound:
+            self._distrust = True
+        return sound
 
     def _fits(self, graph: Hnsw, store: Store) -> bool:
         # What is gone counts too: candidates that are no more cost time.
@@ -301,6 +330,10 @@ class Searcher:
             if all_of_them or (len(ids) >= wanted and fetch >= _CLOSE * k):
                 distinct, which = np.unique(keys, return_inverse=True)
                 scores = np.vecdot(store.vectors_with(distinct.tolist()), query)
+                errors = np.abs(shortlist.coarse_of(distinct) - scores)
+                if errors.max(initial=0) > graph.margin(query):
+                    # Damage, or entries that are too large for the graph's integers.
+                    graph.is_sound()
                 return _best(ids, scores[which], k)
             fetch *= 2
         return scan(_rows(store, among, upto=graph.generation), query, k)

@@ -44,7 +44,7 @@ class Shortlist:
         upto = min(upto, len(self._keys))
         while True:
             ids, keys = self._lookup(upto)
-            coarse = self._coarse_of(keys)
+            coarse = self.coarse_of(keys)
             if len(ids) < wanted:
                 if upto == len(self._keys):
                     return ids, keys, False
@@ -70,7 +70,8 @@ class Shortlist:
         passing = inside(ids, self._among)
         return ids[passing], keys[passing]
 
-    def _coarse_of(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
+    def coarse_of(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the coarse scores of candidates, in the order of ``keys``."""
         order = np.argsort(self._keys)
         return self._coarse[order[np.searchsorted(self._keys, keys, sorter=order)]]
 

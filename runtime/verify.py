@@ -51,6 +51,12 @@ FLAWS: dict[str, tuple[bool, str, str]] = {
     "vector_not_finite": (True, "embeddings that are not finite", _RESTORE),
     "vector_not_unit": (True, "embeddings whose norm is not 1", _RESTORE),
     "cache_damaged": (True, "the cache is damaged; it is not used", _COMPACT),
+    "cache_vectors": (
+        True,
+        "the cache's vectors are damaged: until it is built again a search uses them, and may miss "
+        "images",
+        _COMPACT,
+    ),
     "cache_foreign": (True, "the cache is not of this gallery; it is not used", _COMPACT),
     "cache_future": (True, "the cache is newer than the database; it is not used", _COMPACT),
     "cache_incomplete": (True, "images that the cache should hold and does not", _COMPACT),
