@@ -89,7 +89,7 @@ evidence: $(EVIDENCE)
 
 # Of whatever is there: what is missing it names, with the command that makes it.
 $(RESULTS)/report.html: | $(FULL)/ready
-	$(BENCH) report $(RESULTS) --out $@ --format both
+	$(BENCH) report $(RESULTS) --out $@ --format both --pictures docs/pictures --picture raw-and-boosted
 
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@

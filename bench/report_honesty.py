@@ -171,6 +171,7 @@ def _picture(source: Source, metric: str, caption: str) -> Figure:
     )
     unit = "mAP@10" if metric == "map10" else metric.upper()
     return Figure(
+        name=f"honest-{metric}",
         caption=caption,
         description=description,
         svg=dots(

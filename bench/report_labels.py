@@ -115,6 +115,7 @@ def _picture(evidence: Evidence, source: Source, key: str, across: str) -> Figur
         for row in rows
     )
     return Figure(
+        name="labels-wrong" if noisy else "labels",
         caption=caption,
         description=description,
         svg=lines(

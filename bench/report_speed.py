@@ -57,17 +57,17 @@ def tradeoff_section(evidence: Evidence) -> Section:
         return Section(title=title, anchor=anchor, blocks=absent("latency", "Latency was"))
     blocks: list[Block] = []
     for latency in sources:
-        for caption, what, points in (
-            ("Measured quality against measured latency",
+        for name, caption, what, points in (
+            ("tradeoff-measured", "Measured quality against measured latency",
              "Quality from the quality results here, of the same network, taps and readout.",
              _measured_points(latency.result, evidence.of("quality"))),
-            ("The paper's quality (quoted) against our measured latency",
+            ("tradeoff-paper", "The paper's quality (quoted) against our measured latency",
              "mAP@10 is the paper's, published for ImageNet weights and not measured here; latency "
              "is ours, on the same architectures with random weights: it does not depend on them.",
              _paper_points(latency.result)),
         ):  # fmt: skip
             if points:
-                blocks += [Paragraph(text=(what,)), _tradeoff(caption, points)]
+                blocks += [Paragraph(text=(what,)), _tradeoff(name, caption, points)]
         blocks.append(sourced(latency))
     if len(blocks) == len(sources):
         text = "No system of the latency results is one that quality is known of."
@@ -84,7 +84,9 @@ def _measured_points(latency: _Row, qualities: Sequence[Source]) -> list[_Point]
         query = find_row(latency, system["system"], "query")
         for source in qualities:
             result = source.result
+            # Where resize policies are compared, the first row need not be the default's.
             same = (result["backbone"], result["taps"]) == (system["backbone"], system["taps"])
+            same = same and len({row["resize"] for row in result["rows"]}) == 1
             for row in result["rows"] if same and query else ():
                 if row["readout"] != system["readout"] or "unavailable" in row:
                     continue
@@ -110,28 +112,28 @@ def _paper_points(latency: _Row) -> list[_Point]:
     return points
 
 
-def _tradeoff(caption: str, points: list[_Point]) -> Figure | Table:
+def _tradeoff(name: str, caption: str, points: list[_Point]) -> Figure | Table:
     """Return the picture, or the table alone where there is nothing to compare."""
     best = pareto([(x, y) for *_, x, y in points])
     table = Table(
         caption=caption,
         header=("system", "query p50, ms", "mAP@10", "Pareto front"),
         rows=tuple(
-            (name, number(x, 1), number(y), "yes" if (x, y) in best else "no")
-            for name, _, x, y in points
+            (system, number(x, 1), number(y), "yes" if (x, y) in best else "no")
+            for system, _, x, y in points
         ),
         right=(1, 2),
     )
     if len(points) == 1:
         return table
-    description = "; ".join(f"{name}: {x:,.1f} ms, mAP@10 {y:.2f}" for name, _, x, y in points)
-    unsurpassed = ", ".join(name for name, _, x, y in points if (x, y) in best)
+    description = "; ".join(f"{system}: {x:,.1f} ms, mAP@10 {y:.2f}" for system, _, x, y in points)
+    unsurpassed = ", ".join(system for system, _, x, y in points if (x, y) in best)
     description += f". Dashed: the Pareto front, which none surpasses: {unsurpassed}."
     across = "whole query at batch 1, fewest threads, p50 in ms (log scale)"
     svg = frontier(
         points, best, across=across, axis="mAP@10", title=caption, description=description
     )
-    return Figure(caption=caption, description=description, svg=svg, table=table)
+    return Figure(name=name, caption=caption, description=description, svg=svg, table=table)
 
 
 def stages_section(evidence: Evidence) -> Section:
@@ -168,6 +170,7 @@ def _breakdown(source: Source) -> list[Block]:
     )
     return [
         Figure(
+            name="stages",
             caption=caption,
             description=f"{description}.",
             svg=stages(rows, _STAGES, axis="p50 in ms", title=caption, description=description),
