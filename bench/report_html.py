@@ -56,6 +56,7 @@ th, td { padding: .35rem .55rem; text-align: left; vertical-align: top;
   border-top: 1px solid var(--line); }
 thead th { vertical-align: bottom; color: var(--soft); font-weight: 600; }
 td:not(.right) { min-width: 7rem; overflow-wrap: anywhere; }
+td:first-child:not(.right) { min-width: 8.8rem; }
 .right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead .right { white-space: normal; }
 .quoted { background: var(--quoted); font-style: italic; }

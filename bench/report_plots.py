@@ -5,15 +5,13 @@ Every series has a marker of its own, so that colour alone never tells them apar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
-from boost_edge.bench.report_svg import COLOURS, FONT, add_legend, make_canvas, to_svg
+from boost_edge.bench.report_svg import COLOURS, FONT, MARKERS, add_legend, make_canvas, to_svg
 
 __all__ = [
-    "MARKERS",
     "Line",
     "Mark",
     "bars",
@@ -26,19 +24,6 @@ __all__ = [
 ]
 
 _LONG, _FEWEST_TICKS = 16, 3
-MARKERS: Mapping[str, str] = MappingProxyType(
-    {
-        "raw": "X",
-        "hidden": "o",
-        "attributes": "s",
-        "blend": "D",
-        "match": "^",
-        "together": "P",
-        "other": "*",
-        "ink": "v",
-    }
-)
-"""The marker of each of the page's colours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

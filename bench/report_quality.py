@@ -41,8 +41,8 @@ _READOUTS = words(
     "A readout is what is compared. ",
     Code("raw"), " are the frozen network's features. ",
     Code("hidden"), " is the trained head's first layer (the paper's method). ",
-    Code("attributes"), " are the posteriors of the labels (the default): two images are as alike "
-    "as the values that the head sees in them. ",
+    Code("attributes"), " are the posteriors of the labels (the default): two images are alike "
+    "where the head sees the same values in them. ",
     Code("blend"), " is both of these, weighted. ",
     Code("match"), " weighs each attribute by how much it tells: the similarity is the probability "
     "to agree in an attribute drawn by its weight, and where that is in doubt the look (the "

@@ -12,13 +12,12 @@ from boost_edge.bench.report_blocks import (
     Code,
     Figure,
     Paragraph,
-    Section,
     Table,
     words,
 )
 from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_plots import frontier, stages
-from boost_edge.bench.report_words import NONE, absent, network, number, sourced
+from boost_edge.bench.report_words import NONE, network, number, section_of, sourced
 
 __all__ = ["cost_section", "find_row", "pareto", "stages_section", "tradeoff_section"]
 
@@ -49,12 +48,10 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def tradeoff_section(evidence: Evidence) -> Section:
+@section_of("latency", "Quality against latency", "tradeoff", what="Latency was")
+def tradeoff_section(evidence: Evidence) -> list[Block]:
     """Return pictures of quality against latency: ours, and the paper's quality on our clock."""
-    title, anchor = "Quality against latency", "tradeoff"
     sources = evidence.of("latency")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("latency", "Latency was"))
     blocks: list[Block] = []
     for latency in sources:
         for name, caption, what, points in (
@@ -72,7 +69,7 @@ def tradeoff_section(evidence: Evidence) -> Section:
     if len(blocks) == len(sources):
         text = "No system of the latency results is one that quality is known of."
         blocks.insert(0, Paragraph(text=(text,), tone="absent"))
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 _Point = tuple[str, str, float, float]
@@ -136,19 +133,16 @@ def _tradeoff(name: str, caption: str, points: list[_Point]) -> Figure | Table:
     return Figure(name=name, caption=caption, description=description, svg=svg, table=table)
 
 
-def stages_section(evidence: Evidence) -> Section:
+@section_of("latency", "Stages of a query", "stages", what="Latency was")
+def stages_section(evidence: Evidence) -> list[Block]:
     """Return where the time of a query goes, and the network in every runtime."""
-    title, anchor = "Stages of a query", "stages"
-    sources = evidence.of("latency")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("latency", "Latency was"))
     blocks: list[Block] = []
-    for source in sources:
+    for source in evidence.of("latency"):
         blocks += [*_breakdown(source), _runtimes(source), _systems(source)]
         load = ", ".join(f"{each:.2f}" for each in source.result["load_average_before"])
         text = f"Load of the machine before (1, 5, 15 minutes): {load}. Only ratios carry over."
         blocks += [Paragraph(text=(text,)), sourced(source)]
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 def _breakdown(source: Source) -> list[Block]:
@@ -247,14 +241,11 @@ def _systems(source: Source) -> Table:
     )  # fmt: skip
 
 
-def cost_section(evidence: Evidence) -> Section:
+@section_of("cost", "Cost", "cost", what="Cost was")
+def cost_section(evidence: Evidence) -> list[Block]:
     """Return what queries and images cost, and when labelling has paid for itself."""
-    title, anchor = "Cost", "cost"
-    sources = evidence.of("cost")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("cost", "Cost was"))
     blocks: list[Block] = []
-    for source in sources:
+    for source in evidence.of("cost"):
         result = source.result
         price = result["price"]
         dated = f" (list price of {price['as_of']}: check it)" if "as_of" in price else ""
@@ -265,7 +256,7 @@ def cost_section(evidence: Evidence) -> Section:
             "; the ratios do not depend on the price.",
         )  # fmt: skip
         blocks += [Paragraph(text=text), _costs(source), sourced(source)]
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 def _costs(source: Source) -> Table:

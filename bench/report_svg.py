@@ -19,7 +19,16 @@ from boost_edge.runtime.errors import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["COLOURS", "FONT", "SERIES", "add_legend", "make_canvas", "need_matplotlib", "to_svg"]
+__all__ = [
+    "COLOURS",
+    "FONT",
+    "MARKERS",
+    "SERIES",
+    "add_legend",
+    "make_canvas",
+    "need_matplotlib",
+    "to_svg",
+]
 
 # In points, which the page shows as wide as it can: a phone's 360 pixels still leave 9 for text.
 _WIDTH = 420
@@ -40,6 +49,20 @@ SERIES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """The colour of each readout, and of what is none that we know, in light and in dark."""
+
+MARKERS: Mapping[str, str] = MappingProxyType(
+    {
+        "raw": "X",
+        "hidden": "o",
+        "attributes": "s",
+        "blend": "D",
+        "match": "^",
+        "together": "P",
+        "other": "*",
+        "ink": "v",
+    }
+)
+"""The marker of each of the page's colours."""
 
 _NAMES = ("ink", "soft", "line", "card", *SERIES)
 COLOURS: Mapping[str, str] = MappingProxyType(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from boost_edge.bench.report_blocks import Command, Paragraph, Text, words
+from boost_edge.bench.report_blocks import Block, Command, Paragraph, Section, Text, words
 from boost_edge.bench.report_evidence import MAKES, Evidence, Source
 from boost_edge.bench.report_svg import SERIES
 
@@ -18,6 +19,7 @@ __all__ = [
     "number",
     "points",
     "relative",
+    "section_of",
     "series_colour",
     "side_name",
     "signed",
@@ -157,6 +159,25 @@ def sourced(*sources: Source) -> Paragraph:
             )
         )
     return Paragraph(text=words(*parts, "."), tone="source")
+
+
+def section_of(
+    kind: str, title: str, anchor: str, *, what: str
+) -> Callable[[Callable[[Evidence], list[Block]]], Callable[[Evidence], Section]]:
+    """Make a function of blocks one of a section, which says where there is no result of a kind.
+
+    ``what`` begins the sentence that says so: ``Latency was``.
+    """
+
+    def decorate(blocks: Callable[[Evidence], list[Block]]) -> Callable[[Evidence], Section]:
+        @functools.wraps(blocks)
+        def make(evidence: Evidence) -> Section:
+            found = blocks(evidence) if evidence.of(kind) else absent(kind, what)
+            return Section(title=title, anchor=anchor, blocks=tuple(found))
+
+        return make
+
+    return decorate
 
 
 def absent(kind: str, what: str) -> tuple[Paragraph, Command]:

@@ -35,10 +35,10 @@ from boost_edge.bench.report_headline import headline_section
 from boost_edge.bench.report_honesty import honesty_section
 from boost_edge.bench.report_html import STYLE, to_html
 from boost_edge.bench.report_markdown import to_markdown
-from boost_edge.bench.report_plots import MARKERS, log_ticks
+from boost_edge.bench.report_plots import log_ticks
 from boost_edge.bench.report_quality import quality_section
 from boost_edge.bench.report_speed import pareto, tradeoff_section
-from boost_edge.bench.report_svg import SERIES
+from boost_edge.bench.report_svg import MARKERS, SERIES
 from boost_edge.bench.report_words import network, series_colour
 from boost_edge.bench.results import write_result
 from boost_edge.models.architectures import BACKBONES
