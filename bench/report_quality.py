@@ -120,7 +120,8 @@ def _rows(source: Source) -> Iterator[tuple[Cell, ...]]:
             relative(row.get("relative_gain")),
             number(row["bytes_per_image"], 0) if "bytes_per_image" in row else NONE,
             *quoted,
-            weights(result),
+            # The last section has the whole name; here it would take three lines.
+            weights(result).replace(".safetensors", ""),
         )
 
 
