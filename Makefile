@@ -89,7 +89,7 @@ evidence: $(EVIDENCE)
 
 # Of whatever is there: what is missing it names, with the command that makes it.
 $(RESULTS)/report.html: | $(FULL)/ready
-	$(BENCH) report $(RESULTS) --out $@ --format both
+	$(BENCH) report $(RESULTS) --out $@ --format both --pictures docs/pictures --picture raw-and-boosted
 
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
@@ -136,7 +136,7 @@ $(RESULTS)/search.json: | $(FULL)/ready
 
 $(RESULTS)/latency.json: | $(FULL)/ready
 	$(BENCH) latency --backbones resnet18+boost,resnet18@layer3:4x4+boost,vit_tiny_patch16_224,vit_b_16 \
-		--out $@
+		--seconds 6 --cold-starts 5 --out $@
 
 $(RESULTS)/cost.json: $(RESULTS)/latency.json
 	$(BENCH) cost $< --out $@

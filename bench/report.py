@@ -17,6 +17,7 @@ from boost_edge.bench.report_honesty import honesty_section
 from boost_edge.bench.report_html import to_html
 from boost_edge.bench.report_labels import labels_section
 from boost_edge.bench.report_markdown import to_markdown
+from boost_edge.bench.report_pictures import chosen_pictures, standalone
 from boost_edge.bench.report_provenance import provenance_section
 from boost_edge.bench.report_quality import agreement_section, gains_section, quality_section
 from boost_edge.bench.report_search import search_section
@@ -58,18 +59,25 @@ def make_sections(evidence: Evidence) -> tuple[Section, ...]:
 
 
 def write_report(
-    folder: Path, out: Path, formats: Sequence[str], *, examples: Section | None = None
+    folder: Path,
+    out: Path,
+    formats: Sequence[str],
+    *,
+    examples: Section | None = None,
+    pictures: Path | None = None,
+    names: Sequence[str] = (),
 ) -> list[Path]:
     """Render the results in a folder as ``out``, whose ending each format replaces by its own.
 
     ``examples`` (`boost_edge.bench.report_examples`) come before what says where numbers are from.
+    ``pictures`` is a folder for the page's pictures as files of their own: of ``names``, or all.
 
     Raises
     ------
     MissingExtraError
         When matplotlib is not installed.
     UsageError
-        When the folder has no results, or one that cannot be read.
+        When the folder has no results, or one that cannot be read, or no picture has a name.
     BoostEdgeError
         When a file cannot be written.
     """
@@ -78,15 +86,18 @@ def write_report(
     if examples is not None:
         sections = (*sections[:-1], examples, sections[-1])
     renderers = {"html": to_html, "md": to_markdown}
-    written: list[Path] = []
-    for name in formats:
-        path = out.with_suffix(FORMATS[name])
-        text = renderers[name](sections, title=_TITLE, lead=_LEAD)
+    files = {
+        out.with_suffix(FORMATS[name]): renderers[name](sections, title=_TITLE, lead=_LEAD)
+        for name in formats
+    }
+    if pictures is not None:
+        for name, figure in chosen_pictures(sections, names).items():
+            files[pictures / f"{name}.svg"] = standalone(figure)
+    for path, text in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         except OSError as error:
             raise BoostEdgeError(f"{path}: cannot be written: {error.strerror or error}") from error
-        written.append(path)
-    return written
+    return list(files)

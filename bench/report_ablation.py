@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from boost_edge.bench.report_blocks import Block, Bold, Cell, Paragraph, Section, Table, words
+from boost_edge.bench.report_blocks import Block, Bold, Cell, Paragraph, Table, words
 from boost_edge.bench.report_evidence import Evidence, Source
-from boost_edge.bench.report_words import NONE, absent, interval, network, number, sourced
+from boost_edge.bench.report_words import NONE, interval, network, number, section_of, sourced
 
 __all__ = ["ablation_section"]
 
 
-def ablation_section(evidence: Evidence) -> Section:
+@section_of("ablation", "What the recipe is made of", "recipe", what="The recipe was")
+def ablation_section(evidence: Evidence) -> list[Block]:
     """Return what changes when one choice of the recipe is made otherwise."""
-    title, anchor = "What the recipe is made of", "recipe"
-    sources = evidence.of("ablation")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("ablation", "The recipe was"))
     blocks: list[Block] = []
-    for source in sources:
+    for source in evidence.of("ablation"):
         result = source.result
         text = (
             f"{network(result['backbone'], result['taps'])}, recipe {result['recipe']}, one choice "
@@ -24,7 +21,7 @@ def ablation_section(evidence: Evidence) -> Section:
             "are over the recipe as it is, with the same readout."
         )
         blocks += [Paragraph(text=(text,)), _table(source), sourced(source)]
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 def _table(source: Source) -> Table:

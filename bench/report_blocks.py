@@ -91,8 +91,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A picture as inline SVG, what it shows in words, and its numbers as a table."""
+    """A picture as inline SVG, what it shows in words, and its numbers as a table.
 
+    ``name`` is that of its file, without ending, where pictures are written apart from the page.
+    """
+
+    name: str
     caption: str
     description: str
     svg: str

@@ -9,21 +9,26 @@ from boost_edge.bench.paper import PAPER_FIGURES
 from boost_edge.bench.report_blocks import (
     Block,
     Bold,
+    Cell,
     Code,
     Command,
+    Figure,
     Paragraph,
     Section,
+    Table,
     Text,
     words,
 )
 from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_honesty import verdicts
 from boost_edge.bench.report_labels import labels_needed
+from boost_edge.bench.report_plots import Mark, pairs
 from boost_edge.bench.report_speed import find_row
 from boost_edge.bench.report_words import (
     absent,
     interval,
     network,
+    networks_first,
     number,
     relative,
     side_name,
@@ -54,6 +59,7 @@ def headline_section(evidence: Evidence) -> Section:
         blocks += [_claim(_versus(evidence, source)) for source in versus]
     else:
         blocks += absent("versus", "A small boosted network against a bigger raw one was")
+    blocks += _picture(evidence)
     blocks += _papers_way(evidence)
     blocks.append(
         Paragraph(
@@ -65,13 +71,63 @@ def headline_section(evidence: Evidence) -> Section:
         )
     )
     blocks.append(Command(line=_IMAGENET))
-    blocks += [_claim(text) for text in _gains(evidence)]
+    blocks += [_claim(_gain(*each)) for each in _boosted(evidence)]
     blocks += [
         _claim(text) for source in evidence.of("curve") for text in _labels(evidence, source)
     ]
     for source in evidence.of("honesty"):
         blocks += [Paragraph(text=t, tone=tone) for tone, t in verdicts(source) if tone == "hurts"]
     return Section(title="In short", anchor="short", blocks=tuple(blocks))
+
+
+def _picture(evidence: Evidence) -> list[Block]:
+    """Return raw and boosted quality of every network, beside the raw one that was to be beaten."""
+    sources = list(_boosted(evidence))
+    if not sources:
+        return []
+    rows: list[tuple[str, float, Mark]] = []
+    cells: list[tuple[Cell, ...]] = []
+    for source, place, row in sources:
+        [raw] = [each["map10"] for each in source.result["rows"] if each["readout"] == "raw"]
+        name, gain = network(source.result["backbone"], source.result["taps"]), row["gain"]
+        mark = Mark(
+            label=f"boosted ({DEFAULT_READOUT})", colour=DEFAULT_READOUT, value=row["map10"],
+            low=raw + gain["low"], high=raw + gain["high"], note=relative(row["relative_gain"]),
+        )  # fmt: skip
+        rows.append((name, raw, mark))
+        cells.append(
+            (name, number(raw), number(row["map10"]), interval(gain), mark.note,
+             words(source.link("rows", place)))
+        )  # fmt: skip
+    level = next(
+        (
+            (side_name(evidence, source.result["first"]), source.result["first"]["map10"]["mean"])
+            for source in evidence.of("versus")
+            if source.result["metric"] == "map10"
+        ),
+        None,
+    )
+    caption = "mAP@10 of raw features, and boosted"
+    description = "; ".join(
+        f"{name}: {number(raw)} raw, {number(mark.value)} boosted" for name, raw, mark in rows
+    )
+    description += ". The line at the boosted value is the 95% interval of the gain."
+    if level is not None:
+        description += f" Dotted: {level[0]}, {number(level[1])}."
+    return [
+        Figure(
+            name="raw-and-boosted",
+            caption=caption,
+            description=description,
+            svg=pairs(rows, level, axis="mAP@10", title=caption, description=description),
+            table=Table(
+                caption=caption,
+                header=("network", "raw", "boosted", "gain", "relative", "row"),
+                rows=tuple(cells),
+                right=(1, 2, 3, 4),
+            ),
+        )
+    ]
 
 
 def _claim(text: Text) -> Paragraph:
@@ -151,21 +207,20 @@ def _both(latency: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, A
     return None if ours is None or theirs is None else (ours, theirs)
 
 
-def _gains(evidence: Evidence) -> Iterator[Text]:
-    """Yield what the default recipe and readout gain, network by network, against the target."""
-    # Pixels' principal components are no network: the target is not theirs, and they come last.
-    sources = sorted(evidence.of("quality"), key=lambda each: each.result["backbone"] == "pca")
-    for source in sources:
+def _boosted(evidence: Evidence) -> Iterator[tuple[Source, int, Mapping[str, Any]]]:
+    """Yield the row of the default recipe and readout, and its place, of every network."""
+    for source in networks_first(evidence.of("quality")):
         rows = source.result["rows"]
         if len({row["resize"] for row in rows}) > 1:
             continue
         for place, row in enumerate(rows):
             if (row["recipe"], row["readout"]) == ("boost", DEFAULT_READOUT) and "gain" in row:
-                yield _gain(source, place, row)
+                yield source, place, row
 
 
 def _gain(source: Source, place: int, row: Mapping[str, Any]) -> Text:
     result = source.result
+    # The target is not that of pixels' principal components, which are no network.
     reached = "reached" if row["relative_gain"] >= _TARGET_GAIN else "not reached"
     real = result["backbone"] != "pca" and result["weights"]["name"] != "none"
     return words(

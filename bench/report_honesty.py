@@ -13,7 +13,6 @@ from boost_edge.bench.report_blocks import (
     Figure,
     Link,
     Paragraph,
-    Section,
     Table,
     Text,
     Tone,
@@ -23,10 +22,10 @@ from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_plots import Mark, dots
 from boost_edge.bench.report_words import (
     NONE,
-    absent,
     interval,
     network,
     number,
+    section_of,
     series_colour,
     sourced,
     test_name,
@@ -38,14 +37,11 @@ __all__ = ["honesty_section", "verdicts"]
 _Row = Mapping[str, Any]
 
 
-def honesty_section(evidence: Evidence) -> Section:
+@section_of("honesty", "Is it honest?", "honest", what="Honesty was")
+def honesty_section(evidence: Evidence) -> list[Block]:
     """Return every test, and plainly where boosting hurts."""
-    title, anchor = "Is it honest?", "honest"
-    sources = evidence.of("honesty")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("honesty", "Honesty was"))
     blocks: list[Block] = []
-    for source in sources:
+    for source in evidence.of("honesty"):
         result = source.result
         name = network(result["backbone"], result["taps"])
         blocks.append(
@@ -67,7 +63,7 @@ def honesty_section(evidence: Evidence) -> Section:
             if any(row["metric"] == metric for row in result["rows"]):
                 blocks.append(_picture(source, metric, caption))
         blocks.append(sourced(source))
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 def verdicts(source: Source) -> list[tuple[Tone, Text]]:
@@ -171,6 +167,7 @@ def _picture(source: Source, metric: str, caption: str) -> Figure:
     )
     unit = "mAP@10" if metric == "map10" else metric.upper()
     return Figure(
+        name=f"honest-{metric}",
         caption=caption,
         description=description,
         svg=dots(

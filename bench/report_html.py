@@ -18,16 +18,19 @@ from boost_edge.bench.report_blocks import (
     Section,
     Table,
 )
-from boost_edge.runtime.page_frame import escaped, framed
+from boost_edge.bench.report_svg import SERIES
+from boost_edge.runtime.page_frame import escaped, framed, palette_style
 
 __all__ = ["STYLE", "to_html"]
 
-STYLE = """
-:root { --raw: #666c75; --hidden: #2b68ad; --attributes: #b4522a; --blend: #1d6f42;
-  --other: #7a3f9d; --hurts: #a8271f; --hurts-paper: #fbe9e7; --quoted: #f1eee6; }
-@media (prefers-color-scheme: dark) { :root { --raw: #a3a9b1; --hidden: #82b6ef;
-  --attributes: #f0936b; --blend: #7ddba3; --other: #cda2ea; --hurts: #ff9d92;
-  --hurts-paper: #3a1a17; --quoted: #24221c; } }
+_TONES = {
+    "hurts": ("#a8271f", "#ff9d92"),
+    "hurts-paper": ("#fbe9e7", "#3a1a17"),
+    "quoted": ("#f1eee6", "#24221c"),
+}
+STYLE = (
+    palette_style({**SERIES, **_TONES})
+    + """
 body { overflow-wrap: break-word; }
 h2 { font-size: 1.3rem; margin: 3rem 0 .75rem; padding-top: 1rem;
   border-top: 1px solid var(--line); }
@@ -53,6 +56,7 @@ th, td { padding: .35rem .55rem; text-align: left; vertical-align: top;
   border-top: 1px solid var(--line); }
 thead th { vertical-align: bottom; color: var(--soft); font-weight: 600; }
 td:not(.right) { min-width: 7rem; overflow-wrap: anywhere; }
+td:first-child:not(.right) { min-width: 8.8rem; }
 .right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead .right { white-space: normal; }
 .quoted { background: var(--quoted); font-style: italic; }
@@ -82,6 +86,7 @@ details .box { margin: .5rem 0 0; }
 @media (max-width: 42rem) { td:last-child:not(.right) { min-width: 12rem; } }
 @media print { details .box { display: block; } }
 """
+)
 
 
 def to_html(sections: Sequence[Section], *, title: str, lead: str) -> str:

@@ -11,17 +11,16 @@ from boost_edge.bench.report_blocks import (
     Code,
     Figure,
     Paragraph,
-    Section,
     Table,
     words,
 )
 from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_plots import Line, lines
 from boost_edge.bench.report_words import (
-    absent,
     interval,
     network,
     number,
+    section_of,
     series_colour,
     side_name,
     sourced,
@@ -30,14 +29,11 @@ from boost_edge.bench.report_words import (
 __all__ = ["labels_needed", "labels_section"]
 
 
-def labels_section(evidence: Evidence) -> Section:
+@section_of("curve", "How many labels, and how clean", "labels", what="The learning curve was")
+def labels_section(evidence: Evidence) -> list[Block]:
     """Return quality against the number of labels, and against the share of wrong ones."""
-    title, anchor = "How many labels, and how clean", "labels"
-    sources = evidence.of("curve")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("curve", "The learning curve was"))
     blocks: list[Block] = []
-    for source in sources:
+    for source in evidence.of("curve"):
         result = source.result
         name = network(result["backbone"], result["taps"])
         text = (
@@ -60,7 +56,7 @@ def labels_section(evidence: Evidence) -> Section:
         if result["noise"]:
             blocks.append(_picture(evidence, source, "noise", "noise"))
         blocks.append(sourced(source))
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 def labels_needed(
@@ -115,6 +111,7 @@ def _picture(evidence: Evidence, source: Source, key: str, across: str) -> Figur
         for row in rows
     )
     return Figure(
+        name="labels-wrong" if noisy else "labels",
         caption=caption,
         description=description,
         svg=lines(

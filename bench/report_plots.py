@@ -9,11 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from boost_edge.bench.report_svg import COLOURS, FONT, add_legend, make_canvas, to_svg
+from boost_edge.bench.report_svg import COLOURS, FONT, MARKERS, add_legend, make_canvas, to_svg
 
-__all__ = ["Line", "Mark", "bars", "dots", "frontier", "lines", "stages"]
+__all__ = [
+    "Line",
+    "Mark",
+    "bars",
+    "dots",
+    "frontier",
+    "lines",
+    "log_ticks",
+    "pairs",
+    "stages",
+]
 
-_MARKERS = {"raw": "X", "hidden": "o", "attributes": "s", "blend": "D", "other": "^", "ink": "v"}
+_LONG, _FEWEST_TICKS = 16, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +83,47 @@ def bars(
     return to_svg(figure, title, description)
 
 
+def pairs(
+    rows: Sequence[tuple[str, float, Mark]],
+    level: tuple[str, float] | None,
+    *,
+    axis: str,
+    title: str,
+    description: str,
+) -> str:
+    """Return rows ``(name, before, after)`` from zero on, and a level to compare all with."""
+    figure, axes = make_canvas(len(rows) * 34 + 75)
+    highest = max(max(before, after.high) for _, before, after in rows)
+    seen: dict[str, Any] = {}
+    for place, (_, before, after) in enumerate(rows):
+        axes.plot([before, after.value], [place, place], color=COLOURS["soft"], linewidth=1)
+        colour = COLOURS[after.colour]
+        axes.plot([after.low, after.high], [place, place], color=colour, linewidth=2.5)
+        for name, at, tone in (("raw", before, "raw"), (after.label, after.value, after.colour)):
+            [seen[name]] = axes.plot(
+                [at], [place], MARKERS[tone], color=COLOURS[tone], markersize=7, linestyle="none"
+            )
+        axes.text(
+            max(before, after.high) + 0.03 * highest, place, after.note, va="center", size=FONT,
+            color=COLOURS["ink"],
+            bbox={"facecolor": COLOURS["card"], "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
+    if level is not None:
+        name, at = level
+        seen[name] = axes.axvline(at, color=COLOURS["ink"], linewidth=1.3, linestyle=":")
+    axes.set_xlim(0, highest * 1.16)
+    axes.set_yticks(range(len(rows)), [_broken(name) for name, *_ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(axis)
+    add_legend(figure, seen)
+    return to_svg(figure, title, description)
+
+
+def _broken(name: str) -> str:
+    """Return a name that leaves room: where it is long, what stands in brackets on a new line."""
+    return name.replace(" (", "\n(") if len(name) > _LONG else name
+
+
 def _whisker(axes: Any, mark: Mark, place: float) -> None:
     # A line of the paper's colour below it keeps it visible on its bar.
     for colour, width in (("card", 3.4), ("ink", 1.2)):
@@ -83,20 +134,26 @@ def dots(
     groups: Sequence[tuple[str, Sequence[Mark]]], *, axis: str, title: str, description: str
 ) -> str:
     """Return values with intervals, one line for each group, to both sides of zero."""
-    figure, axes = make_canvas(len(groups) * 36 + 70)
+    most = max(len(marks) for _, marks in groups)
+    figure, axes = make_canvas(len(groups) * max(36, most * 13) + 70)
+    apart = min(0.24, 0.64 / most)
     axes.axvline(0, color=COLOURS["ink"], linewidth=1)
     seen: dict[str, Any] = {}
     for place, (_, marks) in enumerate(groups):
         for shift, mark in enumerate(marks):
-            at = place + (shift - (len(marks) - 1) / 2) * 0.24
+            at = place + (shift - (len(marks) - 1) / 2) * apart
             colour = COLOURS[mark.colour]
             axes.plot([mark.low, mark.high], [at, at], color=colour, linewidth=1.6)
             [seen[mark.label]] = axes.plot(
-                [mark.value], [at], _MARKERS[mark.colour], color=colour, markersize=5,
+                [mark.value], [at], MARKERS[mark.colour], color=colour, markersize=5,
                 linestyle="none",
             )  # fmt: skip
     axes.set_yticks(range(len(groups)), [name for name, _ in groups])
     axes.set_ylim(len(groups) - 0.5, -0.5)
+    # Lines between the groups, not through them.
+    axes.grid(visible=False, axis="y")
+    for place in range(1, len(groups)):
+        axes.axhline(place - 0.5, color=COLOURS["line"], linewidth=0.7)
     axes.set_xlabel(axis)
     add_legend(figure, seen)
     return to_svg(figure, title, description)
@@ -125,7 +182,7 @@ def lines(
         across_at, middle, low, high = zip(*line.marks, strict=True)
         axes.vlines(across_at, low, high, color=colour, linewidth=1.4)
         [seen[line.label]] = axes.plot(
-            across_at, middle, color=colour, marker=_MARKERS[line.colour], markersize=5
+            across_at, middle, color=colour, marker=MARKERS[line.colour], markersize=5
         )
     if log:
         axes.set_xscale("log")
@@ -154,7 +211,7 @@ def frontier(
     across_at, up = [mark[2] for mark in marks], [mark[3] for mark in marks]
     axes.set_xlim(min(across_at) / 1.6, max(across_at) * 1.6)
     # From zero on: a small difference must look small.
-    axes.set_ylim(0, max(up) * 1.15)
+    axes.set_ylim(0, max(up) * 1.2)
     if best:
         xs, ys = zip(*best, strict=True)
         axes.step(
@@ -163,22 +220,31 @@ def frontier(
         )  # fmt: skip
     middle = (min(across_at) * max(across_at)) ** 0.5
     for name, colour, x, y in marks:
-        axes.plot([x], [y], _MARKERS[colour], color=COLOURS[colour], markersize=8)
+        axes.plot([x], [y], MARKERS[colour], color=COLOURS[colour], markersize=8)
         # To the side where there is room, and off the dashed line.
         left, above = x <= middle, (x, y) in best
         axes.annotate(
-            name, (x, y), xytext=(6 if left else -6, 7 if above else -15),
-            textcoords="offset points", ha="left" if left else "right", size=FONT,
-            color=COLOURS["ink"],
+            _broken(name), (x, y), xytext=(6 if left else -6, 5 if above else -5),
+            textcoords="offset points", ha="left" if left else "right",
+            va="bottom" if above else "top", size=FONT, color=COLOURS["ink"],
         )  # fmt: skip
-    chosen = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-    low, high = axes.get_xlim()
-    shown = [tick for tick in chosen if low <= tick <= high]
-    axes.set_xticks(shown, [f"{tick:,}" for tick in shown])
+    shown = log_ticks(*axes.get_xlim())
+    axes.set_xticks(shown, [f"{tick:,g}" for tick in shown])
     axes.minorticks_off()
     axes.set_xlabel(across)
     axes.set_ylabel(axis)
     return to_svg(figure, title, description)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return round numbers in between: powers of ten, and as many others as make three."""
+    shown: list[float] = []
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8)):
+        shown = [step * 10.0**power for power in range(-3, 7) for step in steps]
+        shown = [tick for tick in shown if low <= tick <= high]
+        if len(shown) >= _FEWEST_TICKS:
+            break
+    return shown
 
 
 def stages(

@@ -24,6 +24,7 @@ from boost_edge.bench.report_words import (
     absent,
     interval,
     network,
+    networks_first,
     number,
     points,
     relative,
@@ -36,6 +37,19 @@ from boost_edge.runtime.manifest import DEFAULT_READOUT
 __all__ = ["agreement_section", "gains_section", "quality_section"]
 
 _PAPER = "The paper's (quoted, not measured)"
+_READOUTS = words(
+    "A readout is what is compared. ",
+    Code("raw"), " are the frozen network's features. ",
+    Code("hidden"), " is the trained head's first layer (the paper's method). ",
+    Code("attributes"), " are the posteriors of the labels (the default): two images are alike "
+    "where the head sees the same values in them. ",
+    Code("blend"), " is both of these, weighted. ",
+    Code("match"), " weighs each attribute by how much it tells: the similarity is the probability "
+    "to agree in an attribute drawn by its weight, and where that is in doubt the look (the "
+    "features, labels aside) decides. ",
+    Code("together"), " are posteriors of whole combinations of labels: the similarity is the "
+    "probability that all labels agree, and where that is in doubt the look decides.",
+)  # fmt: skip
 _HEADER = (
     "network", "recipe, readout", "mAP@10", "std", "seeds", "gain over raw (95%)", "relative",
     "bytes an image", "paper's mAP@10", "paper's relative", "weights",
@@ -44,20 +58,18 @@ _HEADER = (
 
 def quality_section(evidence: Evidence) -> Section:
     """Return the table of every network, recipe and readout, with the paper's figures beside it."""
-    sources = evidence.of("quality")
+    sources = networks_first(evidence.of("quality"))
     if not sources:
         return Section(title="Quality", anchor="quality", blocks=absent("quality", "Quality was"))
     main = [source for source in sources if len(_policies(source)) == 1]
     intro = words(
         "mAP@10 (times 100) as the paper computes it: the ten most relevant others are to be "
         "found; relevant is what agrees in every attribute, the more so the more words of the "
-        "name agree. ", Bold("raw"), " are the frozen network's features, ", Code("hidden"),
-        " the trained head's first layer (the paper's method), ", Code("attributes"),
-        " its posteriors (the default), ", Code("blend"), " both. The std is between seeds, each "
-        "of which draws other images; gains are paired on the same queries, with a bootstrap "
-        "interval. Absolute values depend on the sample: compare gains.",
-    )  # fmt: skip
-    blocks: list[Block] = [Paragraph(text=intro)]
+        "name agree. The std is between seeds, each of which draws other images; gains are paired "
+        "on the same queries, with a bootstrap interval. Absolute values depend on the sample: "
+        "compare gains.",
+    )
+    blocks: list[Block] = [Paragraph(text=intro), Paragraph(text=_READOUTS)]
     if main:
         rows = tuple(row for source in main for row in _rows(source))
         blocks.append(
@@ -108,7 +120,8 @@ def _rows(source: Source) -> Iterator[tuple[Cell, ...]]:
             relative(row.get("relative_gain")),
             number(row["bytes_per_image"], 0) if "bytes_per_image" in row else NONE,
             *quoted,
-            weights(result),
+            # The last section has the whole name; here it would take three lines.
+            weights(result).replace(".safetensors", ""),
         )
 
 
@@ -167,7 +180,7 @@ def gains_section(evidence: Evidence) -> Section:
     title, anchor = "What boosting gains", "gains"
     sources = [
         source
-        for source in evidence.of("quality")
+        for source in networks_first(evidence.of("quality"))
         if len(_policies(source)) == 1 and any("gain" in row for row in source.result["rows"])
     ]
     if not sources:
@@ -199,6 +212,7 @@ def gains_section(evidence: Evidence) -> Section:
     )
     caption = "Gain over raw features, in points of mAP@10"
     figure = Figure(
+        name="gains",
         caption=caption,
         description=description,
         svg=bars(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from boost_edge.bench.report_blocks import Block, Cell, Paragraph, Section, Table
+from boost_edge.bench.report_blocks import Block, Cell, Paragraph, Table
 from boost_edge.bench.report_evidence import Evidence, Source
-from boost_edge.bench.report_words import absent, number, sourced
+from boost_edge.bench.report_words import number, section_of, sourced
 
 __all__ = ["search_section"]
 
 
-def search_section(evidence: Evidence) -> Section:
+@section_of("search", "Search at scale", "search", what="Search was")
+def search_section(evidence: Evidence) -> list[Block]:
     """Return our gallery beside other libraries at equal recall, with filters, and small ones."""
-    title, anchor = "Search at scale", "search"
-    sources = evidence.of("search")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("search", "Search was"))
     blocks: list[Block] = []
-    for source in sources:
+    for source in evidence.of("search"):
         result = source.result
         data = result["data"]
         text = (
@@ -31,7 +28,7 @@ def search_section(evidence: Evidence) -> Section:
         if "crossover" in result:
             blocks += _crossover(source)
         blocks.append(sourced(source))
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 def _engines(source: Source) -> Table:

@@ -12,13 +12,12 @@ from boost_edge.bench.report_blocks import (
     Code,
     Figure,
     Paragraph,
-    Section,
     Table,
     words,
 )
 from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_plots import frontier, stages
-from boost_edge.bench.report_words import NONE, absent, network, number, sourced
+from boost_edge.bench.report_words import NONE, network, number, section_of, sourced
 
 __all__ = ["cost_section", "find_row", "pareto", "stages_section", "tradeoff_section"]
 
@@ -49,30 +48,28 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def tradeoff_section(evidence: Evidence) -> Section:
+@section_of("latency", "Quality against latency", "tradeoff", what="Latency was")
+def tradeoff_section(evidence: Evidence) -> list[Block]:
     """Return pictures of quality against latency: ours, and the paper's quality on our clock."""
-    title, anchor = "Quality against latency", "tradeoff"
     sources = evidence.of("latency")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("latency", "Latency was"))
     blocks: list[Block] = []
     for latency in sources:
-        for caption, what, points in (
-            ("Measured quality against measured latency",
+        for name, caption, what, points in (
+            ("tradeoff-measured", "Measured quality against measured latency",
              "Quality from the quality results here, of the same network, taps and readout.",
              _measured_points(latency.result, evidence.of("quality"))),
-            ("The paper's quality (quoted) against our measured latency",
+            ("tradeoff-paper", "The paper's quality (quoted) against our measured latency",
              "mAP@10 is the paper's, published for ImageNet weights and not measured here; latency "
              "is ours, on the same architectures with random weights: it does not depend on them.",
              _paper_points(latency.result)),
         ):  # fmt: skip
             if points:
-                blocks += [Paragraph(text=(what,)), _tradeoff(caption, points)]
+                blocks += [Paragraph(text=(what,)), _tradeoff(name, caption, points)]
         blocks.append(sourced(latency))
     if len(blocks) == len(sources):
         text = "No system of the latency results is one that quality is known of."
         blocks.insert(0, Paragraph(text=(text,), tone="absent"))
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 _Point = tuple[str, str, float, float]
@@ -84,7 +81,9 @@ def _measured_points(latency: _Row, qualities: Sequence[Source]) -> list[_Point]
         query = find_row(latency, system["system"], "query")
         for source in qualities:
             result = source.result
+            # Where resize policies are compared, the first row need not be the default's.
             same = (result["backbone"], result["taps"]) == (system["backbone"], system["taps"])
+            same = same and len({row["resize"] for row in result["rows"]}) == 1
             for row in result["rows"] if same and query else ():
                 if row["readout"] != system["readout"] or "unavailable" in row:
                     continue
@@ -110,43 +109,40 @@ def _paper_points(latency: _Row) -> list[_Point]:
     return points
 
 
-def _tradeoff(caption: str, points: list[_Point]) -> Figure | Table:
+def _tradeoff(name: str, caption: str, points: list[_Point]) -> Figure | Table:
     """Return the picture, or the table alone where there is nothing to compare."""
     best = pareto([(x, y) for *_, x, y in points])
     table = Table(
         caption=caption,
         header=("system", "query p50, ms", "mAP@10", "Pareto front"),
         rows=tuple(
-            (name, number(x, 1), number(y), "yes" if (x, y) in best else "no")
-            for name, _, x, y in points
+            (system, number(x, 1), number(y), "yes" if (x, y) in best else "no")
+            for system, _, x, y in points
         ),
         right=(1, 2),
     )
     if len(points) == 1:
         return table
-    description = "; ".join(f"{name}: {x:,.1f} ms, mAP@10 {y:.2f}" for name, _, x, y in points)
-    unsurpassed = ", ".join(name for name, _, x, y in points if (x, y) in best)
+    description = "; ".join(f"{system}: {x:,.1f} ms, mAP@10 {y:.2f}" for system, _, x, y in points)
+    unsurpassed = ", ".join(system for system, _, x, y in points if (x, y) in best)
     description += f". Dashed: the Pareto front, which none surpasses: {unsurpassed}."
     across = "whole query at batch 1, fewest threads, p50 in ms (log scale)"
     svg = frontier(
         points, best, across=across, axis="mAP@10", title=caption, description=description
     )
-    return Figure(caption=caption, description=description, svg=svg, table=table)
+    return Figure(name=name, caption=caption, description=description, svg=svg, table=table)
 
 
-def stages_section(evidence: Evidence) -> Section:
+@section_of("latency", "Stages of a query", "stages", what="Latency was")
+def stages_section(evidence: Evidence) -> list[Block]:
     """Return where the time of a query goes, and the network in every runtime."""
-    title, anchor = "Stages of a query", "stages"
-    sources = evidence.of("latency")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("latency", "Latency was"))
     blocks: list[Block] = []
-    for source in sources:
+    for source in evidence.of("latency"):
         blocks += [*_breakdown(source), _runtimes(source), _systems(source)]
         load = ", ".join(f"{each:.2f}" for each in source.result["load_average_before"])
         text = f"Load of the machine before (1, 5, 15 minutes): {load}. Only ratios carry over."
         blocks += [Paragraph(text=(text,)), sourced(source)]
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 def _breakdown(source: Source) -> list[Block]:
@@ -168,6 +164,7 @@ def _breakdown(source: Source) -> list[Block]:
     )
     return [
         Figure(
+            name="stages",
             caption=caption,
             description=f"{description}.",
             svg=stages(rows, _STAGES, axis="p50 in ms", title=caption, description=description),
@@ -244,14 +241,11 @@ def _systems(source: Source) -> Table:
     )  # fmt: skip
 
 
-def cost_section(evidence: Evidence) -> Section:
+@section_of("cost", "Cost", "cost", what="Cost was")
+def cost_section(evidence: Evidence) -> list[Block]:
     """Return what queries and images cost, and when labelling has paid for itself."""
-    title, anchor = "Cost", "cost"
-    sources = evidence.of("cost")
-    if not sources:
-        return Section(title=title, anchor=anchor, blocks=absent("cost", "Cost was"))
     blocks: list[Block] = []
-    for source in sources:
+    for source in evidence.of("cost"):
         result = source.result
         price = result["price"]
         dated = f" (list price of {price['as_of']}: check it)" if "as_of" in price else ""
@@ -262,7 +256,7 @@ def cost_section(evidence: Evidence) -> Section:
             "; the ratios do not depend on the price.",
         )  # fmt: skip
         blocks += [Paragraph(text=text), _costs(source), sourced(source)]
-    return Section(title=title, anchor=anchor, blocks=tuple(blocks))
+    return blocks
 
 
 def _costs(source: Source) -> Table:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,52 @@ from boost_edge.runtime.errors import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["COLOURS", "FONT", "add_legend", "make_canvas", "need_matplotlib", "to_svg"]
+__all__ = [
+    "COLOURS",
+    "FONT",
+    "MARKERS",
+    "SERIES",
+    "add_legend",
+    "make_canvas",
+    "need_matplotlib",
+    "to_svg",
+]
 
 # In points, which the page shows as wide as it can: a phone's 360 pixels still leave 9 for text.
 _WIDTH = 420
 _INCH = 72
 FONT = 11
+# Of a legend: a letter on average, and a sign with the space around it.
+_LETTER, _SIGN = 6.6, 32
 
-_NAMES = ("ink", "soft", "line", "card", "raw", "hidden", "attributes", "blend", "other")
+SERIES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "raw": ("#666c75", "#a3a9b1"),
+        "hidden": ("#2b68ad", "#82b6ef"),
+        "attributes": ("#b4522a", "#f0936b"),
+        "blend": ("#1d6f42", "#7ddba3"),
+        "match": ("#5b2a86", "#dcbcff"),
+        "together": ("#a07800", "#e6c84f"),
+        "other": ("#c2478d", "#f07ab4"),
+    }
+)
+"""The colour of each readout, and of what is none that we know, in light and in dark."""
+
+MARKERS: Mapping[str, str] = MappingProxyType(
+    {
+        "raw": "X",
+        "hidden": "o",
+        "attributes": "s",
+        "blend": "D",
+        "match": "^",
+        "together": "P",
+        "other": "*",
+        "ink": "v",
+    }
+)
+"""The marker of each of the page's colours."""
+
+_NAMES = ("ink", "soft", "line", "card", *SERIES)
 COLOURS: Mapping[str, str] = MappingProxyType(
     {name: f"#0a0b{place:02x}" for place, name in enumerate(_NAMES, 16)}
 )
@@ -64,11 +102,25 @@ def make_canvas(height: float) -> tuple[Canvas, Any]:
 
 def add_legend(figure: Canvas, seen: Mapping[str, Any]) -> None:
     """Name what was drawn, above the picture."""
-    columns = 2 if max(len(name) for name in seen) > 12 else len(seen)
+    columns = _columns([len(name) for name in seen])
     figure.legend(
         list(seen.values()), list(seen), loc="outside upper left", ncols=columns, frameon=False,
         fontsize=FONT, labelcolor=COLOURS["ink"], borderpad=0, columnspacing=1.4,
     )  # fmt: skip
+
+
+def _columns(lengths: Sequence[int]) -> int:
+    """Return in how many columns words of so many letters fit; matplotlib fills one by one."""
+    for columns in range(len(lengths), 1, -1):
+        rows, longer = divmod(len(lengths), columns)
+        width, start = 0.0, 0
+        for column in range(columns):
+            end = start + rows + (column < longer)
+            width += _SIGN + _LETTER * max(lengths[start:end])
+            start = end
+        if width <= _WIDTH:
+            return columns
+    return 1
 
 
 def to_svg(figure: Canvas, title: str, description: str) -> str:

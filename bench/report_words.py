@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from boost_edge.bench.report_blocks import Command, Paragraph, Text, words
+from boost_edge.bench.report_blocks import Block, Command, Paragraph, Section, Text, words
 from boost_edge.bench.report_evidence import MAKES, Evidence, Source
+from boost_edge.bench.report_svg import SERIES
 
 __all__ = [
     "NONE",
     "absent",
     "interval",
     "network",
+    "networks_first",
     "number",
     "points",
     "relative",
+    "section_of",
     "series_colour",
     "side_name",
     "signed",
@@ -39,6 +43,17 @@ _NETWORKS = {
     "mobilenet_v2": "MobileNetV2",
     "squeezenet1_1": "SqueezeNet 1.1",
 }
+_ENDS = {
+    "resnet18": "layer4",
+    "resnet34": "layer4",
+    "resnet50": "layer4",
+    "resnet101": "layer4",
+    "vit_b_16": "encoder_layer_11",
+    "vit_tiny_patch16_224": "encoder_layer_11",
+    "mobilenet_v2": "features.18",
+    "squeezenet1_1": "features.12",
+}
+"""The tap that is a network's end."""
 _TESTS = {
     "seen": "the paper's protocol",
     "names_only": "relevance by name words only",
@@ -47,10 +62,21 @@ _TESTS = {
 
 
 def network(name: str, taps: Sequence[str] = ()) -> str:
-    """Return what people call a backbone, and how far it goes where that is not its end."""
+    """Return what people call a backbone, and where its features are from if not its end alone."""
     title = _NETWORKS.get(name, name)
-    stages = [tap for tap in taps if tap.startswith("layer")]
-    return f"{title} ({' + '.join(stages)})" if stages else title
+    if not taps or tuple(taps) == (_ENDS.get(name),):
+        return title
+    return f"{title} ({' + '.join(_tap(tap) for tap in taps)})"
+
+
+def _tap(tap: str) -> str:
+    stage, _, grid = tap.removeprefix("pca").partition(":")
+    return f"{stage}, {grid} grid" if grid else stage
+
+
+def networks_first(sources: Sequence[Source]) -> list[Source]:
+    """Return the results of networks, then those of pixels' principal components."""
+    return sorted(sources, key=lambda source: str(source.result["backbone"]) == "pca")
 
 
 def weights(result: Mapping[str, Any]) -> str:
@@ -88,7 +114,7 @@ def test_name(test: str) -> str:
 
 def series_colour(readout: str) -> str:
     """Return which of the page's colours a readout has."""
-    return readout if readout in ("hidden", "attributes", "blend") else "other"
+    return readout if readout in SERIES else "other"
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -133,6 +159,25 @@ def sourced(*sources: Source) -> Paragraph:
             )
         )
     return Paragraph(text=words(*parts, "."), tone="source")
+
+
+def section_of(
+    kind: str, title: str, anchor: str, *, what: str
+) -> Callable[[Callable[[Evidence], list[Block]]], Callable[[Evidence], Section]]:
+    """Make a function of blocks one of a section, which says where there is no result of a kind.
+
+    ``what`` begins the sentence that says so: ``Latency was``.
+    """
+
+    def decorate(blocks: Callable[[Evidence], list[Block]]) -> Callable[[Evidence], Section]:
+        @functools.wraps(blocks)
+        def make(evidence: Evidence) -> Section:
+            found = blocks(evidence) if evidence.of(kind) else absent(kind, what)
+            return Section(title=title, anchor=anchor, blocks=tuple(found))
+
+        return make
+
+    return decorate
 
 
 def absent(kind: str, what: str) -> tuple[Paragraph, Command]:

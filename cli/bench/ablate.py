@@ -9,14 +9,15 @@ import click
 
 from boost_edge.cli.bench.options import (
     check_choice,
+    check_recipes,
     finish,
     make_setup,
-    out_option,
     recipe_option,
+    result_options,
     setup_options,
 )
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import images_option, json_option, names
+from boost_edge.cli.options import names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 from boost_edge.runtime.errors import UsageError
@@ -25,8 +26,6 @@ __all__ = ["ablate"]
 
 
 @click.command("ablate")
-@click.argument("labels", type=click.Path(path_type=Path))
-@images_option
 @setup_options
 @click.option(
     "--factors",
@@ -41,8 +40,7 @@ __all__ = ["ablate"]
 )
 @click.option("--image-sizes", callback=names, metavar="A,B", help="Other image sizes to try.")
 @recipe_option
-@out_option
-@json_option
+@result_options
 def ablate(
     labels: Path,
     images: Path,
@@ -67,12 +65,11 @@ def ablate(
     """
     with need_train_extra("measuring quality"):
         from boost_edge.bench.ablate import FACTORS, AblationPlan, measure_ablation, variants_of
-        from boost_edge.export.recipes import RECIPES
         from boost_edge.models.backbones import parse_taps
 
         described = make_setup(**setup)
         tried = [parse_taps(each, described.backbone) for each in taps or ()]
-    check_choice((recipe,), tuple(RECIPES), "--recipe")
+    check_recipes((recipe,))
     varied = () if factors == ("none",) else factors
     check_choice(varied, tuple(FACTORS), "--factors")
     try:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.bench.options import finish, out_option
+from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import images_option, json_option
+from boost_edge.cli.options import images_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 
@@ -53,8 +53,7 @@ __all__ = ["agreement"]
     metavar="N",
     help="Decides which images are drawn.",
 )
-@out_option
-@json_option
+@result_options
 def agreement(
     labels: Path,
     images: Path,

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.bench.options import finish, out_option
-from boost_edge.cli.options import json_option
+from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.render import table
 from boost_edge.runtime.errors import GateError
 
@@ -67,8 +66,7 @@ __all__ = ["compare"]
     help="Largest loss of recall@10 of a search, in percentage points.",
 )
 @click.option("--any-machine", is_flag=True, help="Compare times of different machines too.")
-@out_option
-@json_option
+@result_options
 def compare(
     old: Path,
     new: Path,

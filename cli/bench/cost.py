@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.bench.options import finish, out_option
-from boost_edge.cli.options import json_option
+from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.render import table, wrapped
 from boost_edge.runtime.errors import UsageError
 
@@ -57,8 +56,7 @@ _DEFAULT_MACHINE = "aws-c7i.large"
     metavar="SYSTEM",
     help="What to compare with; default: vit_b_16, else the first without a head.",
 )
-@out_option
-@json_option
+@result_options
 def cost(
     latency: Path,
     price_per_hour: float | None,

@@ -8,17 +8,17 @@ from typing import Any
 import click
 
 from boost_edge.cli.bench.options import (
-    check_choice,
+    check_recipes,
     chosen_readouts,
     finish,
     make_setup,
-    out_option,
     readouts_option,
     recipe_option,
+    result_options,
     setup_options,
 )
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import images_option, json_option, names
+from boost_edge.cli.options import names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 from boost_edge.runtime.errors import UsageError
@@ -27,8 +27,6 @@ __all__ = ["curve"]
 
 
 @click.command("curve")
-@click.argument("labels", type=click.Path(path_type=Path))
-@images_option
 @setup_options
 @click.option(
     "--counts",
@@ -54,8 +52,7 @@ __all__ = ["curve"]
 )
 @recipe_option
 @readouts_option
-@out_option
-@json_option
+@result_options
 def curve(
     labels: Path,
     images: Path,
@@ -82,10 +79,9 @@ def curve(
     with need_train_extra("measuring quality"):
         from boost_edge.bench.curve import CurvePlan, measure_curve
         from boost_edge.bench.versus import parse_side
-        from boost_edge.export.recipes import RECIPES
 
         described = make_setup(**setup)
-    check_choice((recipe,), tuple(RECIPES), "--recipe")
+    check_recipes((recipe,))
     try:
         numbers = tuple(sorted(int(each) for each in counts))
         shares = tuple(sorted(float(each) for each in noise))

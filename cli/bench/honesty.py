@@ -8,17 +8,16 @@ from typing import Any
 import click
 
 from boost_edge.cli.bench.options import (
-    check_choice,
+    check_recipes,
     chosen_readouts,
     finish,
     make_setup,
-    out_option,
     readouts_option,
     recipe_option,
+    result_options,
     setup_options,
 )
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import images_option, json_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 
@@ -26,13 +25,10 @@ __all__ = ["honesty"]
 
 
 @click.command("honesty")
-@click.argument("labels", type=click.Path(path_type=Path))
-@images_option
 @setup_options
 @recipe_option
 @readouts_option
-@out_option
-@json_option
+@result_options
 def honesty(
     labels: Path,
     images: Path,
@@ -55,10 +51,9 @@ def honesty(
     """
     with need_train_extra("measuring quality"):
         from boost_edge.bench.honesty import HonestyPlan, measure_honesty
-        from boost_edge.export.recipes import RECIPES
 
         described = make_setup(**setup)
-    check_choice((recipe,), tuple(RECIPES), "--recipe")
+    check_recipes((recipe,))
     plan = HonestyPlan(setup=described, recipe=recipe, readouts=chosen_readouts(readout))
     with Bars() as bars:
         result = measure_honesty(labels, images=images, plan=plan, out=out, progress=bars)

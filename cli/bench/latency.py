@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from boost_edge.cli.bench.latency_text import latency_text
-from boost_edge.cli.bench.options import finish, out_option
+from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import json_option, names
+from boost_edge.cli.options import names
 from boost_edge.cli.progress import Bars
 from boost_edge.runtime.errors import UsageError
 
@@ -146,8 +146,7 @@ _ALL = "all"
     metavar="N",
     help="Decides weights, pictures, vectors and the order of the turns.",
 )
-@out_option
-@json_option
+@result_options
 def latency(out: Path | None, json: bool, **options: Any) -> int:
     """Time every stage of a query, in every runtime, side by side in one run.
 

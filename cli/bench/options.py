@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.options import names
+from boost_edge.cli.options import images_option, json_option, names
 from boost_edge.cli.render import print_json
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_choice",
+    "check_recipes",
     "chosen_readouts",
     "finish",
     "make_setup",
-    "out_option",
     "readouts_option",
     "recipe_option",
+    "result_options",
     "setup_options",
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-out_option = click.option(
+_out_option = click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -51,6 +52,8 @@ recipe_option = click.option(
     "--recipe", default="boost", show_default=True, metavar="NAME", help="Recipe, as for train."
 )
 _SETUP = (
+    click.argument("labels", type=click.Path(path_type=Path)),
+    images_option,
     click.option(
         "--backbone",
         default="resnet18",
@@ -124,10 +127,15 @@ _SETUP = (
 
 
 def setup_options(function: _Function) -> _Function:
-    """Give a command the options that say what is measured; `make_setup` takes them."""
+    """Give a command LABELS, --images, and what says how to measure: `make_setup` takes that."""
     for option in reversed(_SETUP):
         function = option(function)
     return function
+
+
+def result_options(function: _Function) -> _Function:
+    """Give a command --out and --json, which `finish` takes; they stand last."""
+    return _out_option(json_option(function))
 
 
 def make_setup(
@@ -165,6 +173,13 @@ def check_choice(given: Sequence[str], known: Sequence[str], option: str) -> Non
     for each in given:
         if each not in known:
             raise UsageError(f"{option}: {each!r} is not one of {', '.join(known)}")
+
+
+def check_recipes(given: Sequence[str]) -> None:
+    """Refuse a recipe that is not known."""
+    from boost_edge.export.recipes import RECIPES
+
+    check_choice(given, tuple(RECIPES), "--recipe")
 
 
 def chosen_readouts(given: Sequence[str]) -> tuple[Readout, ...]:

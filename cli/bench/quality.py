@@ -9,15 +9,16 @@ import click
 
 from boost_edge.cli.bench.options import (
     check_choice,
+    check_recipes,
     chosen_readouts,
     finish,
     make_setup,
-    out_option,
     readouts_option,
+    result_options,
     setup_options,
 )
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import images_option, json_option, names
+from boost_edge.cli.options import names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 from boost_edge.runtime.manifest import DEFAULT_RESIZE, RESIZE_POLICIES
@@ -26,8 +27,6 @@ __all__ = ["quality"]
 
 
 @click.command("quality")
-@click.argument("labels", type=click.Path(path_type=Path))
-@images_option
 @setup_options
 @click.option(
     "--resize",
@@ -49,8 +48,7 @@ __all__ = ["quality"]
 @click.option(
     "--note", metavar="TEXT", help="Kept in the result: what a reader must know of the weights."
 )
-@out_option
-@json_option
+@result_options
 def quality(
     labels: Path,
     images: Path,
@@ -78,11 +76,10 @@ def quality(
     """
     with need_train_extra("measuring quality"):
         from boost_edge.bench.quality import QualityPlan, measure_quality
-        from boost_edge.export.recipes import RECIPES
 
         described = make_setup(**setup)
     check_choice(resize, RESIZE_POLICIES, "--resize")
-    check_choice(recipe, tuple(RECIPES), "--recipe")
+    check_recipes(recipe)
     plan = QualityPlan(
         setup=described,
         resizes=tuple(policy for policy in RESIZE_POLICIES if policy in resize),

@@ -68,6 +68,18 @@ _BY_SUFFIX = {".html": "html", ".htm": "html", ".md": "md"}
     metavar="N",
     help="How many example queries are shown.",
 )
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the page's pictures there too, each as an SVG file of its own.",
+)
+@click.option(
+    "--picture",
+    multiple=True,
+    metavar="NAME",
+    help="Which of them, such as raw-and-boosted; may be repeated.  [default: all]",
+)
 def report(
     results: Path,
     out: Path,
@@ -78,6 +90,8 @@ def report(
     gallery: tuple[Path, ...],
     attribute: str | None,
     queries: int,
+    pictures: Path | None,
+    picture: tuple[str, ...],
 ) -> int:
     """Render the results of the other measurements as one page.
 
@@ -92,6 +106,8 @@ def report(
       boost-edge bench report bench/results --out report.html \\
         --labels labels.csv --images photos/ --run runs/shop \\
         --gallery raw/ --gallery boosted/ --attribute colour
+      boost-edge bench report bench/results --out report.md \\
+        --pictures docs/pictures --picture raw-and-boosted
     """
     from boost_edge.bench.report import write_report
     from boost_edge.bench.report_svg import need_matplotlib
@@ -121,6 +137,10 @@ def report(
         raise UsageError(
             "example queries need all of --labels, --images, --run, --gallery and --attribute"
         )
-    for path in write_report(results, out, formats, examples=examples):
+    if picture and pictures is None:
+        raise UsageError("--picture needs --pictures DIR, where they are written")
+    for path in write_report(
+        results, out, formats, examples=examples, pictures=pictures, names=picture
+    ):
         click.echo(path)
     return ExitCode.FINE

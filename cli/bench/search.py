@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.bench.options import finish, out_option
+from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.model import shipped_model
-from boost_edge.cli.options import json_option, names
+from boost_edge.cli.options import names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 
@@ -94,8 +94,7 @@ _ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
     metavar="DIR",
     help="Folder for vectors and indexes; a run that was interrupted goes on in it.",
 )
-@out_option
-@json_option
+@result_options
 def search(
     rows: int,
     dimensions: int,

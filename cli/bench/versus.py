@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.bench.options import finish, out_option
-from boost_edge.cli.options import json_option
+from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.render import table, wrapped
 
 __all__ = ["versus"]
@@ -24,8 +23,7 @@ __all__ = ["versus"]
     show_default=True,
     help="What is compared.",
 )
-@out_option
-@json_option
+@result_options
 def versus(first: str, second: str, metric: str, out: Path | None, json: bool) -> int:
     """Compare two rows of bench quality, query by query.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -34,10 +35,15 @@ from boost_edge.bench.report_headline import headline_section
 from boost_edge.bench.report_honesty import honesty_section
 from boost_edge.bench.report_html import STYLE, to_html
 from boost_edge.bench.report_markdown import to_markdown
-from boost_edge.bench.report_speed import pareto
+from boost_edge.bench.report_plots import log_ticks
+from boost_edge.bench.report_quality import quality_section
+from boost_edge.bench.report_speed import pareto, tradeoff_section
+from boost_edge.bench.report_svg import MARKERS, SERIES
+from boost_edge.bench.report_words import network, series_colour
 from boost_edge.bench.results import write_result
+from boost_edge.models.architectures import BACKBONES
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.manifest import DEFAULT_READOUT
+from boost_edge.runtime.manifest import DEFAULT_READOUT, READOUTS
 from boost_edge.runtime.page_frame import framed
 
 COMMITTED = Path(__file__).resolve().parents[2] / "bench" / "results"
@@ -95,7 +101,7 @@ def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
     """Each sentence of the tiny results' headline has the number, its interval and its source."""
     section = headline_section(read_evidence(tiny))
     small, paper, networked, resnet, vit, labels, unseen, copies = said_in(section.blocks)
-    assert "ResNet-18 (layer3) boosted (recipe boost, readout attributes) reaches" in small
+    assert "ResNet-18 (layer3, 4x4 grid) boosted (recipe boost, readout attributes) re" in small
     assert "mAP@10 33.25, ViT-Tiny/16 raw 16.50, on the same 1,234 queries of 2 seeds" in small
     assert "+16.75 (95%: +16.25 to +17.25), 2.02 times (+102%)" in small
     assert small.startswith("Real weights, small networks. ")
@@ -106,7 +112,7 @@ def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
     assert "58.0 ms with the first and 484.0 ms with the second (p50, 1 thread)" in paper
     assert "10.7 times as long (95%: 10.4 to 10.9). (latency.json)" in paper
     assert "With ImageNet weights, to be run." in networked
-    assert "ResNet-18 (layer3): boosting gains +15.75 (95%: +15.25 to +16.25)" in resnet
+    assert "ResNet-18 (layer3, 4x4 grid): boosting gains +15.75 (95%: +15.25 to +16.25)" in resnet
     assert "+90% over its own raw features, at 808 bytes an image (1,024 raw)" in resnet
     assert "The target was +100%: not reached. (quality/resnet.json)" in resnet
     assert "+13.50 (95%: +13.00 to +14.00) mAP@10, +82%" in vit
@@ -246,7 +252,9 @@ def test_every_section_shows_what_was_measured(tiny: Path) -> None:
         "| vit\\_b\\_16 | 9.00 | 2.00 | 470.00 | 3.00 |",
         "| ResNet-18 + boost | 58.0 | 13.05 | yes |",
         "| ViT-B/16 | 484.0 | 12.08 | no |",
-        "| resnet18@layer3+boost | attributes | 1,032 | 46.0 | 200 | 700 |",
+        "| ResNet-18 (layer3, 4x4 grid) + boost | 49.0 | 33.25 | yes |",
+        "| ViT-Tiny/16 | 52.0 | 16.50 | no |",
+        "| resnet18@layer3:4x4+boost | attributes | 1,032 | 46.0 | 200 | 700 |",
         "not measured: openvino is not installed |",
         "| 100 | attributes | 14.00 | \u22123.00 (95%: \u22123.50 to \u22122.50) |",
         "| 20% | attributes | 22.00 | +5.00 (95%: +4.50 to +5.50) |",
@@ -346,8 +354,75 @@ def test_contrast(dark: bool) -> None:
     ):
         for ground in grounds:
             assert contrast(text, ground) >= 4.5, (text, ground)
-    for mark in ("raw", "hidden", "attributes", "blend", "other", "hurts"):
+    for mark in (*SERIES, "hurts"):
         assert contrast(mark, "card") >= 3.0, mark
+
+
+def test_every_readout_has_a_look_of_its_own() -> None:
+    """No two readouts share a colour, light or dark, or a marker, nor with what is unknown."""
+    colours = [series_colour(readout) for readout in (*READOUTS, "of a later version")]
+    assert colours == [*READOUTS, "other"]
+    for palette in zip(*(SERIES[each] for each in colours), strict=True):
+        assert len(set(palette)) == len(colours)
+    assert len({MARKERS[each] for each in (*colours, "ink")}) == len(colours) + 1
+
+
+def test_every_readout_is_explained(tiny: Path) -> None:
+    """The section on quality has a sentence for each readout."""
+    said = " ".join(said_in(quality_section(read_evidence(tiny)).blocks))
+    for readout in READOUTS:
+        assert re.search(rf"(^|\. ){readout} (is|are|weighs) ", said), readout
+
+
+def test_names_of_networks() -> None:
+    """A network's own end is not told, other taps and grids are; the ends are those of models/."""
+    for name, spec in BACKBONES.items():
+        if spec.network is not None:
+            assert network(name, [spec.taps[-1]]) == network(name)
+            assert network(name, [spec.taps[0]]) == f"{network(name)} ({spec.taps[0]})"
+    assert network("resnet18", ["layer3:4x4"]) == "ResNet-18 (layer3, 4x4 grid)"
+    assert network("resnet18", ["layer3", "layer4:2x2"]) == "ResNet-18 (layer3 + layer4, 2x2 grid)"
+    assert network("pca", ["pca512"]) == "PCA (512)"
+
+
+def test_points_are_of_the_default_resize_policy(tmp_path: Path) -> None:
+    """A comparison of resize policies, though it comes first, is no quality of a network."""
+    write_tiny(tmp_path)
+    compared = copy.deepcopy(TINY["quality/resnet.json"])
+    compared["rows"] += [{**row, "resize": "squash", "map10": 1.25} for row in compared["rows"]]
+    compared["rows"].reverse()
+    write_result(tmp_path / "a-resize.json", compared)
+    [table] = [
+        block.table
+        for block in tradeoff_section(read_evidence(tmp_path)).blocks
+        if isinstance(block, Figure) and block.name == "tradeoff-measured"
+    ]
+    assert [plain(row[2]) for row in table.rows] == ["33.25", "16.50"]
+
+
+def test_the_first_picture_shows_every_network(tiny: Path) -> None:
+    """Raw and boosted quality of each network, PCA last, with the gain's interval and its row."""
+    [figure] = [
+        block for block in headline_section(read_evidence(tiny)).blocks if isinstance(block, Figure)
+    ]
+    assert [[plain(cell) for cell in row] for row in figure.table.rows] == [
+        ["ResNet-18 (layer3, 4x4 grid)", "17.50", "33.25", "+15.75 (95%: +15.25 to +16.25)",
+         "+90%", "quality/resnet.json"],
+        ["ViT-Tiny/16", "16.50", "30.00", "+13.50 (95%: +13.00 to +14.00)", "+82%",
+         "quality/vit.json"],
+    ]  # fmt: skip
+    assert "ViT-Tiny/16: 16.50 raw, 30.00 boosted" in figure.description
+    assert figure.description.endswith("Dotted: ViT-Tiny/16 raw, 16.50.")
+
+
+def test_log_ticks() -> None:
+    """Whatever the range, there are three round numbers in it or more, and not too many."""
+    for low in (0.3, 4.7, 21.6, 33.0, 740.0):
+        for factor in (2.6, 10.0, 100.0, 5000.0):
+            ticks = log_ticks(low, low * factor)
+            assert 3 <= len(ticks) <= 7
+            assert all(low <= tick <= low * factor for tick in ticks)
+            assert ticks == sorted(ticks)
 
 
 POINTS = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12)

@@ -148,8 +148,13 @@ def agreement() -> dict[str, Any]:
 
 
 def latency() -> dict[str, Any]:
-    """Return two systems, all stages, one runtime that is absent."""
-    names = {"resnet18+boost": 44.0, "resnet18@layer3+boost": 35.0, "vit_b_16": 470.0}
+    """Return four systems, all stages, one runtime that is absent."""
+    names = {
+        "resnet18+boost": 44.0,
+        "resnet18@layer3:4x4+boost": 35.0,
+        "vit_tiny_patch16_224": 38.0,
+        "vit_b_16": 470.0,
+    }
     rows: list[dict[str, Any]] = []
     systems: list[dict[str, Any]] = []
     for name, infer in names.items():
@@ -177,8 +182,12 @@ def latency() -> dict[str, Any]:
         systems.append(
             {
                 "system": name,
-                "backbone": "vit_b_16" if name.startswith("vit") else "resnet18",
-                "taps": ["layer3"] if "@" in name else ["layer4"],
+                "backbone": name.removesuffix("+boost").partition("@")[0],
+                "taps": ["encoder_layer_11"]
+                if name.startswith("vit")
+                else ["layer3:4x4"]
+                if "@" in name
+                else ["layer4"],
                 "readout": "attributes" if boosted else "raw",
                 "dimensions": 258 if boosted else 768,
                 "model_bytes": 46_000_000,
@@ -228,7 +237,7 @@ def search() -> dict[str, Any]:
 
 
 TINY: Mapping[str, dict[str, Any]] = {
-    "quality/resnet.json": quality("resnet18", ["layer3"], 17.5, 33.25),
+    "quality/resnet.json": quality("resnet18", ["layer3:4x4"], 17.5, 33.25),
     "quality/vit.json": quality("vit_tiny_patch16_224", ["encoder_layer_11"], 16.5, 30.0),
     "quality/vit_b.json": unavailable(),
     "quality/resnet-versus-vit.json": versus(),

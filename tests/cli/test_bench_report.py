@@ -49,6 +49,24 @@ def test_what_is_written(
         assert f"{up}results/latency.json" in (tmp_path / each).read_text(encoding="utf-8")
 
 
+def test_pictures_as_files(results: Path, call: Call, refused: Refused, tmp_path: Path) -> None:
+    """All pictures of the page are written, or those named; each file is told."""
+    report = ("bench", "report", results, "--out", tmp_path / "report.html")
+    folder = tmp_path / "docs" / "pictures"
+    done = call(*report, "--pictures", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    page, *files = done.stdout.split()
+    assert page == str(tmp_path / "report.html")
+    assert sorted(files) == sorted(str(path) for path in folder.iterdir())
+    assert len(files) == Path(page).read_text(encoding="utf-8").count("<svg ")
+    one = tmp_path / "one"
+    done = call(*report, "--pictures", one, "--picture", "gains", "--picture", "stages")
+    assert sorted(path.name for path in one.iterdir()) == ["gains.svg", "stages.svg"]
+    assert (one / "gains.svg").read_bytes() == (folder / "gains.svg").read_bytes()
+    assert "no picture 'gain'" in refused(2, *report, "--pictures", one, "--picture", "gain")
+    assert "--picture needs --pictures DIR" in refused(2, *report, "--picture", "gains")
+
+
 def test_rendering_twice_gives_the_same_bytes(results: Path, call: Call, tmp_path: Path) -> None:
     """A report depends on the results alone."""
     pages: list[bytes] = []
