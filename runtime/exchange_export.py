@@ -73,7 +73,7 @@ def export_gallery(
     GalleryCorruptError
         When the gallery is damaged; then ``out`` is as it was.
     GalleryError
-        When ``out`` cannot be written; then it is as it was.
+        When ``out`` cannot be written; then a file is as it was.
     """
     started = time.perf_counter()
     folder = Path(gallery)
@@ -101,8 +101,7 @@ def export_gallery(
         if isinstance(out, str | os.PathLike):
             _write_whole(Path(out), lambda file: write(file, header, batches))
         else:
-            write(out, header, batches)
-            out.flush()
+            _write_open(out, lambda file: write(file, header, batches))
     return ExportReport(
         path=folder.absolute(),
         out=None if target is None else target.absolute(),
@@ -114,12 +113,13 @@ def export_gallery(
 
 
 def _write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    if path.is_dir():
-        raise GalleryError(f"{path}: is a folder: give the name of a file")
-    if not path.parent.is_dir():
-        raise GalleryError(f"{path}: cannot be written: there is no folder {path.parent}: make it")
-    there = path.exists()
+    there = os.path.lexists(path)
     try:
+        if path.is_dir():
+            raise GalleryError(f"{path}: is a folder: give the name of a file")
+        if not path.parent.is_dir():
+            where = path.parent
+            raise GalleryError(f"{path}: cannot be written: there is no folder {where}: make it")
         with replacing(path) as temporary, temporary.open("xb") as file:
             write(file)
     except OSError as error:
@@ -127,6 +127,18 @@ def _write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
         raise GalleryError(
             f"{path}: cannot be written: {error.strerror or error}: {left}"
         ) from error
+
+
+def _write_open(out: IO[bytes], write: Callable[[IO[bytes]], None]) -> None:
+    try:
+        write(out)
+        out.flush()
+    except BrokenPipeError:
+        # Its reader has gone, as it may.
+        raise
+    except OSError as error:
+        name = getattr(out, "name", "-")
+        raise GalleryError(f"{name}: cannot be written: {error.strerror or error}") from error
 
 
 def _shown(batches: Iterator[Batch], total: int, progress: Progress) -> Iterator[Batch]:

@@ -376,6 +376,8 @@ def test_where_nothing_can_be_written(some: Path, tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match=f"cannot be written: there is no folder {tmp_path}/no"):
         export_gallery(some, nowhere)
     assert not nowhere.parent.exists()
+    with pytest.raises(GalleryError, match=r"cannot be written: File name too long: there is none"):
+        export_gallery(some, tmp_path / f"{'n' * 250}.jsonl")
     with pytest.raises(UsageError, match="no gallery"):
         export_gallery(tmp_path / "no", tmp_path / "a.jsonl")
     with pytest.raises(UsageError, match="no such file"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from tests.runtime.moving import WIDTH, a_row, make_gallery, rows_of, vector_of
@@ -14,7 +15,7 @@ from boost_edge.runtime.errors import GalleryCorruptError
 from boost_edge.runtime.exchange import EXCHANGE_FORMATS
 from boost_edge.runtime.exchange_export import export_gallery
 from boost_edge.runtime.image_rows import vector_key
-from boost_edge.runtime.joining import Policy
+from boost_edge.runtime.joining import POLICIES
 from boost_edge.runtime.merge import merge_galleries
 from boost_edge.runtime.sound_rows import VECTOR_FLAWS, flaws_of_vectors
 from boost_edge.runtime.store import STORE_NAME
@@ -105,12 +106,10 @@ def test_verify_export_and_merge_agree(
         assert export_gallery(source, tmp_path / "out.jsonl").images == 9
         assert merge_galleries([source], target).added == 9
         return
-    calls = [
-        *(lambda form=form: export_gallery(source, tmp_path / f"out.{form}")
-          for form in EXCHANGE_FORMATS),
-        *(lambda policy=policy: merge_galleries([source], target, on_conflict=policy)
-          for policy in get_args(Policy)),
-    ]  # fmt: skip
+    calls: list[Callable[[], object]] = [
+        partial(export_gallery, source, tmp_path / f"out.{form}") for form in EXCHANGE_FORMATS
+    ]
+    calls += [partial(merge_galleries, [source], target, on_conflict=policy) for policy in POLICIES]
     for call in calls:
         with pytest.raises(GalleryCorruptError, match=str(source)) as caught:
             call()
@@ -129,7 +128,7 @@ def test_damage_to_a_late_row_stops_a_merge_before_its_first_commit(tmp_path: Pa
     bad = make_gallery(tmp_path / "bad", rows)
     spoil(bad, "embeddings vector = ?", flipped(6))
     target = make_gallery(tmp_path / "target")
-    for policy in get_args(Policy):
+    for policy in POLICIES:
         with pytest.raises(GalleryCorruptError, match=f"{bad}: the image {SPOILT} is damaged"):
             merge_galleries([good, bad], target, on_conflict=policy)
     assert rows_of(target) == {}
