@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from traceback import walk_tb
 from typing import TextIO
 
 import click
@@ -136,14 +137,19 @@ def _unforeseen(error: Exception) -> str:
     said = " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror:
         # The disk is full, a permission is missing: not a bug, and the system says it best.
-        where = (
-            f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        )
-        return where + error.strerror
+        if isinstance(error.filename, str | bytes):
+            return f"{os.fsdecode(error.filename)}: {error.strerror}"
+        return f"the standard output: {error.strerror}" if _from_echo(error) else error.strerror
     return (
         f"unexpected {type(error).__name__}: {said}: this is a bug; run it again with "
         "BOOST_EDGE_DEBUG=1 to see where, and please report it"
     )
+
+
+def _from_echo(error: Exception) -> bool:
+    """Say whether it is the standard output that failed, which the system gives no name."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_code is click.echo.__code__
 
 
 def _escape_what_it_lacks(stream: TextIO) -> None:

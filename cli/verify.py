@@ -33,7 +33,8 @@ def command(gallery: Path, model: Path | None, json: bool) -> int:
 
     Checks the database, every embedding, the search cache, the model's file, the image files (by
     size and time) and looks for temporary files. Changes nothing. The exit code is 4 when something
-    is damaged; image files that are gone or changed, or a model that was moved, are no damage.
+    is damaged, or the gallery is of a newer format; image files that are gone or changed, or a
+    model that was moved, are no damage.
 
     \b
     Example:
@@ -47,12 +48,16 @@ def command(gallery: Path, model: Path | None, json: bool) -> int:
         print_json(of_gallery(report.path, dataclasses.asdict(report)))
     else:
         click.echo("\n".join(_as_text(report, gallery)))
+    if any(finding.code == "format_older" for finding in report.findings):
+        # Nothing is wrong with it, and nothing was checked.
+        return ExitCode.FAILED
     return ExitCode.FINE if report.sound else ExitCode.INTEGRITY
 
 
 def _as_text(report: VerifyReport, gallery: Path) -> list[str]:
     lines = [line for finding in report.findings for line in _finding(finding)]
-    state = "sound" if report.sound else "DAMAGED"
+    damaged = any(finding.damage for finding in report.findings)
+    state = "sound" if report.sound else "DAMAGED" if damaged else "NOT CHECKED"
     held = "" if report.images is None else f", {report.images:,} images"
     deleted = f", {report.deleted:,} deleted" if report.deleted else ""
     name = printable(str(gallery))

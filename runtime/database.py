@@ -135,7 +135,10 @@ def translating(path: Path) -> Generator[None, None, None]:
                 f"{path}: another process keeps it busy: wait until it is done, then try again"
             ) from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-            raise damaged(path, str(error)) from error
+            # Python quotes what it could not read.
+            unreadable = str(error).startswith("Could not decode to UTF-8")
+            what = "text that is not UTF-8" if unreadable else str(error)
+            raise damaged(path, what) from error
         raise GalleryError(f"{path}: {error}: check the disk's space and permissions") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-
 import boost_edge
-from boost_edge.runtime.errors import GalleryCorruptError, GalleryError
+from boost_edge.runtime.errors import GalleryError
 from boost_edge.runtime.exchange import Batch, ExchangeFormat, Header, format_of
 from boost_edge.runtime.exchange_jsonl import write_jsonl
-from boost_edge.runtime.exchange_rows import check_rows
 from boost_edge.runtime.gallery_folder import open_store, require_gallery
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.replace import replacing
-from boost_edge.runtime.row_stream import batches_of, count_rows
+from boost_edge.runtime.row_stream import batches_of, check_pages, count_rows
 
 __all__ = ["ExportReport", "export_gallery"]
 
@@ -77,7 +73,7 @@ def export_gallery(
     GalleryCorruptError
         When the gallery is damaged; then ``out`` is as it was.
     GalleryError
-        When ``out`` cannot be written; then it is as it was.
+        When ``out`` cannot be written; then a file is as it was.
     """
     started = time.perf_counter()
     folder = Path(gallery)
@@ -92,6 +88,7 @@ def export_gallery(
     else:
         write = write_jsonl
     with closing(open_store(folder)) as store, store.snapshot():
+        check_pages(store)
         count = count_rows(store, deleted=deleted)
         gone = count - count_rows(store, deleted=False)
         header = Header(
@@ -100,12 +97,11 @@ def export_gallery(
             dimensions=store.binding.dimensions,
             count=count,
         )
-        batches = _sound(folder, batches_of(store, by="id", deleted=deleted), count, progress)
+        batches = _shown(batches_of(store, by="id", deleted=deleted), count, progress)
         if isinstance(out, str | os.PathLike):
             _write_whole(Path(out), lambda file: write(file, header, batches))
         else:
-            write(out, header, batches)
-            out.flush()
+            _write_open(out, lambda file: write(file, header, batches))
     return ExportReport(
         path=folder.absolute(),
         out=None if target is None else target.absolute(),
@@ -117,30 +113,37 @@ def export_gallery(
 
 
 def _write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    if path.is_dir():
-        raise GalleryError(f"{path}: is a folder: give the name of a file")
+    there = os.path.lexists(path)
     try:
+        if path.is_dir():
+            raise GalleryError(f"{path}: is a folder: give the name of a file")
+        if not path.parent.is_dir():
+            where = path.parent
+            raise GalleryError(f"{path}: cannot be written: there is no folder {where}: make it")
         with replacing(path) as temporary, temporary.open("xb") as file:
             write(file)
     except OSError as error:
+        left = "it is as it was" if there else "there is none"
         raise GalleryError(
-            f"{path}: cannot be written: {error.strerror or error}: it is as it was"
+            f"{path}: cannot be written: {error.strerror or error}: {left}"
         ) from error
 
 
-def _sound(
-    folder: Path, batches: Iterator[Batch], total: int, progress: Progress
-) -> Iterator[Batch]:
-    """Yield batches of which every row could be imported again."""
+def _write_open(out: IO[bytes], write: Callable[[IO[bytes]], None]) -> None:
+    try:
+        write(out)
+        out.flush()
+    except BrokenPipeError:
+        # Its reader has gone, as it may.
+        raise
+    except OSError as error:
+        name = getattr(out, "name", "-")
+        raise GalleryError(f"{name}: cannot be written: {error.strerror or error}") from error
+
+
+def _shown(batches: Iterator[Batch], total: int, progress: Progress) -> Iterator[Batch]:
     done = 0
     for batch in batches:
-        rows, vectors = zip(*batch, strict=True)
-        if wrong := check_rows(list(rows), np.stack(vectors)):
-            place, flaw = wrong
-            raise GalleryCorruptError(
-                f"{folder}: the image {rows[place].path} is damaged ({flaw}): see what "
-                f"boost-edge verify {shlex.quote(str(folder))} says"
-            )
         yield batch
         done += len(batch)
         progress("export", done, total)

@@ -28,7 +28,8 @@ from boost_edge.runtime.exchange import (
     header_from_json,
     not_readable,
 )
-from boost_edge.runtime.exchange_rows import check_rows, labels_of, predicted_of, row_with
+from boost_edge.runtime.exchange_rows import check_rows, labels_of, row_with
+from boost_edge.runtime.predictions import predictions_of
 from boost_edge.runtime.records import record_from_json
 
 __all__ = ["read_parquet", "read_parquet_header", "require_pyarrow", "write_parquet"]
@@ -192,7 +193,7 @@ def _batch(piece: Any, dimensions: int) -> Batch:
     batch = Batch()
     for record, vector in zip(piece.select(names).to_pylist(), matrix, strict=True):
         path = record.pop("path")
-        record["predicted"] = predicted_of(json.loads(record["predicted"]))
+        record["predicted"] = predictions_of(json.loads(record["predicted"]))
         record["labels"] = labels_of(json.loads(record["labels"]))
         batch.append((row_with(path, record), vector))
     return batch

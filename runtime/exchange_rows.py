@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast
@@ -13,15 +12,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.encoder import Prediction
-from boost_edge.runtime.image_rows import STATES, ImageRow, check_norms
-from boost_edge.runtime.labels import flaw_of_labels
-from boost_edge.runtime.records import record_from_json
+from boost_edge.runtime.image_rows import ImageRow
+from boost_edge.runtime.predictions import predictions_of
+from boost_edge.runtime.sound_rows import VECTOR_FLAWS, check_norms, flaw_of_row
 
-__all__ = ["check_rows", "labels_of", "predicted_of", "row_from_json", "row_to_json", "row_with"]
+__all__ = ["check_rows", "labels_of", "row_from_json", "row_to_json", "row_with"]
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_LIMIT = 2**63
 _PLAIN = ("digest", "size", "mtime_ns", "width", "height", "predicted", "labels", "state")
 _KEYS = frozenset({*_PLAIN, "vector"})
 
@@ -62,7 +58,7 @@ def row_from_json(raw: Any, *, dimensions: int) -> tuple[ImageRow, NDArray[np.fl
     data = _base64(record.pop("vector"), "vector")
     if len(data) != 4 * dimensions:
         raise ValueError(f"its vector has {len(data)} bytes, not {4 * dimensions}")
-    record["predicted"] = predicted_of(record["predicted"])
+    record["predicted"] = predictions_of(record["predicted"])
     record["labels"] = labels_of(record["labels"])
     return row_with(path, record), np.frombuffer(data, "<f4")
 
@@ -70,17 +66,6 @@ def row_from_json(raw: Any, *, dimensions: int) -> tuple[ImageRow, NDArray[np.fl
 def row_with(path: bytes, values: Mapping[str, Any]) -> ImageRow:
     """Return a row of a path as bytes and all other values, not yet checked."""
     return ImageRow(id=None, path=os.fsdecode(path), **values)
-
-
-def predicted_of(raw: Any) -> dict[str, Prediction]:
-    """Return predictions that were decoded from JSON; ValueError where they are none."""
-    if not isinstance(raw, dict):
-        raise TypeError("predicted is not an object")
-    predicted = cast("dict[str, Any]", raw)
-    return {
-        name: record_from_json(Prediction, each, f"predicted.{name}")
-        for name, each in predicted.items()
-    }
 
 
 def labels_of(raw: Any) -> dict[str, str]:
@@ -97,33 +82,13 @@ def check_rows(rows: list[ImageRow], matrix: NDArray[np.float32]) -> tuple[int, 
     ``matrix`` ``(n, D) float32`` holds the embeddings, which must have norm 1, or be 0 where a
     network answers nothing.
     """
-    flaws = [_flaw(row) for row in rows]
+    flaws = [flaw_of_row(row) for row in rows]
     finite, unit = check_norms(matrix)
     sound = finite & unit
     for place, (flaw, is_sound) in enumerate(zip(flaws, sound.tolist(), strict=True)):
         if flaw or not is_sound:
-            return place, flaw or "its vector is not finite and of norm 1 or 0"
+            return place, flaw or VECTOR_FLAWS["vector_not_unit"]
     return None
-
-
-def _flaw(row: ImageRow) -> str:
-    path = os.fsencode(row.path)
-    if not path.startswith(b"/") or b"\0" in path:
-        return "its path is not absolute"
-    # A row from a file may be of any type.
-    if not _DIGEST.fullmatch(str(row.digest)) or type(row.digest) is not str:
-        return "its digest is not 64 hexadecimal digits"
-    for name, lowest in (("size", 0), ("mtime_ns", -_LIMIT), ("width", 1), ("height", 1)):
-        number: object = getattr(row, name)
-        if type(number) is not int or not lowest <= number < _LIMIT:
-            return f"its {name} is {number!r}"
-    if row.state not in STATES:
-        return f"its state is {row.state!r}"
-    if flaw := flaw_of_labels(row.labels):
-        return flaw
-    if not all(np.isfinite(each.p) for each in row.predicted.values()):
-        return "a predicted probability is not finite"
-    return ""
 
 
 def _text(value: Any, name: str) -> str:

@@ -7,12 +7,13 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
+from boost_edge.runtime.predictions import predictions_of
 
 __all__ = [
     "STATES",
@@ -20,7 +21,6 @@ __all__ = [
     "ImageRow",
     "Shown",
     "State",
-    "check_norms",
     "row_from_values",
     "row_to_values",
     "shown_from_values",
@@ -31,8 +31,6 @@ __all__ = [
 # is gone, until the gallery is compacted.
 State: TypeAlias = Literal["live", "deleted"]
 STATES: tuple[State, ...] = ("live", "deleted")
-# Far more than 32-bit arithmetic, or a model in 16 bits, leaves.
-_NORM_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,24 +94,25 @@ def row_from_values(values: Sequence[Any]) -> ImageRow:
     """Return a row that ``schema.SELECT`` gave; ValueError where it is damaged."""
     identity, path, digest, size, mtime_ns, width, height, predicted, labels, state = values
     try:
-        if state not in STATES:
-            raise ValueError(f"its state is {state!r}")
-        if not isinstance(digest, str):
-            raise TypeError("it has no embedding")
+        known = _text(state, "state")
+        if known not in STATES:
+            raise ValueError(f"its state is {known!r}")
+        if digest is None:
+            raise ValueError("it has no embedding")
         return ImageRow(
             id=identity,
-            path=os.fsdecode(path),
-            digest=digest,
+            path=_path(path),
+            digest=_text(digest, "digest"),
             size=size,
             mtime_ns=mtime_ns,
             width=width,
             height=height,
-            predicted=_predicted(predicted),
-            labels=_object(labels),
-            state=state,
+            predicted=predictions_of(_object(predicted, "predicted")),
+            labels=_object(labels, "labels"),
+            state=known,
         )
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"the row of image {identity}: {error}") from error
+    except ValueError as error:
+        raise _flawed(identity, path, error) from error
 
 
 def shown_from_values(values: Sequence[Any]) -> Shown:
@@ -121,32 +120,44 @@ def shown_from_values(values: Sequence[Any]) -> Shown:
     identity, path, predicted, labels = values
     try:
         return Shown(
-            path=os.fsdecode(path), predicted=_predicted(predicted), labels=_object(labels)
+            path=_path(path),
+            predicted=predictions_of(_object(predicted, "predicted")),
+            labels=_object(labels, "labels"),
         )
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"the row of image {identity}: {error}") from error
+    except ValueError as error:
+        raise _flawed(identity, path, error) from error
 
 
-def _predicted(text: str) -> dict[str, Prediction]:
-    return {name: Prediction(**each) for name, each in _object(text).items()}
+def _flawed(identity: int, path: bytes, error: ValueError) -> ValueError:
+    name = f", {os.fsdecode(path)}" if path else ""
+    return ValueError(f"the row of image {identity}{name}: {error}")
 
 
-def _object(text: str) -> dict[str, Any]:
+def _path(data: bytes) -> str:
+    if not data:
+        raise ValueError("its path is no BLOB, or empty")
+    return os.fsdecode(data)
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its {name} is not UTF-8") from error
+
+
+def _object(data: bytes, name: str) -> dict[str, Any]:
     # Most images have no labels of their own.
-    return {} if text == "{}" else json.loads(text)
-
-
-def check_norms(
-    matrix: NDArray[np.float32],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which embeddings ``(n, D) float32`` are finite, and which have norm 1 or 0.
-
-    A network may answer nothing at all, which search takes for a vector like no other.
-    """
-    wide = matrix.astype(np.float64)
-    norms = np.sqrt(np.vecdot(wide, wide))
-    unit: NDArray[np.bool_] = (np.abs(norms - 1) <= _NORM_TOLERANCE) | (norms == 0)
-    return np.isfinite(norms), unit
+    if data == b"{}":
+        return {}
+    text = _text(data, name)
+    try:
+        raw: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its {name} is no JSON") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"its {name} is no JSON object")
+    return cast("dict[str, Any]", raw)
 
 
 def vector_key(data: bytes) -> int:

@@ -25,13 +25,11 @@ from boost_edge.runtime.gallery_folder import open_store, require_gallery, writi
 from boost_edge.runtime.image_rows import ImageRow
 from boost_edge.runtime.joining import Policy, check_policy, disagreement, unite
 from boost_edge.runtime.progress import Progress, silent
-from boost_edge.runtime.row_stream import batches_of, pages_of
+from boost_edge.runtime.row_stream import batches_of, check_pages
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.target import is_gallery, make_gallery, model_name, put_under
 
 __all__ = ["merge_galleries"]
-
-_NO_VECTOR = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,24 +49,17 @@ class _Source:
     store: Store
     under: str | None
 
-    def versions(self, *, vectors: bool) -> Iterator[_Version]:
-        """Yield the live rows, in the order of their paths' bytes."""
-        for row, vector in self._all() if vectors else self._bare():
-            path = put_under(row.path, self.under)
-            yield _Version(
-                key=os.fsencode(path),
-                source=self.name,
-                row=replace(row, path=path),
-                vector=vector,
-            )
-
-    def _bare(self) -> Iterator[tuple[ImageRow, NDArray[np.float32]]]:
-        for page in pages_of(self.store, by="path"):
-            yield from ((row, _NO_VECTOR) for row in page)
-
-    def _all(self) -> Iterator[tuple[ImageRow, NDArray[np.float32]]]:
+    def versions(self) -> Iterator[_Version]:
+        """Yield the live rows, in the order of their paths' bytes; each is sound."""
         for batch in batches_of(self.store, by="path"):
-            yield from batch
+            for row, vector in batch:
+                path = put_under(row.path, self.under)
+                yield _Version(
+                    key=os.fsencode(path),
+                    source=self.name,
+                    row=replace(row, path=path),
+                    vector=vector,
+                )
 
 
 def merge_galleries(
@@ -128,8 +119,7 @@ def merge_galleries(
             _check_models(folder, store, opened)
         else:
             _check_models(opened[0].folder, opened[0].store, opened)
-        if on_conflict == "fail":
-            _check(opened, store, folder, progress)
+        _check(opened, store, folder, progress, conflicts=on_conflict == "fail")
         if store is None:
             _make(stack, folder, encoder, opened)
             store = stack.enter_context(writing(folder))
@@ -138,7 +128,7 @@ def merge_galleries(
             _check_encoder(encoder, store)
             store.remember_model(os.fspath(encoder.path))
         arrivals = Arrivals(store, on_conflict)
-        for group in _groups(opened, progress, "merge", vectors=True):
+        for group in _groups(opened, progress, "merge"):
             row, vector = unite([(each.row, each.vector) for each in group])
             differ = bool(disagreement([each.row for each in group]))
             arrivals.take(row, vector, conflict=differ)
@@ -218,11 +208,21 @@ def _make(
 
 
 def _check(
-    sources: Sequence[_Source], store: Store | None, target: Path, progress: Progress
+    sources: Sequence[_Source],
+    store: Store | None,
+    target: Path,
+    progress: Progress,
+    *,
+    conflicts: bool,
 ) -> None:
-    """Raise if any path does not stand for the same image everywhere."""
+    """Raise if a source is damaged anywhere, or a path is not the same image everywhere."""
+    for source in sources:
+        check_pages(source.store)
+    if not conflicts:
+        _check_rows(sources, progress)
+        return
     found = Conflicts()
-    for group in _groups(sources, progress, "check", vectors=False):
+    for group in _groups(sources, progress, "check"):
         rows, names = [each.row for each in group], [each.source for each in group]
         known = None if store is None else store.find(group[0].row.path)
         if known is not None:
@@ -236,12 +236,24 @@ def _check(
     )
 
 
-def _groups(
-    sources: Sequence[_Source], progress: Progress, stage: str, *, vectors: bool
-) -> Iterator[list[_Version]]:
+def _check_rows(sources: Sequence[_Source], progress: Progress) -> None:
+    """Raise if an image of a source is damaged: before anything is written, or never."""
+    total = _count(sources)
+    done = 0
+    for source in sources:
+        for batch in batches_of(source.store, by="id"):
+            done += len(batch)
+            progress("check", done, total)
+
+
+def _count(sources: Sequence[_Source]) -> int:
+    return sum(source.store.count() for source in sources)
+
+
+def _groups(sources: Sequence[_Source], progress: Progress, stage: str) -> Iterator[list[_Version]]:
     """Yield what the sources know about each path, path by path."""
-    total = sum(source.store.count() for source in sources)
-    streams = [source.versions(vectors=vectors) for source in sources]
+    total = _count(sources)
+    streams = [source.versions() for source in sources]
     done = 0
     merged = heapq.merge(*streams, key=lambda version: version.key)
     for _, group in itertools.groupby(merged, key=lambda version: version.key):

@@ -18,6 +18,7 @@ __all__ = [
     "SHOWN",
     "STATE",
     "STATE_AT",
+    "STORED",
     "TOUCH",
     "UPSERT",
     "VECTORS",
@@ -72,20 +73,37 @@ END;
 COMMIT;
 """
 
+
+def _bytes(column: str, kind: str) -> str:
+    """Return the SQL for the bytes of a column, none where its value is of another type.
+
+    Python cannot read damaged text, nor say which row it was in; nor are two values equal for
+    SQLite whose types differ.
+    """
+    return f"CASE typeof({column}) WHEN '{kind}' THEN CAST({column} AS BLOB) ELSE x'' END"
+
+
+_PATH, _STATE = _bytes("path", "blob"), _bytes("state", "text")
+_PREDICTED, _LABELS = _bytes("predicted", "text"), _bytes("labels", "text")
+_DIGEST = f"CASE WHEN digest IS NOT NULL THEN {_bytes('digest', 'text')} END"
+
 # The columns of an ImageRow, in the order of ``image_rows``. An outer join, so that an image whose
 # embedding is gone is damaged, and not merely absent.
-SELECT = """
-SELECT images.id, path, digest, size, mtime_ns, width, height, predicted, labels, state
+SELECT = f"""
+SELECT images.id, {_PATH}, {_DIGEST}, size, mtime_ns, width, height,
+{_PREDICTED}, {_LABELS}, {_STATE}
 FROM images LEFT JOIN embeddings ON embeddings.id = images.embedding
-"""
+"""  # noqa: S608 - columns of ours
 
 # What a search shows of an image; the embedding it was found by is there.
-SHOWN = "SELECT images.id, path, predicted, labels FROM images "
+SHOWN = f"SELECT images.id, {_PATH}, {_PREDICTED}, {_LABELS} FROM images "  # noqa: S608 - columns of ours
 
 # Outer joins: an image whose embedding is gone is damaged, and not merely absent.
 VECTORS = """
 SELECT images.id, vector FROM images LEFT JOIN embeddings ON embeddings.id = images.embedding
 """
+# To be checked, and so as it is.
+STORED = VECTORS.replace(", vector", ", vector, vector_key")
 OF_THESE = "WHERE images.id IN (SELECT value FROM json_each(?))"
 # The unary plus keeps SQLite from an index that most rows are in.
 OF_THESE_LIVE = f"{OF_THESE} AND +state = 'live'"

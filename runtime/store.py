@@ -15,6 +15,7 @@ not newer.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -58,8 +59,11 @@ _CHUNK_ROWS = 4096
 _MOST_MAPPED = 2**31 - 2**16
 # No generation is newer: SQLite's largest integer.
 _EVERY = 2**63 - 1
-_BY_ID = SELECT + "WHERE images.id > ? AND (state = 'live' OR ?) ORDER BY images.id LIMIT ?"
-_BY_PATH = SELECT + "WHERE path > ? AND (state = 'live' OR ?) ORDER BY path LIMIT ?"
+# Nothing is passed over because it is damaged: neither a state that is none, nor an id or a path
+# of a type that sorts before all that ought to be there.
+_BEFORE_ALL = -math.inf
+_BY_ID = SELECT + "WHERE images.id > ? AND (state IS NOT 'deleted' OR ?) ORDER BY images.id LIMIT ?"
+_BY_PATH = SELECT + "WHERE path > ? AND (state IS NOT 'deleted' OR ?) ORDER BY path LIMIT ?"
 
 Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -67,11 +71,11 @@ Vectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 class Store:
     """An open ``gallery.sqlite``; the caller sees to one writer and one thread at a time.
 
-    ``read_only`` is whether nothing can be written through it.
+    ``path`` is the database, ``read_only`` whether nothing can be written through it.
     """
 
     def __init__(self, folder: Path, opened: OpenDatabase) -> None:
-        self._path = folder / STORE_NAME
+        self.path = folder / STORE_NAME
         self._database = opened.database
         self.binding = opened.binding
         self.read_only = opened.read_only
@@ -118,18 +122,18 @@ class Store:
 
     def close(self) -> None:
         """Close the database."""
-        with translating(self._path):
+        with translating(self.path):
             self._database.close()
 
     @contextmanager
     def snapshot(self) -> Generator[None, None, None]:
         """See one state of the gallery throughout, whatever another process commits meanwhile."""
-        with translating(self._path):
+        with translating(self.path):
             if self._database.in_transaction:
                 yield
                 return
-            if self._stamp is not None and self._stamp != stamp_of(self._path):
-                raise GalleryError(f"{self._path}: was written to meanwhile: open it again")
+            if self._stamp is not None and self._stamp != stamp_of(self.path):
+                raise GalleryError(f"{self.path}: was written to meanwhile: open it again")
             self._database.execute("BEGIN")
             try:
                 yield
@@ -171,8 +175,10 @@ class Store:
 
         The first rows come after None; ``deleted`` is whether to return deleted ones too.
         """
-        place = (0, b"") if after is None else (after.id, os.fsencode(after.path))
-        sql, start = (_BY_ID, place[0]) if by == "id" else (_BY_PATH, place[1])
+        start: object = _BEFORE_ALL
+        if after is not None:
+            start = after.id if by == "id" else os.fsencode(after.path)
+        sql = _BY_ID if by == "id" else _BY_PATH
         return [self._row(row) for row in self._query(sql, (start, deleted, limit))]
 
     def with_digest(self, digest: str, *, limit: int = -1) -> list[ImageRow]:
@@ -190,11 +196,11 @@ class Store:
         rows = self._query(SHOWN + OF_THESE_LIVE, (_json_ids(ids),))
         if len(rows) < len(ids):
             # Found through an index that the rows do not agree with.
-            raise damaged(self._path, "an image that was found is gone")
+            raise damaged(self.path, "an image that was found is gone")
         try:
             return {row[0]: shown_from_values(row) for row in rows}
         except ValueError as error:
-            raise damaged(self._path, str(error)) from error
+            raise damaged(self.path, str(error)) from error
 
     def vectors(self, *, after: int = 0) -> Vectors:
         """Return ids ``(n,) int64`` and embeddings ``(n, D) float32`` newer than ``after``."""
@@ -213,7 +219,7 @@ class Store:
                 if start == count:
                     return ids, matrix
         # The index that counts and the table that is read are at odds.
-        raise damaged(self._path, "its images cannot be counted")
+        raise damaged(self.path, "its images cannot be counted")
 
     def vector_chunks(self, *, after: int = 0, upto: int = _EVERY) -> Iterator[Vectors]:
         """Yield ids and embeddings newer than ``after`` and not newer than ``upto``, in pieces.
@@ -257,7 +263,7 @@ class Store:
         found, matrix = self._unpack(self._query(VECTORS + OF_THESE, (_json_ids(ids),)))
         place = {identity: index for index, identity in enumerate(found.tolist())}
         if missing := set(ids) - place.keys():
-            raise damaged(self._path, f"the row of image {min(missing)} is gone")
+            raise damaged(self.path, f"the row of image {min(missing)} is gone")
         return matrix[[place[identity] for identity in ids]]
 
     def vectors_with(self, keys: Sequence[int]) -> NDArray[np.float32]:
@@ -265,12 +271,12 @@ class Store:
         found, matrix = self._unpack(self._query(WITH_KEYS, (_json_ids(keys),)))
         place = {key: index for index, key in enumerate(found.tolist())}
         if set(keys) - place.keys():
-            raise damaged(self._path, "an embedding that was found is gone")
+            raise damaged(self.path, "an embedding that was found is gone")
         return matrix[[place[key] for key in keys]]
 
     def commit(self, changes: Changes) -> None:
         """Write changes in one transaction, all or nothing."""
-        with translating(self._path):
+        with translating(self.path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 write_changes(self._database, changes)
@@ -284,14 +290,14 @@ class Store:
     def remember_model(self, path: str) -> None:
         """Note where the model is now."""
         sql = "UPDATE meta SET value = ? WHERE key = 'model_path' AND value <> ?"
-        with translating(self._path):
+        with translating(self.path):
             self._database.execute(sql, (os.fsencode(path), os.fsencode(path)))
 
     def set_graph_dtype(self, dtype: GraphDtype) -> None:
         """Say how a search graph that is built from now on is to hold its vectors."""
         check_graph_dtype(dtype)
         sql = "UPDATE meta SET value = ? WHERE key = 'graph_dtype' AND value <> ?"
-        with translating(self._path):
+        with translating(self.path):
             self._database.execute(sql, (dtype, dtype))
         self.binding = replace(self.binding, graph_dtype=dtype)
 
@@ -308,24 +314,24 @@ class Store:
         return self._query(sql, values)
 
     def _chunks(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[Vectors]:
-        with translating(self._path), closing(self._database.execute(sql, values)) as cursor:
+        with translating(self.path), closing(self._database.execute(sql, values)) as cursor:
             while rows := cursor.fetchmany(_CHUNK_ROWS):
                 yield self._unpack(rows)
 
     def _query(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
-        with translating(self._path):
+        with translating(self.path):
             return self._database.execute(sql, values).fetchall()
 
     def _row(self, row: Sequence[Any]) -> ImageRow:
         try:
             return row_from_values(row)
         except ValueError as error:
-            raise damaged(self._path, str(error)) from error
+            raise damaged(self.path, str(error)) from error
 
     def _unpack(self, rows: Sequence[Any]) -> Vectors:
         width = self.binding.dimensions
         if any(not isinstance(row[1], bytes) or len(row[1]) != 4 * width for row in rows):
-            raise damaged(self._path, "an embedding has the wrong length")
+            raise damaged(self.path, "an embedding has the wrong length")
         data = b"".join(row[1] for row in rows)
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         return ids, np.frombuffer(data, "<f4").reshape(len(rows), width)

@@ -25,6 +25,7 @@ from boost_edge.runtime.database import connect_reading, translating
 from boost_edge.runtime.errors import GalleryCorruptError, UsageError
 from boost_edge.runtime.gallery_folder import require_gallery
 from boost_edge.runtime.recovery import left_overs
+from boost_edge.runtime.schema import FORMAT_VERSION
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME
 from boost_edge.runtime.verify_rows import check_embeddings, check_images, check_structure
@@ -41,6 +42,9 @@ _COMPACT = "boost-edge compact {gallery}"
 _INDEX = "boost-edge index FOLDER --gallery {gallery}"
 
 FLAWS: dict[str, tuple[bool, str, str]] = {
+    "format_newer": (False, "the gallery is of a newer format", "update boost-edge"),
+    "format_older": (False, "the gallery is of an older format", _COMPACT),
+    "database_gone": (True, "the database is gone", _RESTORE),
     "database_damaged": (True, "the database is damaged", _RESTORE),
     "row_damaged": (True, "images whose row makes no sense", _RESTORE),
     "generation_wrong": (True, "images of a generation that is not yet", _RESTORE),
@@ -78,10 +82,16 @@ FLAWS: dict[str, tuple[bool, str, str]] = {
         "folder",
     ),
     "file_missing": (False, "image files that are gone", f"{_INDEX} --prune"),
-    "file_changed": (False, "image files that changed since they were indexed", _INDEX),
+    "file_changed": (
+        False,
+        "image files that changed since they were indexed",
+        f"{_INDEX}; mend or delete a file that this skips, then {_INDEX} --prune",
+    ),
     "left_over": (False, "temporary files of a process that was killed", _COMPACT),
 }
 """Each code of a finding: whether it is damage, what it means, and how to repair it."""
+# Neither damage nor sound: nothing is known of it.
+_OTHER_FORMAT = ("format_newer", "format_older")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +112,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """What verifying found; ``sound`` is whether none of it is damage.
+    """What verifying found; ``sound`` is whether all was checked and none of it is damage.
 
     ``images`` and ``deleted`` count rows; they and ``generation`` are None where the database
-    cannot be read.
+    cannot be read, or is of another format, and so is not checked.
     """
 
     path: Path
@@ -143,20 +153,17 @@ def verify_gallery(
     ------
     UsageError
         When there is no gallery, or no file ``model``.
-    GalleryCorruptError
-        When its database is gone.
     GalleryError
-        When the disk fails, a file may not be read, or the gallery is of an older format.
+        When the disk fails, or a file may not be read.
     """
     started = time.perf_counter()
     folder = Path(path)
-    require_gallery(folder)
     check = _Check(folder, None if model is None else Path(model), exact_limit)
     check.run(step or (lambda _: None))
     findings = check.findings()
     return VerifyReport(
         path=folder.absolute(),
-        sound=not any(finding.damage for finding in findings),
+        sound=not any(each.damage or each.code in _OTHER_FORMAT for each in findings),
         images=check.images,
         deleted=check.deleted,
         generation=check.generation,
@@ -181,6 +188,11 @@ class _Check:
     def run(self, step: Callable[[str], None]) -> None:
         """Check all there is; a database that cannot be read ends only its own part."""
         path = self._folder / STORE_NAME
+        try:
+            require_gallery(self._folder)
+        except GalleryCorruptError:
+            self._add("database_gone", path.name)
+            return
         try:
             with translating(path), closing(connect_reading(path)[0]) as database:
                 database.execute("BEGIN")
@@ -216,6 +228,11 @@ class _Check:
 
     def _check_database(self, database: sqlite3.Connection, step: Callable[[str], None]) -> None:
         meta = dict(database.execute("SELECT key, value FROM meta").fetchall())
+        version = meta.get("format_version")
+        if isinstance(version, int) and version >= 1 and version != FORMAT_VERSION:
+            code = "format_newer" if version > FORMAT_VERSION else "format_older"
+            self._add(code, f"format {version}, and this version reads format {FORMAT_VERSION}")
+            return
         binding = read_binding(self._folder / STORE_NAME, meta)
         generation = int(meta["generation"])
         step("checking the database")

@@ -12,6 +12,9 @@ from boost_edge.runtime.errors import UsageError
 
 __all__ = ["Token", "filter_error", "nearest_name", "tokenise"]
 
+# As difflib.get_close_matches: below, a guess says less than the names that there are.
+_NEAR = 0.6
+_MOST_NAMES = 20
 # So much of a long expression is shown on either side of an error.
 _CONTEXT = 60
 
@@ -88,13 +91,18 @@ def filter_error(text: str, column: int, problem: str, *, what: str = "filter") 
 
 
 def nearest_name(wrong: str, known: Iterable[str]) -> str:
-    """Return the end of an error about a name that nothing has: the nearest that there is."""
-    nearest = max(
-        sorted(known),
-        key=lambda each: SequenceMatcher(None, wrong.casefold(), each.casefold()).ratio(),
-        default=None,
-    )
-    return "the gallery has none" if nearest is None else f"did you mean {nearest!r}?"
+    """Return the end of an error about a name that nothing has: what it may mean, or all names."""
+    names = sorted(known)
+    if not names:
+        return "the gallery has none"
+    near = {
+        each: SequenceMatcher(None, wrong.casefold(), each.casefold()).ratio() for each in names
+    }
+    nearest = max(names, key=near.__getitem__)
+    if near[nearest] >= _NEAR:
+        return f"did you mean {nearest!r}?"
+    more = ", ..." if len(names) > _MOST_NAMES else ""
+    return f"there is {', '.join(map(repr, names[:_MOST_NAMES]))}{more}"
 
 
 def _after_space(text: str, at: int) -> int:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from boost_edge.cli.main import run
+
+Call = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -114,6 +121,46 @@ def test_where_there_is_no_gallery(tmp_path: Path, capsys: pytest.CaptureFixture
     for verb in ("verify", "compact"):
         assert run([verb, str(tmp_path / "absent")]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "code", "exit_code", "repair"),
+    [
+        ("UPDATE meta SET value = 99 WHERE key = 'format_version'",
+         "format_newer", 4, "update boost-edge"),
+        ("UPDATE meta SET value = 1 WHERE key = 'format_version'",
+         "format_older", 1, "boost-edge compact {}"),
+        ("DROP TABLE meta",
+         "database_damaged", 4, "restore gallery.sqlite"),
+        ("", "database_gone", 4, "restore gallery.sqlite"),
+    ],
+)  # fmt: skip
+def test_verify_says_in_json_what_it_cannot_check(
+    shop: Path, tmp_path: Path, call: Call, sql: str, code: str, exit_code: int, repair: str
+) -> None:
+    """Another format is no damage and not sound; with --json, all of it is JSON."""
+    folder = tmp_path / "gallery"
+    shutil.copytree(shop / "gallery", folder)
+    database = folder / "gallery.sqlite"
+    if sql:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute(sql)
+            connection.commit()
+    else:
+        database.rename(folder / "gallery.sqlite-wal")
+    done = call("verify", folder, "--json")
+    assert (done.returncode, done.stderr) == (exit_code, "")
+    report = json.loads(done.stdout)
+    assert (report["sound"], report["images"]) == (False, None)
+    [finding] = report["findings"]
+    assert finding["code"] == code
+    assert finding["repair"].startswith(repair.format(folder))
+    done = call("verify", folder)
+    assert done.returncode == exit_code
+    assert done.stdout.splitlines()[1].startswith(f"  repair: {repair.format(folder)}")
+    other = code.startswith("format")
+    assert (f"{folder}: NOT CHECKED (" in done.stdout) == other
+    assert ("damage" in done.stdout.lower()) != other
 
 
 def test_verify_a_model_that_moved(

@@ -177,17 +177,26 @@ def test_a_pipe_whose_reader_left_is_quiet(shop: Path, catalogue: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_full_disk_is_one_line(shop: Path) -> None:
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (["inspect"], "the standard output: "),
+        (["verify", "--json"], "the standard output: "),
+        (["gallery", "export", "--gallery"], "<stdout>: cannot be written: "),
+    ],
+)
+def test_a_full_disk_is_one_line(shop: Path, verb: list[str], said: str) -> None:
     """Output that cannot be written is exit 1 and one line, even while Python exits."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "boost_edge", "inspect", shop / "gallery"],
+            [sys.executable, "-m", "boost_edge", *verb, shop / "gallery"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (1, "boost-edge: No space left on device\n")
+    message = f"boost-edge: {said}No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, message)
 
 
 def test_a_terminal_without_the_letters(shop: Path, tmp_path: Path) -> None:

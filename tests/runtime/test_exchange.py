@@ -205,7 +205,13 @@ def packed(*numbers: float) -> str:
         ({"labels": {"a": 1}}, "labels.a is 1"),
         ({"labels": []}, "labels is not an object"),
         ({"predicted": {"a": "b"}}, "predicted.a is not an object"),
-        ({"predicted": {"a": {"value": "b", "p": float("nan")}}}, "not finite"),
+        ({"predicted": {"a": {"value": "b", "p": float("nan")}}}, "predicted a is nan"),
+        ({"predicted": {"a": {"value": "b", "p": 7}}}, "predicted a is 7.0"),
+        ({"predicted": {"a": {"value": "b", "p": -0.5}}}, "predicted a is -0.5"),
+        ({"predicted": {"a": {"value": "b", "p": 10**400}}}, "predicted.a.p is too large"),
+        ({"predicted": {"a": {"value": "b", "p": True}}}, "predicted.a.p is True"),
+        ({"predicted": {"a": {"value": 1, "p": 0.5}}}, "predicted.a.value is 1"),
+        ({"predicted": {"a": {"value": "b", "q": 0.5}}}, "missing or unknown keys: p, q"),
         ({"vector": None}, "missing or unknown keys: vector"),
         ({"vector": "AAAA"}, "vector has 3 bytes, not 64"),
         ({"vector": packed(float("nan"))}, "line 3: its vector is not finite"),
@@ -366,8 +372,12 @@ def test_where_nothing_can_be_written(some: Path, tmp_path: Path) -> None:
     """A folder, and a folder that is not there, are one line each."""
     with pytest.raises(GalleryError, match="is a folder"):
         export_gallery(some, tmp_path, format="jsonl")
-    with pytest.raises(GalleryError, match="cannot be written: No such file"):
-        export_gallery(some, tmp_path / "no" / "a.jsonl")
+    nowhere = tmp_path / "no" / "a.jsonl"
+    with pytest.raises(GalleryError, match=f"cannot be written: there is no folder {tmp_path}/no"):
+        export_gallery(some, nowhere)
+    assert not nowhere.parent.exists()
+    with pytest.raises(GalleryError, match=r"cannot be written: File name too long: there is none"):
+        export_gallery(some, tmp_path / f"{'n' * 250}.jsonl")
     with pytest.raises(UsageError, match="no gallery"):
         export_gallery(tmp_path / "no", tmp_path / "a.jsonl")
     with pytest.raises(UsageError, match="no such file"):

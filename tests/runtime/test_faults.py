@@ -464,8 +464,9 @@ def test_a_lost_database_is_said_to_be(indexed: Path, encoder: Encoder, beside: 
     for file in indexed.iterdir():
         file.unlink()
     (indexed / beside).touch()
-    with pytest.raises(GalleryCorruptError, match="gone"):
-        verify_gallery(indexed)
+    report = verify_gallery(indexed)
+    assert [(each.code, each.damage) for each in report.findings] == [("database_gone", True)]
+    assert not report.sound
     with pytest.raises(GalleryCorruptError, match="gone"):
         compact_gallery(indexed)
     with pytest.raises(GalleryCorruptError, match="gone"):

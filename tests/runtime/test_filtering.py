@@ -202,8 +202,10 @@ def test_an_answer_is_remembered_until_a_commit(tmp_path: Path) -> None:
         ("color = Red", "column 1 (at ^): no attribute is called 'color', did you mean 'colour'?"),
         ("RANK = 1", "no attribute is called 'RANK', did you mean 'rank'?: ^RANK = 1"),
         ("colour = Red and p(rank) > 1", "column 20 (at ^): no predicted attribute is called"),
-        ("label.colour = Red", "no label is called 'colour', did you mean 'rank'?"),
-        ("predicted.rank = 1", "no predicted attribute is called 'rank', did you mean 'colour'?"),
+        ("label.colour = Red", "no label is called 'colour', there is 'rank': ^label"),
+        ("predicted.rank = 1", "no predicted attribute is called 'rank', there is 'colour': ^"),
+        ("p(foo) > 1", "no predicted attribute is called 'foo', there is 'colour': p(^foo) > 1"),
+        ("'in' = 3", "no attribute is called 'in', there is 'colour', 'rank': ^'in' = 3"),
     ],
 )
 def test_an_unknown_attribute_names_the_nearest(store: Store, text: str, message: str) -> None:

@@ -180,7 +180,6 @@ def test_what_may_not_write_says_what_to_do(encoder: Encoder, old: Path) -> None
     """Verifying, or opening read-only, leaves an old gallery as it is, and says so in one line."""
     before = (old / STORE_NAME).read_bytes()
     for call in (
-        lambda: verify_gallery(old),
         lambda: Gallery.open(old, encoder, read_only=True),
         lambda: Store.open(old),
         # A source is read and not changed.
@@ -190,6 +189,11 @@ def test_what_may_not_write_says_what_to_do(encoder: Encoder, old: Path) -> None
             call()
         assert "format 1" in str(caught.value)
         assert "\n" not in str(caught.value)
+    report = verify_gallery(old)
+    [finding] = report.findings
+    assert (report.sound, finding.code, finding.damage) == (False, "format_older", False)
+    assert f"compact {old}" in finding.repair
+    assert "format 1" in finding.examples[0]
     assert (old / STORE_NAME).read_bytes() == before
 
 
@@ -225,6 +229,14 @@ def test_unknown_formats_are_refused(encoder: Encoder, old: Path, version: int) 
     for call in (lambda: Gallery.open(old, encoder), lambda: compact_gallery(old)):
         with pytest.raises(GalleryCorruptError, match=f"format {version} is not known"):
             call()
+    report = verify_gallery(old)
+    found = {each.code: each.repair for each in report.findings}
+    assert not report.sound
+    if version > FORMAT_VERSION:
+        assert found == {"format_newer": "update boost-edge"}
+        assert not any(each.damage for each in report.findings)
+    else:
+        assert list(found) == ["database_damaged"]
     assert version_of(path) == version
 
 

@@ -60,6 +60,29 @@ def test_files_that_are_gone_or_changed_are_no_damage(gallery: Gallery, pictures
     assert verify_gallery(gallery.path).findings == ()
 
 
+def test_a_file_overwritten_with_junk_is_repaired_as_verify_says(
+    gallery: Gallery, pictures: Path
+) -> None:
+    """Skipped, its image stays, pruning or not; mended it is taken in, deleted it goes."""
+    gallery.index([pictures])
+    mended, deleted = pictures / "red" / "0.png", pictures / "red" / "1.png"
+    picture = mended.read_bytes()
+    for path in (mended, deleted):
+        path.write_text("junk")
+    for prune in (False, True):
+        assert len(gallery.index([pictures], prune=prune).skipped) == 2
+        [finding] = verify_gallery(gallery.path).findings
+        assert (finding.code, finding.count) == ("file_changed", 2)
+    index = f"boost-edge index FOLDER --gallery {gallery.path}"
+    said = f"{index}; mend or delete a file that this skips, then {index} --prune"
+    assert finding.repair == said
+    mended.write_bytes(picture)
+    deleted.unlink()
+    assert gallery.index([pictures], prune=True).pruned == (str(deleted),)
+    assert verify_gallery(gallery.path).findings == ()
+    assert len(gallery) == 8
+
+
 def test_a_model_that_is_another_is_damage_and_one_that_moved_is_not(
     build_model: BuildModel, pictures: Path, tmp_path: Path
 ) -> None:
