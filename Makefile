@@ -116,7 +116,7 @@ $(RESULTS)/quality/vit_b_16-imagenet.json: | $(FULL)/ready
 	$(QUALITY) --backbone vit_b_16 --readout raw --out $@
 
 $(RESULTS)/quality/resnet18-versus-vit.json: $(GRID_QUALITY) $(VIT)
-	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):boost/attributes --out $@
+	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):boost/match --out $@
 
 $(RESULTS)/honesty/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --seeds 3 --out $@

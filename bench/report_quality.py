@@ -41,10 +41,10 @@ _READOUTS = words(
     "A readout is what is compared. ",
     Code("raw"), " are the frozen network's features. ",
     Code("hidden"), " is the trained head's first layer (the paper's method). ",
-    Code("attributes"), " are the posteriors of the labels (the default): two images are alike "
+    Code("attributes"), " are the posteriors of the labels: two images are alike "
     "where the head sees the same values in them. ",
     Code("blend"), " is both of these, weighted. ",
-    Code("match"), " weighs each attribute by how much it tells: the similarity is the probability "
+    Code("match"), " (the default) weighs each attribute by how much it tells: the similarity is the probability "
     "to agree in an attribute drawn by its weight, and where that is in doubt the look (the "
     "features, labels aside) decides. ",
     Code("together"), " are posteriors of whole combinations of labels: the similarity is the "

@@ -46,7 +46,7 @@ RESIZE_POLICIES: tuple[ResizePolicy, ...] = typing.get_args(ResizePolicy)
 
 DEFAULT_RESIZE: ResizePolicy = "crop"
 """Chosen by measured mAP: docs/decisions/0001-resize-policy.md."""
-DEFAULT_READOUT: Readout = "attributes"
+DEFAULT_READOUT: Readout = "match"
 """Chosen by measured mAP and size: docs/decisions/0003-default-readout.md."""
 
 

@@ -1,4 +1,4 @@
-"""``verify``: check everything about a gallery, and say how to repair what is wrong.
+"""``verify``: check a gallery, and say how to repair what is wrong.
 
 Nothing is changed, so a gallery on a read-only disk can be verified too; searching and indexing go
 on meanwhile, for the database is seen in one state.

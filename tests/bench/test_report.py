@@ -101,7 +101,7 @@ def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
     """Each sentence of the tiny results' headline has the number, its interval and its source."""
     section = headline_section(read_evidence(tiny))
     small, paper, networked, resnet, vit, labels, unseen, copies = said_in(section.blocks)
-    assert "ResNet-18 (layer3, 4x4 grid) boosted (recipe boost, readout attributes) re" in small
+    assert "ResNet-18 (layer3, 4x4 grid) boosted (recipe boost, readout match) re" in small
     assert "mAP@10 33.25, ViT-Tiny/16 raw 16.50, on the same 1,234 queries of 2 seeds" in small
     assert "+16.75 (95%: +16.25 to +17.25), 2.02 times (+102%)" in small
     assert small.startswith("Real weights, small networks. ")
@@ -244,8 +244,8 @@ def test_every_section_shows_what_was_measured(tiny: Path) -> None:
     assert "Missing" not in text
     assert "This makes it" not in text
     for row in (
-        "| dropout | 0.0 | attributes | 27.00 | \u22123.00 (\u22123.50 to \u22122.50) | **worse**",
-        "| attributes | 70.5% (60.0% to 70.0%) | +6.0 points (+3.0 points to +9.0 points) | 4.5% |",
+        "| dropout | 0.0 | match | 27.00 | \u22123.00 (\u22123.50 to \u22122.50) | **worse**",
+        "| match | 70.5% (60.0% to 70.0%) | +6.0 points (+3.0 points to +9.0 points) | 4.5% |",
         "| ours | 0.9876 (not reached) | 1.50 | 4.50 | 42 | 600 | 600 | 1.25 | 0.50 |",
         "| 1 in 100 | by cluster | 1.0000 | 1.0000 | 1.50 | 4.50 | 88 |",
         "| 2,500 | 0.50 | 0.75 |",
@@ -254,10 +254,10 @@ def test_every_section_shows_what_was_measured(tiny: Path) -> None:
         "| ViT-B/16 | 484.0 | 12.08 | no |",
         "| ResNet-18 (layer3, 4x4 grid) + boost | 49.0 | 33.25 | yes |",
         "| ViT-Tiny/16 | 52.0 | 16.50 | no |",
-        "| resnet18@layer3:4x4+boost | attributes | 1,032 | 46.0 | 200 | 700 |",
+        "| resnet18@layer3:4x4+boost | match | 1,032 | 46.0 | 200 | 700 |",
         "not measured: openvino is not installed |",
-        "| 100 | attributes | 14.00 | \u22123.00 (95%: \u22123.50 to \u22122.50) |",
-        "| 20% | attributes | 22.00 | +5.00 (95%: +4.50 to +5.50) |",
+        "| 100 | match | 14.00 | \u22123.00 (95%: \u22123.50 to \u22122.50) |",
+        "| 20% | match | 22.00 | +5.00 (95%: +4.50 to +5.50) |",
     ):
         assert row in text, row
     cost = TINY["cost.json"]["rows"][0]

@@ -43,7 +43,7 @@ def quality(backbone: str, taps: list[str], raw: float, boosted: float) -> dict[
             {
                 **head,
                 "recipe": "boost",
-                "readout": "attributes",
+                "readout": "match",
                 "map10": boosted,
                 "bytes_per_image": 808,
                 "gain": gain(boosted - raw),
@@ -94,9 +94,7 @@ def honesty() -> dict[str, Any]:
         head = {"test": test, "metric": metric}
         rows.append({**head, "readout": "raw", metric: {"mean": raw}})
         moved = gain(change, 0.5 if metric == "map10" else 0.0125)
-        rows.append(
-            {**head, "readout": "attributes", metric: {"mean": raw + change}, "gain": moved}
-        )
+        rows.append({**head, "readout": "match", metric: {"mean": raw + change}, "gain": moved})
     hurts = [row for row in rows if "gain" in row and row["gain"]["high"] < 0]
     return measured("honesty", "resnet18", ["layer3"], recipe="boost", rows=rows, hurts=hurts)
 
@@ -105,10 +103,10 @@ def curve() -> dict[str, Any]:
     """Return three numbers of labels, two shares of wrong ones."""
 
     def row(key: str, at: float, mean: float) -> dict[str, Any]:
-        return {key: at, "readout": "attributes", "map10": {"mean": mean}, "gain": gain(mean - 17)}
+        return {key: at, "readout": "match", "map10": {"mean": mean}, "gain": gain(mean - 17)}
 
     baseline = {"file": "vit.json", "row": "crop/none/raw"}
-    passes = {"readout": "attributes", "baseline": baseline, "map10": 16.5}
+    passes = {"readout": "match", "baseline": baseline, "map10": 16.5}
     return measured(
         "curve", "resnet18", ["layer3"], recipe="boost", raw={"mean": 17.0}, hurts=[],
         rows=[row("labels", *each) for each in ((100, 14.0), (1000, 25.0), (3000, 31.0))],
@@ -119,7 +117,7 @@ def curve() -> dict[str, Any]:
 
 def ablation() -> dict[str, Any]:
     """Return a recipe as it is, and a choice that is better, one that is worse."""
-    head = {"readout": "attributes", "dimensions": 202}
+    head = {"readout": "match", "dimensions": 202}
     return measured(
         "ablation", "resnet18", ["layer3"], recipe="boost", judged_on="a quarter", hurts=[],
         rows=[
@@ -140,7 +138,7 @@ def agreement() -> dict[str, Any]:
             "rows": [
                 {**head, "readout": "raw", "dimensions": 256, "agreement": 0.645,
                  "gain_over_first": 0},
-                {**head, "readout": "attributes", "dimensions": 202, "agreement": 0.705,
+                {**head, "readout": "match", "dimensions": 202, "agreement": 0.705,
                  "gain_over_first": 0.06},
             ],
         },
@@ -188,7 +186,7 @@ def latency() -> dict[str, Any]:
                 else ["layer3:4x4"]
                 if "@" in name
                 else ["layer4"],
-                "readout": "attributes" if boosted else "raw",
+                "readout": "match" if boosted else "raw",
                 "dimensions": 258 if boosted else 768,
                 "model_bytes": 46_000_000,
                 "peak_memory_bytes": {"query": 200_000_000, "infer-torch": "not measured: why"},
