@@ -119,7 +119,7 @@ $(RESULTS)/quality/resnet18-versus-vit.json: $(GRID_QUALITY) $(VIT)
 	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):boost/match --out $@
 
 $(RESULTS)/honesty/resnet18-grid.json: | $(FULL)/ready
-	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --seeds 3 --out $@
+	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --seeds 2 --out $@
 
 $(RESULTS)/curve/resnet18-layer3.json: $(VIT)
 	$(BENCH) curve $(DATA) $(LAYER3) --baseline $(VIT):raw --out $@

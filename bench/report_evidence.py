@@ -24,7 +24,7 @@ MAKES: Mapping[str, tuple[str, str]] = {
     "versus": (
         "quality/*-versus-*.json",
         "boost-edge bench versus results/quality/A.json:raw "
-        "results/quality/B.json:boost/attributes --out results/quality/B-versus-A.json",
+        "results/quality/B.json:boost/match --out results/quality/B-versus-A.json",
     ),
     "honesty": (
         "honesty/*.json",

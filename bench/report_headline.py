@@ -48,7 +48,7 @@ boost-edge bench quality styles.csv --images images/ --name-column productDispla
 boost-edge bench quality styles.csv --images images/ --name-column productDisplayName \\
   --attributes gender,masterCategory,subCategory,articleType,baseColour,season,usage \\
   --backbone vit_b_16 --weights imagenet --readout raw --out vit_b_16-imagenet.json
-boost-edge bench versus vit_b_16-imagenet.json:raw resnet18-imagenet.json:boost/attributes"""
+boost-edge bench versus vit_b_16-imagenet.json:raw resnet18-imagenet.json:boost/match"""
 
 
 def headline_section(evidence: Evidence) -> Section:

@@ -44,9 +44,9 @@ _READOUTS = words(
     Code("attributes"), " are the posteriors of the labels: two images are alike "
     "where the head sees the same values in them. ",
     Code("blend"), " is both of these, weighted. ",
-    Code("match"), " (the default) weighs each attribute by how much it tells: the similarity is the probability "
-    "to agree in an attribute drawn by its weight, and where that is in doubt the look (the "
-    "features, labels aside) decides. ",
+    Code("match"), " (the default) weighs each attribute by how much it tells: the similarity is "
+    "the probability to agree in an attribute drawn by its weight, and where that is in doubt the "
+    "look (the features, labels aside) decides. ",
     Code("together"), " are posteriors of whole combinations of labels: the similarity is the "
     "probability that all labels agree, and where that is in doubt the look decides.",
 )  # fmt: skip

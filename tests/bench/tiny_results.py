@@ -73,7 +73,7 @@ def versus() -> dict[str, Any]:
             "seeds": 2,
             "first": {"file": "vit.json", "row": "crop/none/raw", "map10": {"mean": 16.5}},
             "second": {
-                "file": "resnet.json", "row": "crop/boost/attributes", "map10": {"mean": 33.25},
+                "file": "resnet.json", "row": "crop/boost/match", "map10": {"mean": 33.25},
             },
             "gain": gain(16.75),
             "relative_gain": 16.75 / 16.5,

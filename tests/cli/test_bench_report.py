@@ -124,6 +124,6 @@ def test_example_queries(
             assert name != query
             assert agrees == ("agrees" if value == asked else "differs")
         same = sum(value == asked for *_, value in hits)
-        assert f"attributes: {same} of 10 agree" in example
+        assert f"match: {same} of 10 agree" in example
         assert example.count("\u2713") == same
     assert "<img" not in (tmp_path / "report.md").read_text(encoding="utf-8")
