@@ -48,7 +48,8 @@ zoo: $(FULL)/ready
 	$(FULL)/bin/python -m boost_edge.bench.catalogue runs/zoo/catalogue --count 5000 --seed 1
 	$(FULL)/bin/boost-edge train runs/zoo/catalogue/labels.csv --images runs/zoo/catalogue/images \
 		--backbone squeezenet1_1 --weights none --tap features.4+features.7+features.10 \
-		--attributes type,colour,pattern,sleeve --image-size 112 --out runs/zoo/run
+		--attributes type,colour,pattern,sleeve --image-size 112 --readout attributes \
+		--out runs/zoo/run
 	$(FULL)/bin/boost-edge export runs/zoo/run --out models/zoo/garments-drawn.onnx
 
 # Every figure in the README and docs/, from the data set and weights in $(SHARED); hours on two
