@@ -78,7 +78,7 @@ VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
 
 EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement-layer3.json $(RESULTS)/agreement.json \
 	$(QUALITIES) $(ABSENT) $(RESULTS)/quality/resnet18-versus-vit.json \
-	$(RESULTS)/honesty/resnet18-grid.json $(RESULTS)/curve/resnet18-layer3.json \
+	$(RESULTS)/honesty/resnet18-grid.json $(RESULTS)/curve/resnet18-grid.json \
 	$(RESULTS)/ablation/resnet18-layer3.json $(RESULTS)/search.json $(RESULTS)/latency.json \
 	$(RESULTS)/cost.json
 
@@ -122,8 +122,8 @@ $(RESULTS)/quality/resnet18-versus-vit.json: $(GRID_QUALITY) $(VIT)
 $(RESULTS)/honesty/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --seeds 2 --out $@
 
-$(RESULTS)/curve/resnet18-layer3.json: $(VIT)
-	$(BENCH) curve $(DATA) $(LAYER3) --baseline $(VIT):raw --out $@
+$(RESULTS)/curve/resnet18-grid.json: $(VIT)
+	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 3 --out $@
 
 $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(LAYER3) --seeds 3 --taps layer2+layer3 --image-sizes 160 \
