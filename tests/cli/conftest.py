@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -61,6 +62,17 @@ def refused(call: Callable[..., CompletedProcess[str]]) -> Callable[..., str]:
 def quick() -> tuple[str, ...]:
     """Return options of train that make it quick."""
     return QUICK
+
+
+@pytest.fixture
+def photos(catalogue: Path, tmp_path: Path) -> Path:
+    """Return a folder of four images, two of them with equal bytes."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        shutil.copy(catalogue / "images" / f"0000{number}.jpg", folder)
+    shutil.copy(folder / "00000.jpg", folder / "copy.jpg")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -29,17 +29,6 @@ Call = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
 
 
-@pytest.fixture
-def photos(catalogue: Path, tmp_path: Path) -> Path:
-    """Return a folder of four images, two of them with equal bytes."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(3):
-        shutil.copy(catalogue / "images" / f"0000{number}.jpg", folder)
-    shutil.copy(folder / "00000.jpg", folder / "copy.jpg")
-    return folder
-
-
 def test_index_twice(
     photos: Path, shop: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,15 +73,10 @@ Say = Callable[..., Any]
 
 
 @pytest.fixture
-def photos(catalogue: Path, tmp_path: Path) -> Path:
-    """Return a folder with three images, one of them twice, and one that cannot be read."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(3):
-        shutil.copy(catalogue / "images" / f"0000{number}.jpg", folder)
-    shutil.copy(folder / "00000.jpg", folder / "copy.jpg")
-    (folder / "empty.jpg").touch()
-    return folder
+def photos(photos: Path) -> Path:
+    """Return the folder of images, with one more that cannot be read."""
+    (photos / "empty.jpg").touch()
+    return photos
 
 
 @pytest.fixture
