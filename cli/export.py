@@ -12,12 +12,10 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import json_option, readout_option
 from boost_edge.cli.progress import show_step
-from boost_edge.cli.render import megabytes, print_json, printable
-from boost_edge.runtime.manifest import Precision, Readout
+from boost_edge.cli.render import megabytes, print_json, printable, quantisation_facts
+from boost_edge.runtime.manifest import DEFAULT_MAX_LOSS, PRECISIONS, Precision, Readout
 
 __all__ = ["command"]
-
-_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
 
 
 @click.command("export")
@@ -37,10 +35,18 @@ _PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
 )
 @click.option(
     "--precision",
-    type=click.Choice(_PRECISIONS),
+    type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
-    help="fp16: half the file, the same speed.",
+    help="fp16: half the file, the same speed. int8: smaller still and faster, or refused.",
+)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_MAX_LOSS,
+    show_default=True,
+    metavar="POINTS",
+    help="Most points of mAP@10, on held-out images, that int8 may lose.",
 )
 @readout_option
 @json_option
@@ -49,18 +55,21 @@ def command(
     out: Path,
     image_size: int | None,
     precision: Precision,
+    max_loss: float,
     readout: Readout | None,
     json: bool,
 ) -> int:
     """Export the training run RUN as one self-describing ONNX file.
 
     Backbone, head, readout and normalisation become one graph; the file is written only if
-    onnxruntime reproduces torch on held-out images.
+    onnxruntime reproduces torch on held-out images. With --precision int8 the backbone computes in
+    8 bits: written only if that is faster on this machine and loses at most --max-loss, else the
+    exit code is 5.
 
     \b
     Example:
       boost-edge export runs/shop --out model.onnx
-      boost-edge export runs/shop --out small.onnx --precision fp16
+      boost-edge export runs/shop --out fast.onnx --precision int8
     """
     with need_train_extra("exporting"):
         from boost_edge.export.convert import export_model
@@ -71,6 +80,7 @@ def command(
         readout=readout,
         image_size=image_size,
         precision=precision,
+        max_loss=max_loss,
         progress=show_step,
     )
     parity = manifest.parity
@@ -88,5 +98,8 @@ def command(
             f"max difference {parity.max_abs_difference:.1e}, "
             f"top-10 overlap {parity.top10_overlap:.3f}"
         )
+    if manifest.quantisation is not None:
+        for name, value in quantisation_facts(manifest.quantisation):
+            click.echo(printable(f"{name}: {value}"))
     click.echo(f"next: boost-edge index PHOTOS --model {printable(shlex.quote(str(out)))}")
     return ExitCode.FINE

@@ -17,6 +17,7 @@ from boost_edge.cli.render import (
     print_json,
     printable,
     quality_table,
+    quantisation_facts,
     table,
 )
 from boost_edge.runtime.errors import UsageError
@@ -105,6 +106,8 @@ def _model_text(path: Path, sha256: str, size: int, manifest: Manifest) -> list[
         rows.append(
             ["parity", f"min cosine {parity.min_cosine:.7f} to torch on {parity.images} images"]
         )
+    if manifest.quantisation is not None:
+        rows += quantisation_facts(manifest.quantisation)
     lines = _facts(rows)
     if manifest.attributes:
         lines += ["", *_attribute_table(manifest)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from boost_edge.runtime.manifest import AttributeQuality
+from boost_edge.runtime.manifest import AttributeQuality, Quantisation
 
 __all__ = [
     "counts",
@@ -21,6 +21,7 @@ __all__ = [
     "print_json",
     "printable",
     "quality_table",
+    "quantisation_facts",
     "table",
     "to_json",
     "warn",
@@ -80,6 +81,23 @@ def wrapped(text: str, *, indent: str) -> list[str]:
     return textwrap.wrap(
         line, max(room, 2 * _NARROWEST), subsequent_indent=indent, break_on_hyphens=False
     )
+
+
+def quantisation_facts(found: Quantisation) -> list[list[str]]:
+    """Return what the gate of a model in 8 bits measured, as names and values."""
+    return [
+        [
+            "speed",
+            f"{found.fp32_ms:.2f} -> {found.int8_ms:.2f} ms on one thread of {found.processor}, "
+            f"{found.fp32_ms / found.int8_ms:.2f} times as fast as fp32",
+        ],
+        [
+            "mAP@10",
+            f"{found.map10_fp32:.1f} -> {found.map10_int8:.1f} on {found.images} held-out images "
+            f"(95%: loses {found.loss_low:.2f} to {found.loss_high:.2f})",
+        ],
+        ["layers", f"{found.layers - found.fp32_layers} of {found.layers} in 8 bits"],
+    ]
 
 
 def table(

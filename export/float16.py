@@ -16,6 +16,7 @@ __all__ = ["store_float16"]
 
 # Fewer values than this are not worth a node of their own: biases, means, shapes.
 _FEWEST = 512
+_QUANTISING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 # float16 has a significand of 11 bits: what it can hold is at most half of 2^-10 away. A tensor
 # that is farther has values below its range, which would be rounded to nothing.
 _FARTHEST = 2.0**-10
@@ -26,16 +27,19 @@ def store_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
     The casts depend on nothing but weights, so onnxruntime does them once, when it opens the file,
     and then computes as it does with weights in float32. A weight that float16 cannot hold stays as
-    it is: one with a value beyond 65504, or with values so small that they would vanish.
+    it is: one with a value beyond 65504, or with values so small that they would vanish. So do the
+    scales of a quantised model.
 
     The model given is left as it was.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
+    # The scales of 8-bit numbers must be exact, and weights for onnxruntime to see what they scale.
+    scales = {name for node in graph.node if node.op_type in _QUANTISING for name in node.input}
     casts: list[onnx.NodeProto] = []
     for tensor in graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
+        if tensor.data_type != TensorProto.FLOAT or tensor.name in scales:
             continue
         half = _halved(numpy_helper.to_array(tensor))
         if half is None:

@@ -6,7 +6,8 @@
       train.json              what was trained, on what, how well; written last
       backbone.safetensors    the backbone up to its last tap
       head.safetensors        the boost head (absent for the readout raw)
-      samples/                copies of a few held-out images, for parity and calibration
+      samples/                copies of held-out images to measure an exported model on, then of
+                              training images to calibrate one with
 
 A run is complete alone: exporting it needs neither the labels, nor the images, nor the weights
 file it was trained from. ``checkpoint.safetensors``, and for the readout ``together`` one more,
@@ -46,6 +47,7 @@ __all__ = [
     "TOGETHER_CHECKPOINT_FILE",
     "Losses",
     "RunRecord",
+    "Sample",
     "is_complete",
     "load_backbone",
     "load_head",
@@ -74,11 +76,25 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One image in ``samples/``: its file's name there, the part it is of, and its labels.
+
+    ``codes`` has a number for each attribute of the training, equal for equal values and -1 where
+    the value is not known.
+    """
+
+    name: str
+    part: str
+    codes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """What ``train.json`` says.
 
     ``parts`` lists, by part, the names of the images as the label table writes them.
-    ``head_width`` is ``None`` and ``head_sha256`` empty where no head was trained.
+    ``head_width`` is ``None`` and ``head_sha256`` empty where no head was trained. ``samples`` is
+    empty in runs of versions that kept images without their labels.
     """
 
     format_version: int
@@ -98,6 +114,7 @@ class RunRecord:
     losses: Losses | None
     quality: tuple[AttributeQuality, ...]
     parts: dict[str, tuple[str, ...]]
+    samples: tuple[Sample, ...] = ()
 
 
 def write_run(folder: Path, record: RunRecord) -> None:

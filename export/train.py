@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,13 +29,14 @@ from boost_edge.export.run import (
     CHECKPOINT_FILE,
     HEAD_FILE,
     RUN_FORMAT_VERSION,
-    SAMPLES_FOLDER,
     TOGETHER_CHECKPOINT_FILE,
     Losses,
     RunRecord,
+    Sample,
     is_complete,
     write_run,
 )
+from boost_edge.export.samples import keep_samples
 from boost_edge.export.splits import Split, split_rows
 from boost_edge.export.together import fit_together
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
@@ -57,7 +57,6 @@ from boost_edge.runtime.progress import Progress, silent
 
 __all__ = ["TrainReport", "TrainSettings", "train"]
 
-_SAMPLES = 64
 # More images than this change the leading components no more.
 _MOST_PCA_IMAGES = 10_000
 
@@ -165,8 +164,9 @@ def train(
     if settings.readout != "raw":
         fitted = _fit(out, schema, parts, settings, report)
         quality = measure_quality(fitted.head, schema, parts["train"].rows, parts["test"].rows)
-    _store(out, backbone, fitted, parts)
-    record = _describe(out, table, backbone, schema, parts, fitted, quality, settings)
+    _store(out, backbone, fitted)
+    samples = keep_samples(out, parts)
+    record = _describe(out, table, backbone, schema, parts, samples, fitted, quality, settings)
     write_run(out, record)
     for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE):
         (out / name).unlink(missing_ok=True)
@@ -267,17 +267,11 @@ def _fit(
     return fitted
 
 
-def _store(out: Path, backbone: Backbone, fitted: Fitted | None, parts: dict[str, Part]) -> None:
-    """Write the tensors, and copies of held-out images for parity and calibration."""
+def _store(out: Path, backbone: Backbone, fitted: Fitted | None) -> None:
+    """Write the tensors."""
     write_tensors(out / BACKBONE_FILE, backbone.state_dict(), {})
     if fitted is not None:
         write_tensors(out / HEAD_FILE, fitted.head.state_dict(), {})
-    samples = out / SAMPLES_FOLDER
-    shutil.rmtree(samples, ignore_errors=True)
-    samples.mkdir(parents=True)
-    paths = [path for name in ("test", "val", "train") for path in parts[name].paths]
-    for index, path in enumerate(paths[:_SAMPLES]):
-        shutil.copyfile(path, samples / f"{index:03d}{path.suffix.lower()}")
 
 
 def _describe(
@@ -286,6 +280,7 @@ def _describe(
     backbone: Backbone,
     schema: tuple[Attribute, ...],
     parts: dict[str, Part],
+    samples: tuple[Sample, ...],
     fitted: Fitted | None,
     quality: tuple[AttributeQuality, ...],
     settings: TrainSettings,
@@ -317,6 +312,7 @@ def _describe(
         losses=_losses(fitted) if fitted else None,
         quality=quality,
         parts={name: part.names for name, part in parts.items()},
+        samples=samples,
     )
 
 

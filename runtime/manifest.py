@@ -17,6 +17,7 @@ from boost_edge.runtime.errors import ModelFileError
 from boost_edge.runtime.records import format_version_of, record_from_json, record_to_json
 
 __all__ = [
+    "DEFAULT_MAX_LOSS",
     "DEFAULT_READOUT",
     "DEFAULT_RESIZE",
     "FORMAT_VERSION",
@@ -29,6 +30,7 @@ __all__ = [
     "ImageSpec",
     "Manifest",
     "Parity",
+    "Quantisation",
     "Training",
     "Weights",
 ]
@@ -48,6 +50,8 @@ DEFAULT_RESIZE: ResizePolicy = "crop"
 """Chosen by measured mAP: docs/decisions/0001-resize-policy.md."""
 DEFAULT_READOUT: Readout = "match"
 """Chosen by measured mAP and size: docs/decisions/0003-default-readout.md."""
+DEFAULT_MAX_LOSS = 1.0
+"""Most points of mAP@10 that 8 bits may lose: docs/decisions/0010-int8-gate.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,33 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantisation:
+    """What a model in 8 bits loses and gains against itself in float32, where it was exported.
+
+    ``fp32_layers`` of the ``layers`` that can be quantised stayed in float32; ``reduce_range`` says
+    that weights keep to 7 bits, for processors without VNNI. The ranges of activations are those of
+    ``calibration_images`` training images. ``map10_fp32`` and ``map10_int8`` are mAP@10 in points
+    (times 100) on ``images`` others, held out, and from ``loss_low`` to ``loss_high`` is the 95%
+    paired bootstrap interval of the difference; more than ``max_loss`` was not allowed. ``fp32_ms``
+    and ``int8_ms`` are the medians for one image on one thread of ``processor``, timed in turns.
+    """
+
+    layers: int
+    fp32_layers: int
+    reduce_range: bool
+    calibration_images: int
+    images: int
+    map10_fp32: float
+    map10_int8: float
+    loss_low: float
+    loss_high: float
+    max_loss: float
+    fp32_ms: float
+    int8_ms: float
+    processor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeQuality:
     """One attribute on the held-out part.
 
@@ -137,7 +168,8 @@ class Manifest:
     grid of cells, ``layer3:4x4``; ``features`` is their total width, ``dimensions`` the width D of
     the output ``embedding``. ``run_sha256`` names the training run it was exported from.
     ``attributes`` and ``quality`` are empty where no head was trained (readout ``raw``);
-    ``training`` is ``None`` where there was no label table at all.
+    ``training`` is ``None`` where there was no label table at all, ``quantisation`` unless
+    ``precision`` is ``int8``.
     """
 
     format_version: int
@@ -155,6 +187,7 @@ class Manifest:
     precision: Precision
     parity: Parity | None
     quality: tuple[AttributeQuality, ...]
+    quantisation: Quantisation | None = None
 
     def to_json(self) -> str:
         """Return the manifest as JSON text with sorted keys, the same for equal manifests."""

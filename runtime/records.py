@@ -1,4 +1,8 @@
-"""Plain data classes to JSON and back, strictly: nothing missing, nothing unknown."""
+"""Plain data classes to JSON and back, strictly: nothing missing, nothing unknown.
+
+A field whose default is ``None`` or ``()`` came to a record later. It may be missing, as files from
+before do not have it; where it is empty it is not written, so that earlier versions read the rest.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,11 @@ T = TypeVar("T")
 
 def record_to_json(record: Any) -> str:
     """Return a data class as JSON text with sorted keys, the same for equal records."""
-    return json.dumps(dataclasses.asdict(record), sort_keys=True, ensure_ascii=False)
+    plain = dataclasses.asdict(record)
+    for name in _later(record):
+        if not getattr(record, name):
+            del plain[name]
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
 
 def format_version_of(raw: Any) -> Any:
@@ -45,10 +53,13 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         fields = _object(value, where)
         hints = typing.get_type_hints(annotation)
-        if wrong := sorted(set(fields) ^ set(hints)):
+        if wrong := sorted((set(fields) ^ set(hints)) - (_later(annotation) - set(fields))):
             raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}")
         return annotation(
-            **{name: _build(hint, fields[name], f"{where}.{name}") for name, hint in hints.items()}
+            **{
+                name: _build(hints[name], value, f"{where}.{name}")
+                for name, value in fields.items()
+            }
         )
     if origin is types.UnionType:
         if type(value) in arguments:
@@ -77,6 +88,15 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
     if type(value) is not annotation and not (annotation is types.NoneType and value is None):
         raise TypeError(f"{where} is {value!r}")
     return value
+
+
+def _later(record: Any) -> set[str]:
+    """Return the names of the fields that may be missing."""
+    return {
+        field.name
+        for field in dataclasses.fields(record)
+        if field.default is None or field.default == ()
+    }
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,7 +12,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from boost_edge.export import convert
+from boost_edge.bench.catalogue import draw_catalogue
+from boost_edge.cli import main
+from boost_edge.export import convert, gate
 from boost_edge.runtime.encoder import read_manifest
 from boost_edge.runtime.manifest import Parity
 
@@ -41,7 +44,85 @@ def test_json_holds_the_manifest(shop: Path, call: Call, tmp_path: Path) -> None
     said = json.loads(done.stdout)
     assert set(said) == {"model", "manifest"}
     assert said["model"] == out
-    assert said["manifest"] == json.loads(read_manifest(out).to_json())
+    assert said["manifest"] == {
+        **json.loads(read_manifest(out).to_json()),
+        "quantisation": None,
+    }
+
+
+@pytest.fixture(scope="module")
+def large(quick: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run with enough held-out images to measure int8 on. Read only."""
+    folder = tmp_path_factory.mktemp("large")
+    draw_catalogue(folder / "garments", count=160, seed=0, size=32)
+    garments = folder / "garments"
+    arguments = ["--images", str(garments / "images"), "--out", str(folder / "run"), *quick]
+    assert main.run(["train", str(garments / "labels.csv"), *arguments]) == 0
+    return folder / "run"
+
+
+def race_ends(monkeypatch: pytest.MonkeyPatch, fp32: float, int8: float) -> None:
+    """Have float32 and 8 bits take these milliseconds."""
+
+    def race(*_: object) -> tuple[float, ...]:
+        return fp32, int8
+
+    monkeypatch.setattr(gate, "race_models", race)
+
+
+def test_fp16(large: Path, call: Call, tmp_path: Path) -> None:
+    """The file says that it is fp16, is smaller, and is an encoder like any other."""
+    out, whole = tmp_path / "fp16.onnx", tmp_path / "fp32.onnx"
+    assert call("export", large, "--out", whole).returncode == 0
+    done = call("export", large, "--out", out, "--precision", "fp16")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " MB, fp16, 16 px, " in done.stdout
+    assert out.stat().st_size < 0.6 * whole.stat().st_size
+    assert f"{out}, " in call("inspect", out).stdout
+    assert read_manifest(out).precision == "fp16"
+
+
+def test_int8(large: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What passes is written, and its figures are told now and by ``inspect``."""
+    race_ends(monkeypatch, 3.0, 2.0)
+    out = tmp_path / "int8.onnx"
+    done = call("export", large, "--out", out, "--precision", "int8", "--max-loss", 90)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " MB, int8, 16 px, " in done.stdout
+    found = read_manifest(out).quantisation
+    assert found is not None
+    told = f"-> {found.map10_int8:.1f} on 30 held-out images (95%: loses {found.loss_low:.2f} to"
+    for text in (done.stdout, call("inspect", out).stdout):
+        assert "3.00 -> 2.00 ms on one thread of " in text
+        assert "1.50 times as fast as fp32" in text
+        assert told in text
+        assert "layers" in text
+    said = json.loads(call("inspect", out, "--json").stdout)["manifest"]["quantisation"]
+    assert said == dataclasses.asdict(found)
+
+
+def test_int8_that_is_refused(
+    large: Path, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not faster is exit 5 with one line of figures; the file that was there stays."""
+    race_ends(monkeypatch, 2.0, 2.5)
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"fp32")
+    line = refused(5, "export", large, "--out", out, "--precision", "int8")
+    assert line.startswith(f"{out}: not written: int8 is refused: all ")
+    assert "2.00 -> 2.50 ms; it must be faster and lose at most 1 on 30 held-out images" in line
+    assert line.endswith("use --precision fp16, or allow more with --max-loss")
+    assert out.read_bytes() == b"fp32"
+
+
+def test_int8_of_a_small_run(shop: Path, refused: Refused, tmp_path: Path) -> None:
+    """Too few images to measure on are wrong usage; so is a limit below zero."""
+    out = tmp_path / "model.onnx"
+    line = refused(2, "export", shop / "run", "--out", out, "--precision", "int8")
+    assert "keeps 15 held-out and 64 training images" in line
+    line = refused(2, "export", shop / "run", "--out", out, "--max-loss", -1)
+    assert "--max-loss" in line
+    assert not out.exists()
 
 
 def test_no_file_when_parity_fails(

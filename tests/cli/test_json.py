@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import pytest
 
 from boost_edge.cli.main import VERBS, cli
 from boost_edge.runtime.images import REASONS
+from boost_edge.runtime.manifest import Quantisation
 
 Call = Callable[..., CompletedProcess[str]]
 
@@ -242,6 +244,9 @@ def test_inspect(indexed: Path, shop: Path, say: Say) -> None:
         assert_named(record[key], "A manifest", key)
     for key in ("attributes", "quality"):
         assert_named(record[key][0], "A manifest", key)
+    assert_named(record["samples"][0], "A record", "samples")
+    fields = [each.name for each in dataclasses.fields(Quantisation)]
+    assert_named(dict.fromkeys(fields), "A manifest", "quantisation")
 
 
 def test_train_and_export(

@@ -133,3 +133,16 @@ def test_a_weight_that_is_used_twice() -> None:
     x = np.ones((1, 32), np.float32)
     rounded = weight.astype(np.float16).astype(np.float32)
     np.testing.assert_allclose(session.run(None, {"x": x})[0], x @ rounded @ rounded, rtol=1e-4)
+
+
+def test_scales_of_a_quantised_model_stay() -> None:
+    """What 8-bit weights are multiplied with is not rounded, however many channels there are."""
+    model = product_of(np.ones((1024, 1024), np.float32))
+    quantised = numpy_helper.from_array(np.ones((1024, 1024), np.int8), "w0")
+    scales = numpy_helper.from_array(np.full(1024, 0.001, np.float32), "scales")
+    del model.graph.initializer[:]
+    model.graph.initializer.extend([quantised, scales])
+    model.graph.node[0].input[1] = "weight"
+    scale = helper.make_node("DequantizeLinear", ["w0", "scales"], ["weight"], axis=1)
+    model.graph.node.insert(0, scale)
+    assert types_of(store_float16(model)) == [TensorProto.INT8, TensorProto.FLOAT]

@@ -25,7 +25,8 @@ def test_run_says_what_was_done(run_folder: Path) -> None:
     assert {each.name for each in record.quality} <= {each.name for each in record.attributes}
     assert record.losses is not None
     assert len(record.losses.train) == record.training.epochs
-    assert sample_paths(run_folder)
+    assert [path.name for path in sample_paths(run_folder)] == [e.name for e in record.samples]
+    assert {len(each.codes) for each in record.samples} == {len(record.attributes)}
     assert not list(run_folder.glob("checkpoint*"))
 
 

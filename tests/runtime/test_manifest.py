@@ -19,6 +19,7 @@ from boost_edge.runtime.manifest import (
     ImageSpec,
     Manifest,
     Parity,
+    Quantisation,
     Training,
     Weights,
 )
@@ -82,6 +83,23 @@ def manifests() -> st.SearchStrategy[Manifest]:
             ),
             max_size=2,
         ).map(tuple),
+        quantisation=st.none()
+        | st.builds(
+            Quantisation,
+            layers=COUNT,
+            fp32_layers=COUNT,
+            reduce_range=st.booleans(),
+            calibration_images=COUNT,
+            images=COUNT,
+            map10_fp32=SHARE,
+            map10_int8=SHARE,
+            loss_low=SHARE,
+            loss_high=SHARE,
+            max_loss=SHARE,
+            fp32_ms=SHARE,
+            int8_ms=SHARE,
+            processor=TEXT,
+        ),
     )
 
 
@@ -136,10 +154,20 @@ def test_no_key_may_be_absent(key: str) -> None:
         Manifest.from_json(json.dumps(raw), source="model.onnx")
 
 
+def test_what_came_later_may_be_absent() -> None:
+    """Files from before models in 8 bits are read, and earlier versions read those without it."""
+    raw = example()
+    assert "quantisation" not in raw
+    assert Manifest.from_json(json.dumps(raw), source="model.onnx").quantisation is None
+    raw["quantisation"] = None
+    assert Manifest.from_json(json.dumps(raw), source="model.onnx").quantisation is None
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
         (("colour",), 1),
+        (("quantisation",), {}),
         (("image", "colour"), 1),
         (("image", "size"), "224"),
         (("image", "size"), True),
