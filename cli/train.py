@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from boost_edge.cli.options import (
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import counts, print_json, printable, quality_table, warn
+from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import DEFAULT_READOUT, Readout, ResizePolicy
 
 if TYPE_CHECKING:
@@ -83,6 +85,23 @@ _SHOWN = 10
 )
 @readout_option
 @click.option(
+    "--finetune",
+    is_flag=True,
+    help="Train the whole backbone too, not only a head on it: hours on a CPU.",
+)
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="RUN",
+    help="With --finetune: learn from this finished run on the same labels as well.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --finetune: how often to go over the images.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
@@ -111,6 +130,9 @@ def command(
     resize: ResizePolicy,
     recipe: str,
     readout: Readout | None,
+    finetune: bool,
+    teacher: Path | None,
+    epochs: int | None,
     limit: int | None,
     seed: int,
     strict: bool,
@@ -126,7 +148,12 @@ def command(
     Example:
       boost-edge train labels.csv --images photos/ --out runs/shop
     """
+    if not finetune and (teacher is not None or epochs is not None):
+        raise UsageError(
+            "--teacher and --epochs belong to the training of the whole network: add --finetune"
+        )
     with need_train_extra("training"):
+        from boost_edge.export.finetune_recipe import FINETUNE
         from boost_edge.export.recipes import RECIPES
         from boost_edge.export.train import TrainSettings, train
         from boost_edge.models.backbones import parse_taps
@@ -140,6 +167,10 @@ def command(
         image_size=image_size,
         resize=resize,
         recipe=RECIPES[recipe],
+        finetune=dataclasses.replace(FINETUNE, epochs=epochs or FINETUNE.epochs)
+        if finetune
+        else None,
+        teacher=teacher,
         limit=limit,
         seed=seed,
         strict=strict,

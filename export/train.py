@@ -3,13 +3,16 @@
 ::
 
     label table --split--> rows --decode--> images --backbone--> features --fit--> head
-                                                                  |--calibrate--> temperatures
-                                                                  `--test part--> quality
+                                                |                 |--calibrate--> temperatures
+                                                |                 `--test part--> quality
+                                                `--finetune--> backbone
 """
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,23 +24,31 @@ import boost_edge
 from boost_edge.export.artefacts import file_digest, make_folder, write_tensors
 from boost_edge.export.calibrate import calibrate_head, measure_quality
 from boost_edge.export.features import extract_features
+from boost_edge.export.finetune import Pictures, finetune
+from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.fit import Fitted, Rows, fit_head
 from boost_edge.export.labels import LabelTable, read_labels
 from boost_edge.export.parts import Encoded, Part, images_digest, make_parts
+from boost_edge.export.pictures import load_pictures
 from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.export.run import (
     BACKBONE_FILE,
     CHECKPOINT_FILE,
+    FINETUNE_CHECKPOINT_FILE,
     HEAD_FILE,
+    PICTURES_FILE,
     RUN_FORMAT_VERSION,
     SAMPLES_FOLDER,
     TOGETHER_CHECKPOINT_FILE,
+    FinetuneEpoch,
     Losses,
     RunRecord,
     is_complete,
+    run_digest,
     write_run,
 )
 from boost_edge.export.splits import Split, split_rows
+from boost_edge.export.teacher import teach
 from boost_edge.export.together import fit_together
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
 from boost_edge.models.pca import fit_pca
@@ -52,6 +63,7 @@ from boost_edge.runtime.manifest import (
     Readout,
     ResizePolicy,
     Training,
+    Weights,
 )
 from boost_edge.runtime.progress import Progress, silent
 
@@ -76,6 +88,10 @@ class TrainSettings:
         How an image becomes a square; see `boost_edge.runtime.manifest.ImageSpec`.
     readout
         What the embedding will be; ``raw`` trains no head, ``together`` a second one.
+    finetune
+        Train the backbone too, all of it, before the head; ``None`` leaves it frozen.
+    teacher
+        A finished run on the same labels to learn from besides; with ``finetune`` only.
     limit
         Fit on at most this many labelled images (the test part comes on top).
     seed
@@ -93,6 +109,8 @@ class TrainSettings:
     resize: ResizePolicy = DEFAULT_RESIZE
     recipe: Recipe = RECIPES["boost"]
     readout: Readout = DEFAULT_READOUT
+    finetune: FinetuneRecipe | None = None
+    teacher: Path | None = None
     limit: int | None = None
     seed: int = 0
     strict: bool = False
@@ -158,6 +176,7 @@ def train(
     split = split_rows(table, seed=settings.seed, limit=settings.limit)
     make_folder(out)
     backbone = _make_backbone(table, split, settings)
+    epochs = _finetune(out, table, split, backbone, settings, cache, report)
     encoded, skipped = _encode(table, split, backbone, settings.resize, cache, report)
     schema, parts = make_parts(table, split, encoded)
     fitted: Fitted | None = None
@@ -167,8 +186,8 @@ def train(
         quality = measure_quality(fitted.head, schema, parts["train"].rows, parts["test"].rows)
     _store(out, backbone, fitted, parts)
     record = _describe(out, table, backbone, schema, parts, fitted, quality, settings)
-    write_run(out, record)
-    for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE):
+    write_run(out, dataclasses.replace(record, finetune=epochs))
+    for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE, FINETUNE_CHECKPOINT_FILE):
         (out / name).unlink(missing_ok=True)
     return TrainReport(
         folder=out,
@@ -201,6 +220,71 @@ def _make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> 
     if len(images) < 2:
         raise LabelTableError(f"{table.path}: too few readable images to fit the backbone pca")
     return fit_pca(np.stack(images), taps=settings.taps)
+
+
+def _finetune(
+    out: Path,
+    table: LabelTable,
+    split: Split,
+    backbone: Backbone,
+    settings: TrainSettings,
+    cache: Path | None,
+    report: Progress,
+) -> tuple[FinetuneEpoch, ...]:
+    """Train the backbone in place, where that was asked for."""
+    if settings.finetune is None:
+        return ()
+    rows: list[int] = np.concatenate([split.train, split.val]).tolist()
+    file = out / PICTURES_FILE
+    loaded = load_pictures(
+        [table.paths[row] for row in rows],
+        ImageSpec(size=backbone.image_size, resize=settings.resize),
+        file,
+        progress=partial(report, "pictures"),
+    )
+    unread = {index for index, _ in loaded.skipped}
+    encoded = {
+        row: Encoded(digest=loaded.digests[index], features=np.empty(0, dtype=np.float32))
+        for index, row in enumerate(rows)
+        if index not in unread
+    }
+    schema, parts = make_parts(table, split, encoded)
+    places = {table.paths[row]: index for index, row in enumerate(rows)}
+    train_part, val_part = parts["train"], parts["val"]
+    lessons = None
+    if settings.teacher is not None:
+        lessons = teach(
+            settings.teacher,
+            train_part.paths,
+            schema,
+            cache=cache,
+            progress=partial(report, "teacher"),
+        )
+    start = backbone.weights
+    epochs = finetune(
+        backbone,
+        _pictures(train_part, loaded.pixels, places),
+        _pictures(val_part, loaded.pixels, places),
+        [len(attribute.values) for attribute in schema],
+        settings.finetune,
+        seed=settings.seed,
+        lessons=lessons,
+        checkpoint=out / FINETUNE_CHECKPOINT_FILE,
+        progress=partial(report, "finetuning"),
+    )
+    backbone.weights = Weights(
+        name="finetuned",
+        source=f"trained on {table.path.name}, starting from {start.source}",
+        sha256=start.sha256,
+        licence=start.licence,
+    )
+    file.unlink()
+    return epochs
+
+
+def _pictures(part: Part, pixels: NDArray[np.uint8], places: Mapping[Path, int]) -> Pictures:
+    rows = [places[path] for path in part.paths]
+    return Pictures(pixels=pixels, rows=np.array(rows, dtype=np.int64), codes=part.rows.codes)
 
 
 def _encode(
@@ -310,7 +394,7 @@ def _describe(
             images_sha256=images_digest(parts),
             images={name: len(part) for name, part in parts.items()},
             recipe=recipe.name if fitted else "none",
-            settings=recipe.settings() if fitted else {},
+            settings=_settings(settings) if fitted else {},
             seed=settings.seed,
             epochs=len(fitted.history) if fitted else 0,
         ),
@@ -318,6 +402,17 @@ def _describe(
         quality=quality,
         parts={name: part.names for name, part in parts.items()},
     )
+
+
+def _settings(settings: TrainSettings) -> dict[str, float | int | str | bool | None]:
+    """Return the head's settings, and those of the network's training under ``finetune_``."""
+    values = settings.recipe.settings()
+    if settings.finetune is not None:
+        whole = settings.finetune.settings()
+        values |= {f"finetune_{name}": value for name, value in whole.items()}
+        if settings.teacher is not None:
+            values["finetune_teacher_run"] = run_digest(settings.teacher)
+    return values
 
 
 def _losses(fitted: Fitted) -> Losses:

@@ -1,4 +1,7 @@
-"""Plain data classes to JSON and back, strictly: nothing missing, nothing unknown."""
+"""Plain data classes to JSON and back, strictly: nothing missing, nothing unknown.
+
+Only a field with a default may be missing: it is newer than the file.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +48,20 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         fields = _object(value, where)
         hints = typing.get_type_hints(annotation)
-        if wrong := sorted(set(fields) ^ set(hints)):
+        # What an earlier version did not write yet has a default.
+        later = {
+            field.name
+            for field in dataclasses.fields(annotation)
+            if field.default is not dataclasses.MISSING
+        }
+        if wrong := sorted((set(fields) ^ set(hints)) - (later - set(fields))):
             raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}")
         return annotation(
-            **{name: _build(hint, fields[name], f"{where}.{name}") for name, hint in hints.items()}
+            **{
+                name: _build(hint, fields[name], f"{where}.{name}")
+                for name, hint in hints.items()
+                if name in fields
+            }
         )
     if origin is types.UnionType:
         if type(value) in arguments:
