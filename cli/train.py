@@ -144,9 +144,14 @@ def command(
     (or id, as in the Kaggle fashion set, or --image-column) and its labels. Blank cells are unknown
     and left out. An interrupted training goes on when the same command is run again.
 
+    With --finetune the backbone is trained as well, from random weights (--weights none) or those
+    it has; that pays with tens of thousands of images, and takes hours on a CPU.
+
     \b
-    Example:
+    Examples:
       boost-edge train labels.csv --images photos/ --out runs/shop
+      boost-edge train labels.csv --images photos/ --backbone resnet18_w40 --weights none \\
+        --finetune --teacher runs/shop --out runs/own
     """
     if not finetune and (teacher is not None or epochs is not None):
         raise UsageError(
@@ -208,6 +213,13 @@ def _as_text(report: TrainReport) -> str:
         f"weights {printable(record.weights.name)}",
         f"images: {counts(record.training.images)}",
     ]
+    if record.finetune:
+        epochs = len(record.finetune)
+        minutes = sum(each.seconds for each in record.finetune) / 60
+        lines.append(
+            f"whole network: {epochs} epoch{'s' if epochs > 1 else ''}, {minutes:.0f} minutes, "
+            f"validation loss {record.finetune[-1].val_loss:.3f}"
+        )
     if record.losses is not None:
         lines.append(
             f"head: width {record.head_width}, recipe {record.training.recipe}, "

@@ -20,13 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, kl_div, log_softmax
 
 from boost_edge.export.artefacts import read_tensors, write_tensors
 from boost_edge.export.augment import augment
 from boost_edge.export.finetune_recipe import FinetuneRecipe
-from boost_edge.export.fit import mean_loss
 from boost_edge.export.run import FinetuneEpoch
+from boost_edge.export.student import Student
 from boost_edge.export.teacher import Lessons
 from boost_edge.export.temperature import UNKNOWN, calibrated_loss
 from boost_edge.models.backbones import Backbone
@@ -113,25 +112,6 @@ def finetune(
     return tuple(run.history)
 
 
-class _Student(nn.Module):
-    """The backbone, its classifiers, and a view of what it sees in the teacher's terms."""
-
-    def __init__(
-        self, backbone: Backbone, classes: Sequence[int], looks: int | None, dropout: float
-    ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.dropout = nn.Dropout(dropout)
-        self.classifiers = nn.ModuleList(nn.Linear(backbone.width, count) for count in classes)
-        self.look = None if looks is None else nn.Linear(backbone.width, looks)
-
-    def forward(self, pixels: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        features = self.backbone(pixels)
-        dropped = self.dropout(features)
-        look = None if self.look is None else self.look(features)
-        return tuple(classifier(dropped) for classifier in self.classifiers), look
-
-
 class _Run:
     """A training as it goes: the network, its average, the optimiser, and where it is."""
 
@@ -149,7 +129,7 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             looks = None if lessons is None else lessons.looks.shape[1]
-            self.student = _Student(backbone, classes, looks, recipe.dropout)
+            self.student = Student(backbone, classes, looks, recipe.dropout)
         for module in backbone.stages.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.1  # torch's own; a network of random weights came with none
@@ -185,7 +165,9 @@ class _Run:
         self.student.backbone.stages.train()
         with torch.random.fork_rng(devices=[]), self._precision():
             torch.manual_seed(self.seed * 1_000_003 + self.done + 1)
-            loss = self._loss(pixels, rows)
+            loss = self.student.loss(
+                pixels.to(self.device), rows, self.train.codes[rows], self.recipe, self.lessons
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.optimiser.step()
@@ -231,41 +213,17 @@ class _Run:
 
     def _size(self, step: int | None = None) -> int:
         """Return the edge of the images at a step: small first, as quick epochs teach much."""
+        recipe = self.recipe
         full = self.train.pixels.shape[1]
         epoch = (self.done if step is None else step) // self.steps_per_epoch
-        ramp = max(1.0, self.recipe.growth * self.recipe.epochs)
-        share = self.recipe.smallest + (1 - self.recipe.smallest) * min(1.0, epoch / ramp)
+        grown = min(1.0, epoch / max(1.0, recipe.growth * recipe.epochs))
+        share = recipe.smallest + (recipe.largest - recipe.smallest) * grown
         return min(full, max(_SIZE_STEP, round(share * full / _SIZE_STEP) * _SIZE_STEP))
 
     def _precision(self) -> torch.autocast | nullcontext[None]:
         if self.device.type == "cuda":
             return torch.autocast("cuda", dtype=torch.bfloat16)
         return nullcontext()
-
-    def _loss(self, pixels: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        recipe, lessons = self.recipe, self.lessons
-        logits, look = self.student(pixels.to(self.device))
-        codes = torch.from_numpy(self.train.codes[rows]).to(self.device)
-        loss = mean_loss([each.float() for each in logits], codes, recipe.label_smoothing)
-        if lessons is None or look is None:
-            return loss
-        said = torch.stack(
-            [
-                kl_div(
-                    log_softmax(each.float(), dim=1),
-                    torch.from_numpy(posteriors[rows]).to(self.device),
-                    reduction="batchmean",
-                )
-                for each, posteriors in zip(logits, lessons.posteriors, strict=True)
-            ]
-        ).mean()
-        seen = (
-            1.0
-            - cosine_similarity(
-                look.float(), torch.from_numpy(lessons.looks[rows]).to(self.device)
-            ).mean()
-        )
-        return (1 - recipe.teacher) * loss + recipe.teacher * said + recipe.look * seen
 
     def _follow(self) -> None:
         """Move the average towards the weights; at first it is little more than the weights."""

@@ -150,7 +150,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / RECORD_FILE
     if not path.is_file():
-        unfinished = (folder / CHECKPOINT_FILE).is_file()
+        unfinished = any(folder.glob("checkpoint*.safetensors"))
         raise RunError(
             f"{folder}: the training is not finished: run the same train command again"
             if unfinished

@@ -12,31 +12,26 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import boost_edge
 from boost_edge.export.artefacts import file_digest, make_folder, write_tensors
 from boost_edge.export.calibrate import calibrate_head, measure_quality
 from boost_edge.export.features import extract_features
-from boost_edge.export.finetune import Pictures, finetune
 from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.fit import Fitted, Rows, fit_head
 from boost_edge.export.labels import LabelTable, read_labels
 from boost_edge.export.parts import Encoded, Part, images_digest, make_parts
-from boost_edge.export.pictures import load_pictures
 from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.export.run import (
     BACKBONE_FILE,
     CHECKPOINT_FILE,
     FINETUNE_CHECKPOINT_FILE,
     HEAD_FILE,
-    PICTURES_FILE,
     RUN_FORMAT_VERSION,
     SAMPLES_FOLDER,
     TOGETHER_CHECKPOINT_FILE,
@@ -48,12 +43,10 @@ from boost_edge.export.run import (
     write_run,
 )
 from boost_edge.export.splits import Split, split_rows
-from boost_edge.export.teacher import teach
 from boost_edge.export.together import fit_together
-from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
-from boost_edge.models.pca import fit_pca
+from boost_edge.export.whole import make_backbone, train_backbone
+from boost_edge.models.backbones import Backbone
 from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
-from boost_edge.runtime.images import load_image
 from boost_edge.runtime.manifest import (
     DEFAULT_READOUT,
     DEFAULT_RESIZE,
@@ -63,15 +56,12 @@ from boost_edge.runtime.manifest import (
     Readout,
     ResizePolicy,
     Training,
-    Weights,
 )
 from boost_edge.runtime.progress import Progress, silent
 
 __all__ = ["TrainReport", "TrainSettings", "train"]
 
 _SAMPLES = 64
-# More images than this change the leading components no more.
-_MOST_PCA_IMAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +152,10 @@ def train(
         raise UsageError(
             f"{out}: already holds a finished run: choose another --out, or delete it first"
         )
+    if settings.finetune is None and settings.teacher is not None:
+        raise UsageError("a teacher needs a network to teach: ask for finetune too")
+    if settings.finetune is not None and settings.backbone == "pca":
+        raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
     table = read_labels(
         labels,
         images=images,
@@ -175,8 +169,12 @@ def train(
         )
     split = split_rows(table, seed=settings.seed, limit=settings.limit)
     make_folder(out)
-    backbone = _make_backbone(table, split, settings)
-    epochs = _finetune(out, table, split, backbone, settings, cache, report)
+    backbone = make_backbone(table, split, settings)
+    epochs: tuple[FinetuneEpoch, ...] = ()
+    if settings.finetune is not None:
+        epochs = train_backbone(
+            out, table, split, backbone, settings.finetune, settings, cache, report
+        )
     encoded, skipped = _encode(table, split, backbone, settings.resize, cache, report)
     schema, parts = make_parts(table, split, encoded)
     fitted: Fitted | None = None
@@ -186,7 +184,8 @@ def train(
         quality = measure_quality(fitted.head, schema, parts["train"].rows, parts["test"].rows)
     _store(out, backbone, fitted, parts)
     record = _describe(out, table, backbone, schema, parts, fitted, quality, settings)
-    write_run(out, dataclasses.replace(record, finetune=epochs))
+    record = dataclasses.replace(record, finetune=epochs)
+    write_run(out, record)
     for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE, FINETUNE_CHECKPOINT_FILE):
         (out / name).unlink(missing_ok=True)
     return TrainReport(
@@ -196,95 +195,6 @@ def train(
         duplicates=table.duplicates,
         skipped=skipped,
     )
-
-
-def _make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> Backbone:
-    """Build the backbone; for PCA, fit it on the training images."""
-    if settings.backbone != "pca":
-        return build_backbone(
-            settings.backbone,
-            weights=settings.weights,
-            taps=settings.taps,
-            image_size=settings.image_size,
-        )
-    size = settings.image_size or BACKBONES["pca"].image_size
-    spec = ImageSpec(size=size, resize=settings.resize)
-    images: list[NDArray[np.uint8]] = []
-    rows: list[int] = split.train[:_MOST_PCA_IMAGES].tolist()
-    for row in rows:
-        try:
-            images.append(load_image(table.paths[row], spec))
-        except ImageError:
-            # The same image is met again, and reported, when the features are extracted.
-            continue
-    if len(images) < 2:
-        raise LabelTableError(f"{table.path}: too few readable images to fit the backbone pca")
-    return fit_pca(np.stack(images), taps=settings.taps)
-
-
-def _finetune(
-    out: Path,
-    table: LabelTable,
-    split: Split,
-    backbone: Backbone,
-    settings: TrainSettings,
-    cache: Path | None,
-    report: Progress,
-) -> tuple[FinetuneEpoch, ...]:
-    """Train the backbone in place, where that was asked for."""
-    if settings.finetune is None:
-        return ()
-    rows: list[int] = np.concatenate([split.train, split.val]).tolist()
-    file = out / PICTURES_FILE
-    loaded = load_pictures(
-        [table.paths[row] for row in rows],
-        ImageSpec(size=backbone.image_size, resize=settings.resize),
-        file,
-        progress=partial(report, "pictures"),
-    )
-    unread = {index for index, _ in loaded.skipped}
-    encoded = {
-        row: Encoded(digest=loaded.digests[index], features=np.empty(0, dtype=np.float32))
-        for index, row in enumerate(rows)
-        if index not in unread
-    }
-    schema, parts = make_parts(table, split, encoded)
-    places = {table.paths[row]: index for index, row in enumerate(rows)}
-    train_part, val_part = parts["train"], parts["val"]
-    lessons = None
-    if settings.teacher is not None:
-        lessons = teach(
-            settings.teacher,
-            train_part.paths,
-            schema,
-            cache=cache,
-            progress=partial(report, "teacher"),
-        )
-    start = backbone.weights
-    epochs = finetune(
-        backbone,
-        _pictures(train_part, loaded.pixels, places),
-        _pictures(val_part, loaded.pixels, places),
-        [len(attribute.values) for attribute in schema],
-        settings.finetune,
-        seed=settings.seed,
-        lessons=lessons,
-        checkpoint=out / FINETUNE_CHECKPOINT_FILE,
-        progress=partial(report, "finetuning"),
-    )
-    backbone.weights = Weights(
-        name="finetuned",
-        source=f"trained on {table.path.name}, starting from {start.source}",
-        sha256=start.sha256,
-        licence=start.licence,
-    )
-    file.unlink()
-    return epochs
-
-
-def _pictures(part: Part, pixels: NDArray[np.uint8], places: Mapping[Path, int]) -> Pictures:
-    rows = [places[path] for path in part.paths]
-    return Pictures(pixels=pixels, rows=np.array(rows, dtype=np.int64), codes=part.rows.codes)
 
 
 def _encode(
