@@ -13,6 +13,7 @@ import torch
 
 import boost_edge
 from boost_edge.export.artefacts import writing
+from boost_edge.export.float16 import store_float16
 from boost_edge.export.parity import check_parity, measure_parity
 from boost_edge.export.run import (
     RunRecord,
@@ -29,6 +30,7 @@ from boost_edge.runtime.manifest import (
     METADATA_KEY,
     ImageSpec,
     Manifest,
+    Precision,
     Readout,
 )
 
@@ -48,6 +50,7 @@ def export_model(
     *,
     readout: Readout | None = None,
     image_size: int | None = None,
+    precision: Precision = "fp32",
     progress: Callable[[str], None] | None = None,
 ) -> Manifest:
     """Export a run as one ONNX file, check it against torch, and return its manifest.
@@ -61,6 +64,8 @@ def export_model(
         Another readout than the run was trained for; it needs a head unless it is ``raw``.
     image_size
         Another input size S in pixels than the run was trained at, where the backbone allows.
+    precision
+        ``fp16`` stores the weights in half the room; what is computed stays float32.
     progress
         Called with the name of each step as it begins.
 
@@ -92,14 +97,16 @@ def export_model(
     network = FusedEncoder(
         backbone, None if readout == "raw" else head, readout, blend=record.blend
     )
-    manifest = _describe(record, network, run_digest(run), readout)
+    manifest = _describe(record, network, run_digest(run), readout, precision)
     begin("converting")
     model = _convert(network)
+    if precision == "fp16":
+        model = store_float16(model)
     with writing(out) as temporary:
         _save(model, manifest, temporary)
         begin("comparing with torch")
         parity = measure_parity(network, temporary, sample_paths(run), manifest.image)
-        check_parity(parity, out)
+        check_parity(parity, out, precision)
         manifest = dataclasses.replace(manifest, parity=parity)
         _save(model, manifest, temporary)
     return manifest
@@ -110,7 +117,11 @@ def _silent(step: str) -> None:
 
 
 def _describe(
-    record: RunRecord, network: FusedEncoder, run_sha256: str, readout: Readout
+    record: RunRecord,
+    network: FusedEncoder,
+    run_sha256: str,
+    readout: Readout,
+    precision: Precision,
 ) -> Manifest:
     raw = readout == "raw"
     size = network.backbone.image_size
@@ -127,7 +138,7 @@ def _describe(
         attributes=() if raw else record.attributes,
         training=record.training,
         run_sha256=run_sha256,
-        precision="fp32",
+        precision=precision,
         parity=None,
         # Measured at the training size: at another one it would be a claim nobody checked.
         quality=() if raw or size != record.image.size else record.quality,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from boost_edge.export.artefacts import file_digest, read_tensors, write_tensors
 from boost_edge.export.convert import export_model
-from boost_edge.export.parity import MIN_COSINE, top_overlap
+from boost_edge.export.parity import LIMITS, top_overlap
 from boost_edge.export.run import (
     BACKBONE_FILE,
     HEAD_FILE,
@@ -52,7 +52,7 @@ def test_every_backbone_matches_torch(
     )
     manifest = export_model(tmp_path / "run", tmp_path / "model.onnx")
     assert manifest.parity is not None
-    assert manifest.parity.min_cosine >= MIN_COSINE
+    assert manifest.parity.min_cosine >= LIMITS["fp32"].min_cosine
     with Encoder.open(tmp_path / "model.onnx") as encoder:
         assert encoder.manifest == manifest
         first, second = sample_paths(tmp_path / "run")[:2]
@@ -116,7 +116,7 @@ def test_grid_and_components_match_torch(
     assert manifest.features == 16 * 128
     assert manifest.dimensions == sum(len(each.values) for each in manifest.attributes) + 20
     assert manifest.parity is not None
-    assert manifest.parity.min_cosine >= MIN_COSINE
+    assert manifest.parity.min_cosine >= LIMITS["fp32"].min_cosine
     head = load_head(out, read_run(out))
     assert head is not None
     assert head.reduces == (width < 16 * 128)
