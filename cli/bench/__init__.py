@@ -14,6 +14,7 @@ from boost_edge.cli.bench.latency import latency
 from boost_edge.cli.bench.quality import quality
 from boost_edge.cli.bench.report import report
 from boost_edge.cli.bench.search import search
+from boost_edge.cli.bench.split import split
 from boost_edge.cli.bench.versus import versus
 
 __all__ = ["command"]
@@ -31,6 +32,7 @@ def command() -> None:
     """
 
 
+command.add_command(split)
 command.add_command(quality)
 command.add_command(versus)
 command.add_command(ablate)

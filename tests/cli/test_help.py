@@ -37,6 +37,7 @@ def test_verbs_are_the_design_s() -> None:
     assert set(COMMANDS) == {
         "boost-edge",
         *(f"boost-edge {verb}" for verb in VERBS),
+        "boost-edge bench split",
         "boost-edge bench quality",
         "boost-edge bench versus",
         "boost-edge bench ablate",
