@@ -44,6 +44,7 @@ def test_verbs_are_the_design_s() -> None:
         "boost-edge bench honesty",
         "boost-edge bench curve",
         "boost-edge bench agreement",
+        "boost-edge bench models",
         "boost-edge bench latency",
         "boost-edge bench cost",
         "boost-edge bench compare",
