@@ -6,6 +6,7 @@ import click
 
 from boost_edge.cli.bench.ablate import ablate
 from boost_edge.cli.bench.agreement import agreement
+from boost_edge.cli.bench.card import card
 from boost_edge.cli.bench.compare import compare
 from boost_edge.cli.bench.cost import cost
 from boost_edge.cli.bench.curve import curve
@@ -46,3 +47,4 @@ command.add_command(latency)
 command.add_command(cost)
 command.add_command(compare)
 command.add_command(report)
+command.add_command(card)
