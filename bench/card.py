@@ -6,7 +6,6 @@ notes, and is taken over word by word.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from boost_edge.bench.card import make_card
 from boost_edge.bench.results import read_result, write_result
+from boost_edge.cli.main import run
 from boost_edge.cli.model import shipped_model
 from boost_edge.runtime.errors import UsageError
 
@@ -37,8 +36,7 @@ def test_the_committed_card_is_what_the_measurements_say() -> None:
 
 
 def test_figures_are_those_of_the_result(row: dict[str, Any]) -> None:
-    """Each attribute's accuracy, the mAP and the digest stand in the card; without a latency
-    result it says nothing of speed."""
+    """Each accuracy, the mAP and the digest stand in the card; of speed nothing, unmeasured."""
     card = make_card(shipped_model(), measured=MEASURED)
     lines = card.splitlines()
     for name, judged in row["attributes"].items():
@@ -63,15 +61,14 @@ def test_a_result_of_other_files_is_refused(tmp_path: Path) -> None:
             make_card(shipped_model(), **files)
 
 
-def test_command_writes_the_card(
-    call: Callable[..., CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_command_writes_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The card goes to a file or to stdout, with the notes word by word."""
     notes = tmp_path / "notes.md"
     notes.write_text("## Licence\n\nNone *yet*.\n", encoding="utf-8")
-    given = ("bench", "card", shipped_model(), "--measured", MEASURED, "--notes", notes)
-    printed = call(*given)
-    assert (printed.returncode, printed.stderr) == (0, "")
-    assert "## Licence\n\nNone *yet*.\n" in printed.stdout
-    assert call(*given, "--out", tmp_path / "card.md").returncode == 0
-    assert (tmp_path / "card.md").read_text(encoding="utf-8") == printed.stdout
+    given = ["bench", "card", str(shipped_model()), "--measured", str(MEASURED)]
+    given += ["--notes", str(notes)]
+    assert run(given) == 0
+    printed = capsys.readouterr().out
+    assert "## Licence\n\nNone *yet*.\n" in printed
+    assert run([*given, "--out", str(tmp_path / "card.md")]) == 0
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == printed
