@@ -60,8 +60,9 @@ _SHOWN = 10
     "--weights",
     default="imagenet",
     show_default=True,
-    metavar="imagenet|none|FILE",
-    help="Weights of the backbone: torchvision's, random, or a safetensors file.",
+    metavar="imagenet|none|FILE|RUN",
+    help="Weights of the backbone: torchvision's, random, a safetensors file, or those of a "
+    "finished run.",
 )
 @click.option(
     "--tap",

@@ -73,7 +73,8 @@ class TrainSettings:
     attributes, image_column
         See `boost_edge.export.labels.read_labels`.
     backbone, weights, taps, image_size
-        See `boost_edge.models.backbones.build_backbone`.
+        See `boost_edge.models.backbones.build_backbone`. ``weights`` may also be the folder of a
+        finished run, whose backbone is then taken over.
     resize
         How an image becomes a square; see `boost_edge.runtime.manifest.ImageSpec`.
     readout

@@ -15,12 +15,18 @@ from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.labels import LabelTable
 from boost_edge.export.parts import Encoded, Part, make_parts
 from boost_edge.export.pictures import load_pictures
-from boost_edge.export.run import FINETUNE_CHECKPOINT_FILE, PICTURES_FILE, FinetuneEpoch
+from boost_edge.export.run import (
+    FINETUNE_CHECKPOINT_FILE,
+    PICTURES_FILE,
+    FinetuneEpoch,
+    load_backbone,
+    read_run,
+)
 from boost_edge.export.splits import Split
 from boost_edge.export.teacher import teach
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
 from boost_edge.models.pca import fit_pca
-from boost_edge.runtime.errors import ImageError, LabelTableError
+from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
 from boost_edge.runtime.images import load_image
 from boost_edge.runtime.manifest import ImageSpec, Weights
 from boost_edge.runtime.progress import Progress
@@ -40,12 +46,16 @@ def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> B
     Raises
     ------
     UsageError
-        When an argument makes no sense.
+        When an argument makes no sense, or the weights are those of a run with another backbone.
+    RunError
+        When the weights are those of a run that is not finished, or damaged.
     LabelTableError
         When too few images can be read to fit it on.
     WeightsError
         When the weights cannot be had.
     """
+    if Path(settings.weights).is_dir():
+        return _from_run(Path(settings.weights), settings)
     if settings.backbone != "pca":
         return build_backbone(
             settings.backbone,
@@ -66,6 +76,28 @@ def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> B
     if len(images) < 2:
         raise LabelTableError(f"{table.path}: too few readable images to fit the backbone pca")
     return fit_pca(np.stack(images), taps=settings.taps)
+
+
+def _from_run(folder: Path, settings: TrainSettings) -> Backbone:
+    """Take over the backbone of a finished run, at its or another image size."""
+    record = read_run(folder)
+    if settings.backbone != record.backbone:
+        raise UsageError(
+            f"{folder}: has the backbone {record.backbone}, not {settings.backbone}: give "
+            f"--backbone {record.backbone}"
+        )
+    if settings.taps not in (None, record.taps):
+        raise UsageError(
+            f"{folder}: ends at {'+'.join(record.taps)}: leave --tap out, or give that one"
+        )
+    backbone = load_backbone(folder, record, image_size=settings.image_size)
+    backbone.weights = Weights(
+        name=record.weights.name,
+        source=record.weights.source,
+        sha256=record.backbone_sha256,
+        licence=record.weights.licence,
+    )
+    return backbone
 
 
 def train_backbone(

@@ -219,6 +219,30 @@ def test_finetuned_run_is_a_run_like_any_other(
     assert names == ["backbone.safetensors", "head.safetensors", "samples", "train.json"]
 
 
+def test_backbone_of_a_run_is_taken_over(
+    catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
+) -> None:
+    """A run's backbone serves another run: the same features and head; another one is refused."""
+    where = {"images": catalogue / "images", "cache": tmp_path / "cache"}
+    first = read_run(run_folder)
+    settings = dataclasses.replace(quick, weights=str(run_folder))
+    again = train(catalogue / "labels.csv", out=tmp_path / "run", settings=settings, **where)
+    assert again.record.backbone_sha256 == first.backbone_sha256
+    assert again.record.quality == first.quality
+    assert again.record.weights.sha256 == first.backbone_sha256
+    for changes, says in (
+        ({"backbone": "resnet18"}, "give --backbone pca"),
+        ({"taps": ("pca8",)}, "leave --tap out"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            train(
+                catalogue / "labels.csv",
+                out=tmp_path / "other",
+                settings=dataclasses.replace(settings, **changes),  # type: ignore[arg-type]
+                **where,
+            )
+
+
 def test_interrupted_finetuning_goes_on(
     catalogue: Path, quick: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
