@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from boost_edge.cli.render import warn
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["shipped_model"]
+__all__ = ["shipped_model", "shipped_model_with_warning"]
 
 
 def shipped_model() -> Path:
@@ -24,3 +25,13 @@ def shipped_model() -> Path:
     if not found:
         raise UsageError("no model is shipped with this build: name one with --model FILE")
     return found[0]
+
+
+def shipped_model_with_warning() -> Path:
+    """Return `shipped_model`, and say on stderr what it is good for."""
+    model = shipped_model()
+    warn(
+        f"no --model given: using the shipped {model.stem}, which knows drawn garments only; "
+        "train one on your own labels with boost-edge train"
+    )
+    return model

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import (
+    chosen_format,
     gallery_option,
+    json_format_option,
     model_option,
     threads_option,
     where_option,
@@ -84,7 +85,7 @@ _MOST_DIGITS = 18
     show_default="table",
     help="How to print the hits; json is one object, for several images a list.",
 )
-@click.option("--json", is_flag=True, help="The same as --format json.")
+@json_format_option
 @threads_option
 @click.pass_context
 def command(
@@ -118,7 +119,7 @@ def command(
       boost-edge query --like a.jpg --like id:17 --unlike b.jpg
       boost-edge query *.jpg --format html > hits.html
     """
-    style = _style(context, format, json=json)
+    style = chosen_format(context, format, json=json)
     _check(images, like, unlike, unlike_weight, counted_as=style if facets else "")
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.examples import UNLIKE_WEIGHT
@@ -151,21 +152,6 @@ def command(
     if failed:
         return ExitCode.FAILED
     return ExitCode.SKIPPED if unread else ExitCode.FINE
-
-
-def _style(context: click.Context, given: str | None, *, json: bool) -> str:
-    """Return how to print: as --format says, or --json; what is typed wins over variables."""
-    if not json or given == "json":
-        return given or "table"
-    if given is None:
-        return "json"
-    typed = {
-        name: context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        for name in ("json", "format")
-    }
-    if typed["json"] == typed["format"]:
-        raise UsageError(f"--json is --format json, and --format {given} another: give one of them")
-    return "json" if typed["json"] else given
 
 
 def _check(

@@ -16,6 +16,7 @@ from boost_edge.runtime.manifest import AttributeQuality
 
 __all__ = [
     "counts",
+    "decodable",
     "megabytes",
     "of_gallery",
     "print_json",
@@ -50,6 +51,11 @@ def of_gallery(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 def to_json(value: object, *, indent: int | None = None) -> str:
     """Return a value as JSON in ASCII, which any terminal, pipe and undecodable path survives."""
     return json.dumps(value, indent=indent)
+
+
+def decodable(text: str) -> str:
+    """Escape the bytes of file names that are no UTF-8, as JSON does."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def printable(text: str) -> str:

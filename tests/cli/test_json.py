@@ -181,6 +181,22 @@ def test_query(indexed: Path, photos: Path, say: Say, call: Call) -> None:
         assert_shape(json.loads(line), heading)
 
 
+def test_label(photos: Path, shop: Path, say: Say) -> None:
+    """One file, a folder with an image that cannot be read, and values that are unknown."""
+    command = ("label", "--model", shop / "model.onnx")
+    said = say(*command, photos / "00000.jpg", "--min-p", 0)
+    assert_shape(said, "label")
+    for predicted in said["attributes"].values():
+        assert_shape(predicted, "A predicted value")
+    said = say(*command, photos, "--min-p", "type=1", code=3)
+    assert_shape(said[0], "label")
+    assert_shape(said[0]["attributes"]["type"], "A predicted value", "guess")
+    [unread] = [each for each in said if "error" in each]
+    assert_shape(unread, "An unread image")
+    assert list(unread["error"]) == ["reason", "detail"]
+    assert_shape(say(*command, photos / "empty.jpg", code=1), "An unread image")
+
+
 def test_facets_and_duplicates(indexed: Path, photos: Path, say: Say) -> None:
     """Counts, and groups of paths."""
     said = say("facets", "--gallery", indexed)
