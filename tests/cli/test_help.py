@@ -76,7 +76,7 @@ def test_examples_can_be_typed(path: str) -> None:
         called = find_command(words)
         options = [each for each in called.command.params if isinstance(each, click.Option)]
         known = {name for option in options for name in option.opts}
-        given = {word for word in words if word.startswith("-")}
+        given = {word for word in words if word.startswith("-") and word != "-"}
         assert given <= known, words
         assert all(given & set(option.opts) for option in options if option.required), words
 
