@@ -109,7 +109,7 @@ def parse_cpuinfo(text: str) -> Processor:
             cores[-1].setdefault(key, value)
     listed = [core.get("flags", core.get("features")) for core in cores]
     flags = [set(each.split()) for each in listed if each is not None]
-    common = set.intersection(*flags) if flags else set[str]()
+    common = flags[0].intersection(*flags) if flags else set[str]()
     if any("flags" in core for core in cores):
         family = "x86"
     else:
@@ -136,7 +136,7 @@ def read_processor() -> Processor:
 
 def _name(cores: list[dict[str, str]]) -> str:
     """Return the name that is there, else ARM's names of the cores, and the board's if told."""
-    designs = list(dict.fromkeys(filter(None, map(_design, cores))))
+    designs = dict.fromkeys(design for design in map(_design, cores) if design)
     # ARM's boards stand after the last core, of which they are no part.
     board = next((core["model"] for core in cores if _is_name(core.get("model", ""))), "")
     name = " + ".join(designs)
