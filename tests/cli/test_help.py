@@ -32,7 +32,7 @@ def test_verbs_are_the_design_s() -> None:
     """The verbs are those of the design, in the order of its pipeline, with the groups' own."""
     assert VERBS == (
         "train", "export", "index", "query", "facets", "duplicates", "inspect", "verify", "compact",
-        "gallery", "bench", "demo",
+        "gallery", "bench", "doctor", "demo",
     )  # fmt: skip
     assert set(COMMANDS) == {
         "boost-edge",

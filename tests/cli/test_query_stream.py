@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from subprocess import PIPE, CompletedProcess
@@ -144,7 +143,7 @@ def test_odd_names(end: bytes, run: Run, catalogue: Path, tmp_path: Path) -> Non
     names += [b"two\nlines.jpg"] if end == b"\0" else []
     paths = [os.fsencode(tmp_path) + b"/" + name for name in names]
     for path in paths:
-        shutil.copy(catalogue / "images" / "00000.jpg", path)
+        Path(os.fsdecode(path)).write_bytes((catalogue / "images" / "00000.jpg").read_bytes())
     # The last has no end.
     done = run(end.join(paths), "-k", 1, *(["-0"] if end == b"\0" else []))
     assert (done.returncode, done.stderr) == (0, b"")
@@ -281,7 +280,10 @@ def test_paths_come_back_however_they_are_cut(
     if not ended and paths and paths[-1]:
         said = said[:-1]
     stream = BytesIO(said)
-    read = partial(lambda most, size: stream.read(min(most, size)), pieces)
+
+    def read(most: int) -> bytes:
+        return stream.read(min(most, pieces))
+
     assert [os.fsencode(path) for path in read_paths(read, end=end)] == paths
 
 
