@@ -23,7 +23,7 @@ __all__ = ["VERBS", "cli", "main", "run"]
 
 VERBS = (
     "train", "export", "index", "query", "label", "facets", "duplicates", "inspect", "verify",
-    "compact", "gallery", "bench", "demo",
+    "compact", "gallery", "bench", "doctor", "demo",
 )  # fmt: skip
 # What these did before an interruption counts: the same command goes on from there.
 _RESUMING = (["train"], ["index"], ["gallery", "import"], ["gallery", "merge"])

@@ -32,7 +32,7 @@ def test_verbs_are_the_design_s() -> None:
     """The verbs are those of the design, in the order of its pipeline, with the groups' own."""
     assert VERBS == (
         "train", "export", "index", "query", "label", "facets", "duplicates", "inspect", "verify",
-        "compact", "gallery", "bench", "demo",
+        "compact", "gallery", "bench", "doctor", "demo",
     )  # fmt: skip
     assert set(COMMANDS) == {
         "boost-edge",
@@ -78,7 +78,7 @@ def test_examples_can_be_typed(path: str) -> None:
         called = find_command(words)
         options = [each for each in called.command.params if isinstance(each, click.Option)]
         known = {name for option in options for name in option.opts}
-        given = {word for word in words if word.startswith("-")}
+        given = {word for word in words if word.startswith("-") and word != "-"}
         assert given <= known, words
         assert all(given & set(option.opts) for option in options if option.required), words
 

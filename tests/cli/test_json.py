@@ -19,6 +19,7 @@ import click
 import pytest
 
 from boost_edge.cli.main import VERBS, cli
+from boost_edge.runtime.doctor_findings import CODES
 from boost_edge.runtime.images import REASONS
 
 Call = Callable[..., CompletedProcess[str]]
@@ -258,6 +259,29 @@ def test_inspect(indexed: Path, shop: Path, say: Say) -> None:
         assert_named(record[key], "A manifest", key)
     for key in ("attributes", "quality"):
         assert_named(record[key][0], "A manifest", key)
+
+
+def test_doctor(indexed: Path, say: Say) -> None:
+    """What the machine is, what was tried and measured, and what to change."""
+    said = say("doctor", "--gallery", indexed, "--seconds", 0.1)
+    assert_shape(said, "doctor")
+    for key in ("processor", "cores", "memory", "threads", "start"):
+        assert_named(said[key], "doctor", key)
+    for each in said["libraries"]:
+        assert_shape(each, "A library")
+        assert f"`{each['name']}`" in SHAPES["A library"]["name"]
+    for each in said["orders"]:
+        assert_named(each, "doctor", "orders")
+    assert_shape(said["benchmark"], "A benchmark")
+    for each in said["benchmark"]["rows"]:
+        assert_shape(each, "A stage")
+    for each in said["findings"]:
+        assert_shape(each, "Something to change")
+
+
+def test_the_codes_of_the_doctor_are_those_of_the_code() -> None:
+    """The table lists each code once, those that are serious first."""
+    assert tuple(SHAPES["Codes of the doctor"]) == CODES
 
 
 def test_train_and_export(
