@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.bench.bootstrap import bootstrap_mean, paired_bootstrap
 from boost_edge.bench.metrics import agreement_at_k
 from boost_edge.bench.results import make_result
+from boost_edge.runtime.bootstrap import bootstrap_mean, paired_bootstrap
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.images import content_digest, read_bytes

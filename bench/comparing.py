@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.bench.bootstrap import Interval, paired_bootstrap
 from boost_edge.bench.trials import Trials
+from boost_edge.runtime.bootstrap import Interval, paired_bootstrap
 from boost_edge.runtime.errors import UsageError
 
 __all__ = ["common_seeds", "gain_of", "hurts", "paired_gain", "pooled", "spread"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.bench.bootstrap import bootstrap_mean
+from boost_edge.runtime.bootstrap import bootstrap_mean
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.progress import Progress, silent
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boost_edge.bench.bootstrap import bootstrap_mean, paired_bootstrap
+from boost_edge.runtime.bootstrap import bootstrap_mean, paired_bootstrap
 from boost_edge.runtime.errors import UsageError
 
 VALUES = st.lists(st.floats(-1, 1), min_size=1, max_size=12)
