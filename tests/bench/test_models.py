@@ -173,6 +173,7 @@ def test_gains_are_paired_with_the_first(result: dict[str, Any], shop: Path) -> 
     assert attributes["relative_gain"] == pytest.approx(difference / raw["map10"]["mean"])
     assert attributes["gain"]["low"] <= difference <= attributes["gain"]["high"]
     assert attributes["gain"]["queries"] == 24
+    assert 12 <= result["distinct_queries"] < 24
     assert read_trials(scores_path(shop / "models.json")).complete
     first, second = (
         parse_side(f"{shop / 'models.json'}:{row}") for row in ("raw.onnx", "attributes.onnx")
