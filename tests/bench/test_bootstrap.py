@@ -35,11 +35,12 @@ def test_clusters_match_naive_loop(rows: list[tuple[float, int]]) -> None:
     """Clusters are drawn as wholes, and a resample's mean is that of all values in it."""
     values, clusters = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     found = bootstrap_mean(values, seed=1, resamples=50, confidence=0.9, clusters=clusters)
-    members = [[row[0] for row in rows if row[1] == each] for each in sorted(set(clusters))]
+    numbers = sorted({row[1] for row in rows})
+    members = [[row[0] for row in rows if row[1] == each] for each in numbers]
     rng = np.random.default_rng(1)
     means: list[float] = []
     for _ in range(50):
-        places = rng.integers(0, len(members), len(members)).tolist()
+        places: list[int] = rng.integers(0, len(members), len(members)).tolist()
         means.append(float(np.mean([value for place in places for value in members[place]])))
     assert found.low == pytest.approx(np.quantile(means, 0.05), abs=1e-12)
     assert found.high == pytest.approx(np.quantile(means, 0.95), abs=1e-12)
