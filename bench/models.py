@@ -80,7 +80,8 @@ def measure_models(
 ) -> dict[str, Any]:
     """Judge model files on the test part of a label table, and return a row for each.
 
-    ``gain`` is the paired bootstrap interval of a model's mAP@10 over the first one's.
+    ``gain`` is the paired bootstrap interval of a model's mAP@10 over the first one's. Samples are
+    drawn from one test part and overlap: it resamples images, each with its queries of all seeds.
 
     Raises
     ------
@@ -125,15 +126,20 @@ def measure_models(
     what = {"data": described, "models": [row["sha256"] for row in rows], "names": names}
     trials = run_trials(plan.seeds, measure, what=what, out=out)
     (progress or silent)("ranking", plan.seeds, plan.seeds)
+    # Where seeds share all queries, their scores are averaged by query before they are compared.
+    asked = draws[0] if trials.paired else np.concatenate(draws)
     return make_result(
         "models",
         {
             **described,
             "samples": [trial.sample for trial in trials.seeds],
-            "distinct_queries": len(np.unique(np.concatenate(draws))),
+            "distinct_queries": len(np.unique(asked)),
             "chance_map10": 100 * chance_map_at_k(plan.groups * plan.per_group),
             "shown_from": SHOWN_FROM,
-            "rows": [row | _scores(trials, row["model"], names[0], table) for row in rows],
+            "rows": [
+                row | _scores(trials, row["model"], names[0], described["attributes"], asked)
+                for row in rows
+            ],
         },
     )
 
@@ -270,15 +276,17 @@ def _measure_seed(
     )
 
 
-def _scores(trials: Trials, name: str, base: str, table: LabelTable) -> dict[str, Any]:
+def _scores(
+    trials: Trials, name: str, base: str, attributes: Sequence[str], asked: NDArray[np.int64]
+) -> dict[str, Any]:
     row: dict[str, Any] = {metric: spread(trials, name, metric) for metric in _METRICS}
     row["agreement10"] = {
-        attribute.name: spread(trials, name, f"agreement.{attribute.name}")["mean"]
-        for attribute in table.attributes
+        each: spread(trials, name, f"agreement.{each}")["mean"] for each in attributes
     }
     if name != base:
+        gains = {metric: gain_of(trials, base, name, metric, images=asked) for metric in _METRICS}
         before = spread(trials, base, "map10")["mean"]
-        row["gain"] = gain_of(trials, base, name)
+        row["gain"] = gains.pop("map10")
         row["relative_gain"] = row["gain"]["mean"] / before if before else None
-        row["gains"] = {metric: gain_of(trials, base, name, metric) for metric in RANKING_METRICS}
+        row["gains"] = gains
     return row

@@ -143,17 +143,18 @@ def test_retrieval_by_a_loop(result: dict[str, Any], shop: Path, catalogue: Path
         drawn = draw_groups(
             table.codes[test], [table.names[row] for row in test], seed=seed, groups=4, per_group=3
         )
-        rows = [test[place] for place in drawn.tolist()]
+        places: list[int] = drawn.tolist()
+        rows = [test[place] for place in places]
         assert len(set(rows)) == 12
-        assert set(Counter(map(tuple, table.codes[rows].tolist())).values()) == {3}
+        assert set(Counter(map(str, table.codes[rows])).values()) == {3}
         titles = [table.columns["name"][row] for row in rows]
-        codes = table.codes[rows].tolist()
+        codes: list[list[int]] = table.codes[rows].tolist()
         grades = np.array(
             [[relevance(mine, other, titles[i], titles[j]) for j, other in enumerate(codes)]
              for i, mine in enumerate(codes)]
         )  # fmt: skip
         total = 0.0
-        for query, place in enumerate(drawn.tolist()):
+        for query, place in enumerate(places):
             scores = embeddings[drawn] @ embeddings[place]
             nearest = [each for each in np.argsort(-scores).tolist() if each != query][:10]
             wanted = set(rank_others(grades)[query].tolist())
@@ -173,6 +174,7 @@ def test_gains_are_paired_with_the_first(result: dict[str, Any], shop: Path) -> 
     assert attributes["relative_gain"] == pytest.approx(difference / raw["map10"]["mean"])
     assert attributes["gain"]["low"] <= difference <= attributes["gain"]["high"]
     assert attributes["gain"]["queries"] == 24
+    assert 12 <= result["distinct_queries"] < 24
     assert read_trials(scores_path(shop / "models.json")).complete
     first, second = (
         parse_side(f"{shop / 'models.json'}:{row}") for row in ("raw.onnx", "attributes.onnx")
@@ -230,7 +232,8 @@ def test_a_value_that_the_model_does_not_know_is_wrong(shop: Path, catalogue: Pa
         Attribute(name="type", values=tuple(reversed(values[1:]))),
     ]
     test = np.arange(32, 80)
-    truth = [values[code] for code in table.codes[test, 0].tolist()]
+    codes: list[int] = table.codes[test, 0].tolist()
+    truth = [values[code] for code in codes]
     posteriors = np.zeros((48, 2 + len(values) - 1), np.float32)
     for row, value in enumerate(truth):
         known = value in schema[1].values

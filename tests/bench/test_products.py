@@ -129,7 +129,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def divide(shop: Path, out: Path, labels: Path | None = None, **options: Any) -> ProductSplit:
     """Split the shop's table."""
-    given = {"name_column": "name", "test": 30, "val": 12, **options}
+    given: dict[str, Any] = {"name_column": "name", "test": 30, "val": 12, **options}
     return split_products(labels or shop / "labels.csv", images=shop / "images", out=out, **given)
 
 
@@ -207,13 +207,14 @@ def test_a_long_chain_is_never_held_out(tmp_path: Path) -> None:
 def test_what_cannot_be_split_is_refused(shop: Path, tmp_path: Path) -> None:
     """Empty parts, parts that leave nothing, a wrong column or file: one line, and no file."""
     out = tmp_path / "split.csv"
-    for options, said in (
+    refusals: list[tuple[dict[str, Any], str]] = [
         ({"val": 0}, "both need at least one"),
         ({"test": 150}, "150 images of 60 products"),
         ({"test": 138, "val": 12}, "too few"),
         ({"name_column": "nam"}, "did you mean name"),
         ({"image_column": "picture"}, "--image-column"),
-    ):
+    ]
+    for options, said in refusals:
         with pytest.raises(UsageError, match=said):
             divide(shop, out, **options)
     with pytest.raises(UsageError, match=r"end in \.csv"):
