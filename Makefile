@@ -173,7 +173,9 @@ zoo: | $(FULL)/ready
 	test -e runs/zoo/teacher/train.json || $(PRODUCTS) $(TEACHER) --out runs/zoo/teacher
 	test -e runs/zoo/own/train.json || $(PRODUCTS) --backbone resnet18_w40 --weights none \
 		--image-size 88 --finetune --epochs 18 --teacher runs/zoo/teacher --out runs/zoo/own
-	$(FULL)/bin/boost-edge export runs/zoo/own --precision fp16 --out $(ZOO)
+	test -e runs/zoo/run/train.json || $(PRODUCTS) --backbone resnet18_w40 --weights runs/zoo/own \
+		--image-size 72 --out runs/zoo/run
+	$(FULL)/bin/boost-edge export runs/zoo/run --precision fp16 --out $(ZOO)
 	$(FULL)/bin/boost-edge inspect runs/zoo/own > models/zoo/training.txt
 	$(MAKE) $(MODELS) $(ZOO_LATENCY) models/zoo/README.md
 
@@ -184,7 +186,7 @@ TEACHER = --backbone resnet18 --tap layer3:4x4 --weights $(PARTIAL) --image-size
 # Beside it what it must beat: frozen networks boosted with 3,000 labels (gains are over that one)
 # and with all labels, and unboosted.
 $(MODELS): | $(FULL)/ready
-	test -e runs/zoo/few/train.json || $(PRODUCTS) $(TEACHER) --limit 3000 --out runs/zoo/few
+	test -e runs/zoo/few/train.json || $(PRODUCTS) $(TEACHER) --limit 3000 --seed 1 --out runs/zoo/few
 	$(FULL)/bin/boost-edge export runs/zoo/few --out runs/zoo/frozen-3000.onnx
 	$(FULL)/bin/boost-edge export runs/zoo/teacher --out runs/zoo/frozen-all.onnx
 	$(FULL)/bin/boost-edge export runs/zoo/teacher --readout raw --out runs/zoo/frozen-raw.onnx

@@ -76,12 +76,15 @@ def command(out: Path, count: int) -> int:
     _write_page(page, results, count)
     click.echo(
         f"\nall {len(results)} queries with their pictures: {page}\n\n"
-        "This model knows drawn garments only. With your own photos and labels:\n"
+        "The model has seen photos of clothes, shoes and bags, and none of these drawings. With\n"
+        "photos of your own:\n"
+        "  boost-edge index photos/\n"
+        "  boost-edge query img.jpg\n"
+        "Better, with a few thousand labels of your own:\n"
         "  pip install '.[train]'    # in the checkout\n"
         "  boost-edge train labels.csv --images photos/ --out run\n"
         "  boost-edge export run --out model.onnx\n"
-        "  boost-edge index photos/ --model model.onnx\n"
-        "  boost-edge query img.jpg"
+        "  boost-edge index photos/ --model model.onnx"
     )
     return ExitCode.FINE
 

@@ -31,7 +31,7 @@ def shipped_model_with_warning() -> Path:
     """Return `shipped_model`, and say on stderr what it is good for."""
     model = shipped_model()
     warn(
-        f"no --model given: using the shipped {model.stem}, which knows drawn garments only; "
-        "train one on your own labels with boost-edge train"
+        f"no --model given: using the shipped {model.stem}, which knows photos of clothes, "
+        "shoes and bags; for anything else, train one with boost-edge train"
     )
     return model

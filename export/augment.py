@@ -80,7 +80,9 @@ def _compress(
     for row in chosen.nonzero().flatten().tolist():
         settings = [cv2.IMWRITE_JPEG_QUALITY, int(qualities[row])]
         _, data = cv2.imencode(".jpg", images[row], settings)
-        changed[row] = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if decoded is not None:
+            changed[row] = decoded
     return changed
 
 

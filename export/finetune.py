@@ -135,7 +135,7 @@ class _Run:
                 module.momentum = 0.1  # torch's own; a network of random weights came with none
                 module.reset_running_stats()
         backbone.stages.requires_grad_(requires_grad=True)
-        self.student.to(self.device, memory_format=torch.channels_last)
+        self.student.to(self.device).to(memory_format=torch.channels_last)
         self.average = {
             name: value.detach().clone() for name, value in self.student.state_dict().items()
         }
@@ -200,7 +200,7 @@ class _Run:
         """Leave the averaged weights in the backbone, frozen and on the CPU."""
         backbone = self.student.backbone
         self.student.load_state_dict(self.average)
-        self.student.to("cpu", memory_format=torch.contiguous_format)
+        self.student.to("cpu").to(memory_format=torch.contiguous_format)
         backbone.requires_grad_(requires_grad=False)
         backbone.eval()
         backbone.stages.eval()
@@ -214,7 +214,7 @@ class _Run:
     def _size(self, step: int | None = None) -> int:
         """Return the edge of the images at a step: small first, as quick epochs teach much."""
         recipe = self.recipe
-        full = self.train.pixels.shape[1]
+        full = int(self.train.pixels.shape[1])
         epoch = (self.done if step is None else step) // self.steps_per_epoch
         grown = min(1.0, epoch / max(1.0, recipe.growth * recipe.epochs))
         share = recipe.smallest + (recipe.largest - recipe.smallest) * grown

@@ -39,6 +39,7 @@ from boost_edge.export.run import (
     Losses,
     RunRecord,
     is_complete,
+    read_run,
     run_digest,
     write_run,
 )
@@ -157,6 +158,8 @@ def train(
         raise UsageError("a teacher needs a network to teach: ask for finetune too")
     if settings.finetune is not None and settings.backbone == "pca":
         raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
+    # Now, not after hours: a teacher that is no run, and its name for the record.
+    teacher = None if settings.teacher is None else _teacher_digest(settings.teacher)
     table = read_labels(
         labels,
         images=images,
@@ -184,7 +187,7 @@ def train(
         fitted = _fit(out, schema, parts, settings, report)
         quality = measure_quality(fitted.head, schema, parts["train"].rows, parts["test"].rows)
     _store(out, backbone, fitted, parts)
-    record = _describe(out, table, backbone, schema, parts, fitted, quality, settings)
+    record = _describe(out, table, backbone, schema, parts, fitted, quality, settings, teacher)
     record = dataclasses.replace(record, finetune=epochs)
     write_run(out, record)
     for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE, FINETUNE_CHECKPOINT_FILE):
@@ -284,6 +287,7 @@ def _describe(
     fitted: Fitted | None,
     quality: tuple[AttributeQuality, ...],
     settings: TrainSettings,
+    teacher_sha256: str | None,
 ) -> RunRecord:
     recipe = settings.recipe
     return RunRecord(
@@ -305,7 +309,7 @@ def _describe(
             images_sha256=images_digest(parts),
             images={name: len(part) for name, part in parts.items()},
             recipe=recipe.name if fitted else "none",
-            settings=_settings(settings) if fitted else {},
+            settings=_settings(settings, teacher_sha256) if fitted else {},
             seed=settings.seed,
             epochs=len(fitted.history) if fitted else 0,
         ),
@@ -315,14 +319,21 @@ def _describe(
     )
 
 
-def _settings(settings: TrainSettings) -> dict[str, float | int | str | bool | None]:
+def _teacher_digest(folder: Path) -> str:
+    read_run(folder)
+    return run_digest(folder)
+
+
+def _settings(
+    settings: TrainSettings, teacher_sha256: str | None
+) -> dict[str, float | int | str | bool | None]:
     """Return the head's settings, and those of the network's training under ``finetune_``."""
     values = settings.recipe.settings()
     if settings.finetune is not None:
         whole = settings.finetune.settings()
         values |= {f"finetune_{name}": value for name, value in whole.items()}
-        if settings.teacher is not None:
-            values["finetune_teacher_run"] = run_digest(settings.teacher)
+        if teacher_sha256 is not None:
+            values["finetune_teacher_run"] = teacher_sha256
     return values
 
 

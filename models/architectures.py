@@ -120,7 +120,7 @@ def _any_size(builder: Callable[..., nn.Module], _image_size: int) -> nn.Module:
     return builder(weights=None)
 
 
-class _NarrowResNet18(models.ResNet):
+class _NarrowResNet18(models.ResNet):  # type: ignore[misc]  # torchvision is untyped
     """torchvision's ResNet-18 with another number of channels than 64 in its first layer."""
 
     def __init__(self, width: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.drawn_model import DRAWN
 
 from boost_edge.bench import models as models_module
 from boost_edge.bench.labelling import judge_predictions
@@ -34,7 +35,6 @@ from boost_edge.runtime.encoder import Encoder, Encoding
 from boost_edge.runtime.errors import LabelTableError, ModelFileError, UsageError
 from boost_edge.runtime.manifest import Attribute
 
-SHIPPED = Path(__file__).resolve().parents[2] / "models" / "zoo" / "garments-drawn.onnx"
 PLAN = ModelsPlan(name_column="name", attributes=("type", "sleeve"), groups=4, per_group=3, seeds=2)
 
 
@@ -74,7 +74,7 @@ def result(shop: Path, catalogue: Path) -> dict[str, Any]:
     return measure_models(
         shop / "split.csv",
         images=catalogue / "images",
-        models=[shop / "raw.onnx", shop / "attributes.onnx", SHIPPED],
+        models=[shop / "raw.onnx", shop / "attributes.onnx", DRAWN],
         plan=PLAN,
         out=shop / "models.json",
     )
@@ -115,7 +115,7 @@ def test_sure_labels_by_a_loop(result: dict[str, Any], shop: Path, catalogue: Pa
     """What is shown, and how much of it is right, is what asking image by image gives."""
     with (shop / "split.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    for model, row in ((shop / "attributes.onnx", 1), (SHIPPED, 2)):
+    for model, row in ((shop / "attributes.onnx", 1), (DRAWN, 2)):
         with Encoder.open(model) as encoder:
             said = encoder.predict([catalogue / "images" / each["file_name"] for each in rows])
             assert said.attributes is not None
@@ -297,7 +297,7 @@ def arguments(shop: Path, catalogue: Path) -> list[str]:
     """Return a command line that measures two files."""
     return [
         "bench", "models", str(shop / "split.csv"), "--images", str(catalogue / "images"),
-        "--model", str(shop / "raw.onnx"), "--model", str(SHIPPED), "--name-column", "name",
+        "--model", str(shop / "raw.onnx"), "--model", str(DRAWN), "--name-column", "name",
         "--attributes", "type,sleeve", "--groups", "4", "--per-group", "3", "--seeds", "2",
     ]  # fmt: skip
 

@@ -11,7 +11,7 @@ import torch
 
 from boost_edge.export import finetune as module
 from boost_edge.export.finetune import Pictures, finetune
-from boost_edge.export.finetune_recipe import FINETUNE
+from boost_edge.export.finetune_recipe import FINETUNE, FinetuneRecipe
 from boost_edge.export.run import FinetuneEpoch
 from boost_edge.export.teacher import Lessons
 from boost_edge.models.backbones import Backbone, build_backbone
@@ -40,7 +40,7 @@ def network() -> Backbone:
 
 
 def trained(
-    recipe: module.FinetuneRecipe = QUICK, *, seed: int = 0, lessons: Lessons | None = None,
+    recipe: FinetuneRecipe = QUICK, *, seed: int = 0, lessons: Lessons | None = None,
     checkpoint: Path | None = None, progress: object = None,
 ) -> tuple[Backbone, tuple[FinetuneEpoch, ...]]:  # fmt: skip
     """Train a small network."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -195,8 +196,13 @@ def test_finetuned_run_is_a_run_like_any_other(
     """Its backbone was trained, its record says how and by which teacher, it can be exported."""
     whole = tmp_path / "run"
     settings = finetuning(quick, teacher=run_folder)
-    arguments = {"images": catalogue / "images", "cache": tmp_path / "cache"}
-    report = train(catalogue / "labels.csv", out=whole, settings=settings, **arguments)
+    report = train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=whole,
+        settings=settings,
+        cache=tmp_path / "cache",
+    )
     assert read_run(whole) == report.record
     assert len(report.record.finetune) == 2
     assert len(report.record.finetune[-1].accuracy) == len(report.record.attributes)
@@ -223,10 +229,12 @@ def test_backbone_of_a_run_is_taken_over(
     catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
 ) -> None:
     """A run's backbone serves another run: the same features and head; another one is refused."""
-    where = {"images": catalogue / "images", "cache": tmp_path / "cache"}
+    run = partial(
+        train, catalogue / "labels.csv", images=catalogue / "images", cache=tmp_path / "cache"
+    )
     first = read_run(run_folder)
     settings = dataclasses.replace(quick, weights=str(run_folder))
-    again = train(catalogue / "labels.csv", out=tmp_path / "run", settings=settings, **where)
+    again = run(out=tmp_path / "run", settings=settings)
     assert again.record.backbone_sha256 == first.backbone_sha256
     assert again.record.quality == first.quality
     assert again.record.weights.sha256 == first.backbone_sha256
@@ -235,12 +243,7 @@ def test_backbone_of_a_run_is_taken_over(
         ({"taps": ("pca8",)}, "leave --tap out"),
     ):
         with pytest.raises(UsageError, match=says):
-            train(
-                catalogue / "labels.csv",
-                out=tmp_path / "other",
-                settings=dataclasses.replace(settings, **changes),  # type: ignore[arg-type]
-                **where,
-            )
+            run(out=tmp_path / "other", settings=dataclasses.replace(settings, **changes))  # type: ignore[arg-type]
 
 
 def test_interrupted_finetuning_goes_on(
@@ -299,16 +302,13 @@ def test_teacher_without_head_is_refused(
     catalogue: Path, quick: TrainSettings, tmp_path: Path
 ) -> None:
     """A run of raw features has nothing to teach."""
-    where = {"images": catalogue / "images", "cache": tmp_path / "cache"}
+    run = partial(
+        train, catalogue / "labels.csv", images=catalogue / "images", cache=tmp_path / "cache"
+    )
     raw = dataclasses.replace(quick, readout="raw")
-    train(catalogue / "labels.csv", out=tmp_path / "raw", settings=raw, **where)
+    run(out=tmp_path / "raw", settings=raw)
     with pytest.raises(UsageError, match="no head to teach with"):
-        train(
-            catalogue / "labels.csv",
-            out=tmp_path / "run",
-            settings=finetuning(quick, teacher=tmp_path / "raw"),
-            **where,
-        )
+        run(out=tmp_path / "run", settings=finetuning(quick, teacher=tmp_path / "raw"))
 
 
 @pytest.mark.parametrize(

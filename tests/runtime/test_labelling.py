@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.drawn_model import DRAWN
 
-from boost_edge.cli.model import shipped_model
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import ImageError, UsageError
 from boost_edge.runtime.labelling import (
@@ -141,7 +141,7 @@ def test_the_default_is_right_more_often_than_wrong(garments: Path) -> None:
     """
     with (garments / "labels.csv").open(encoding="utf-8", newline="") as file:
         truth = {row["file_name"]: row for row in csv.DictReader(file)}
-    with Encoder.open(shipped_model(), threads=1) as encoder:
+    with Encoder.open(DRAWN, threads=1) as encoder:
         found = list(label_images(encoder, [garments / "images"]))
     judged = [
         (best.p, best.value == truth[Path(each.path).name][name])

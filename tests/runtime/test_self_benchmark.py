@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.drawn_model import DRAWN
 
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import BoostEdgeError, UsageError
 from boost_edge.runtime.self_benchmark import IMAGES, Plan, run_self_benchmark
 from boost_edge.runtime.synthetic_gallery import fill_gallery
 
-ROOT = Path(__file__).resolve().parents[2]
-MODEL = str(ROOT / "models" / "zoo" / "garments-drawn.onnx")
+MODEL = str(DRAWN)
 
 
 def measure(**given: Any) -> dict[str, Any]:
