@@ -41,7 +41,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def garments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a catalogue as the shipped model knows it, but of garments it never saw. Read only."""
+    """Return a catalogue that the model of drawn garments knows, unseen by it. Read only."""
     from boost_edge.bench.catalogue import draw_catalogue
 
     folder = tmp_path_factory.mktemp("garments") / "garments"

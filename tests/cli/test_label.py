@@ -17,6 +17,7 @@ import pytest
 
 from boost_edge.cli.model import shipped_model
 from boost_edge.export.labels import read_cells, read_labels
+from boost_edge.runtime.encoder import read_manifest
 
 Call = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
@@ -201,13 +202,15 @@ def test_a_name_that_is_no_utf8(photos: Path, model: Path, call: Call, tmp_path:
 
 
 def test_the_shipped_model_is_named(photos: Path, call: Call) -> None:
-    """Without --model it is the one for drawn garments, and that is said."""
+    """Without --model it is the one that is shipped, and what that knows is said."""
     done = call("label", photos, "--json")
     assert done.returncode == 0
     lead = f"boost-edge: no --model given: using the shipped {shipped_model().stem}, which"
     assert done.stderr.startswith(lead)
     assert done.stderr.count("\n") == 1
-    assert set(json.loads(done.stdout)[0]["attributes"]) == {"type", "colour", "pattern", "sleeve"}
+    assert set(json.loads(done.stdout)[0]["attributes"]) == {
+        each.name for each in read_manifest(shipped_model()).attributes
+    }
 
 
 @pytest.mark.parametrize(

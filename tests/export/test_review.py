@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.drawn_model import DRAWN
 
-from boost_edge.cli.model import shipped_model
 from boost_edge.export.review import Review, review_labels
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import LabelTableError, UsageError
@@ -25,8 +25,8 @@ ATTRIBUTES = ("type", "colour", "pattern", "sleeve")
 
 @pytest.fixture(scope="module")
 def encoder() -> Iterator[Encoder]:
-    """Return the shipped model, which never saw these drawings."""
-    with Encoder.open(shipped_model(), threads=1) as opened:
+    """Return the model of drawn garments, which never saw these."""
+    with Encoder.open(DRAWN, threads=1) as opened:
         yield opened
 
 
