@@ -23,6 +23,7 @@ _QUERIES = 8
 _QUERY_SEED = 7
 _GALLERY_SEED = 11
 _SIZE = 160
+_MODEL = "garments-drawn"
 
 
 @click.command("demo")
@@ -64,7 +65,7 @@ def command(out: Path, count: int) -> int:
     images, queries = out / "catalogue" / "images", out / "queries" / "images"
     gallery = out / "gallery"
     click.echo(f"$ boost-edge index {images} --gallery {gallery}")
-    with Encoder.open(shipped_model()) as encoder, Gallery.open(gallery, encoder) as opened:
+    with Encoder.open(shipped_model(_MODEL)) as encoder, Gallery.open(gallery, encoder) as opened:
         with Bars() as bars:
             report = opened.index([images], progress=lambda done, total: bars("index", done, total))
         rate = report.added / report.seconds
@@ -76,8 +77,8 @@ def command(out: Path, count: int) -> int:
     _write_page(page, results, count)
     click.echo(
         f"\nall {len(results)} queries with their pictures: {page}\n\n"
-        "The model has seen photos of clothes, shoes and bags, and none of these drawings. With\n"
-        "photos of your own:\n"
+        "This model knows drawn garments only. The one for photos of clothes, shoes and bags is\n"
+        "what index takes by default:\n"
         "  boost-edge index photos/\n"
         "  boost-edge query img.jpg\n"
         "Better, with a few thousand labels of your own:\n"

@@ -6,5 +6,5 @@ from pathlib import Path
 
 __all__ = ["DRAWN"]
 
-DRAWN = Path(__file__).resolve().parent / "data" / "garments-drawn.onnx"
-"""A model whose training drew with seed 1; see ``data/README.md``."""
+DRAWN = Path(__file__).resolve().parents[1] / "models" / "zoo" / "garments-drawn.onnx"
+"""A model whose training drew with seed 1; see ``models/zoo/garments-drawn.md``."""
