@@ -120,7 +120,7 @@ def _as_json(found: Diagnosis) -> dict[str, Any]:
         ],
         "torch": found.torch,
         "sqlite_threads": _sqlite_threads(found.libraries),
-        "threads": {"opencv": found.opencv_threads, "onnxruntime": found.encoder_threads},
+        "threads": {"opencv": found.opencv_threads, "onnxruntime": limits.usable},
         "start": _start(found.start),
         "benchmark": found.benchmark,
         "findings": [dataclasses.asdict(each) for each in found.findings],
@@ -156,7 +156,7 @@ def _as_text(found: Diagnosis) -> list[str]:
         "cores": _cores_text(found),
         "memory": _memory_text(found),
         "libraries": _libraries_text(found),
-        "threads": f"OpenCV {found.opencv_threads or '?'}, onnxruntime {found.encoder_threads}",
+        "threads": f"OpenCV {found.opencv_threads or '?'}, onnxruntime {found.limits.usable}",
         "start": f"{start['modules']} modules in {start['seconds']:.2f} s" if start else "",
     }
     lines = [line for name, text in rows.items() if text for line in _fact(name, text)]

@@ -101,7 +101,7 @@ threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads of the network; default: all cores.",
+    help="Threads of the network; default: all cores that this process may use.",
 )
 readout_option = click.option(
     "--readout",

@@ -33,7 +33,6 @@ from boost_edge.runtime.import_probes import (
     probe_order,
     probe_start,
 )
-from boost_edge.runtime.prefetch import available_threads
 from boost_edge.runtime.process_limits import Limits, read_limits
 
 __all__ = ["Diagnosis", "diagnose"]
@@ -58,8 +57,8 @@ class Diagnosis:
     before the doctor began (mean of a minute). ``libraries`` are imports of one library each,
     ``orders`` of two; those of libraries that cannot be imported alone are left out, and then
     there are neither ``start``, the import of all that a query needs, nor ``benchmark``.
-    ``opencv_threads`` and ``encoder_threads`` are used by default; ``torch`` is its version, if it
-    is installed. ``benchmark`` is as `run_self_benchmark` returns it, None where that failed.
+    OpenCV uses ``opencv_threads`` threads, the network ``limits.usable``; ``torch`` is its version,
+    if it is installed. ``benchmark`` is as `run_self_benchmark` returns it, None where that failed.
     """
 
     works: bool
@@ -71,7 +70,6 @@ class Diagnosis:
     orders: tuple[Probe, ...]
     start: Probe | None
     opencv_threads: int | None
-    encoder_threads: int
     benchmark: Mapping[str, Any] | None
     findings: tuple[Finding, ...]
     seconds: float
@@ -128,7 +126,6 @@ def diagnose(
         orders=orders,
         start=start,
         opencv_threads=opencv,
-        encoder_threads=available_threads(),
         benchmark=measured.facts if measured is not None and "rows" in measured.facts else None,
         findings=tuple(sorted(findings, key=lambda finding: not finding.serious)),
         seconds=time.perf_counter() - started,

@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["Limits", "cpu_quota", "memory_limit", "read_limits", "usable_cores"]
+__all__ = [
+    "Limits",
+    "available_threads",
+    "cpu_quota",
+    "memory_limit",
+    "read_limits",
+    "usable_cores",
+]
 
 _ROOT = Path("/")
 
@@ -39,6 +46,11 @@ class Limits:
 def usable_cores(*, allowed: int, quota: float | None) -> int:
     """Return how many threads have a processor each; a part of one counts as one."""
     return max(1, allowed if quota is None else min(allowed, math.ceil(quota)))
+
+
+def available_threads(root: Path = _ROOT) -> int:
+    """Return how many threads this process may keep busy at once."""
+    return usable_cores(allowed=len(os.sched_getaffinity(0)), quota=cpu_quota(root))
 
 
 def read_limits(root: Path = _ROOT) -> Limits:

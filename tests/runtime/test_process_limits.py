@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from boost_edge.runtime.process_limits import (
+    available_threads,
     cpu_quota,
     memory_limit,
     read_limits,
@@ -110,6 +111,8 @@ def test_limits_of_cgroups(case: str, tmp_path: Path) -> None:
     files, quota, memory = CASES[case]
     root = write(tmp_path, files)
     assert cpu_quota(root) == quota
+    allowed = len(os.sched_getaffinity(0))
+    assert available_threads(root) == usable_cores(allowed=allowed, quota=quota)
     assert memory_limit(root) == memory
 
 
