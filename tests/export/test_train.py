@@ -243,7 +243,7 @@ def test_backbone_of_a_run_is_taken_over(
         ({"taps": ("pca8",)}, "leave --tap out"),
     ):
         with pytest.raises(UsageError, match=says):
-            run(out=tmp_path / "other", settings=dataclasses.replace(settings, **changes))  # type: ignore[arg-type]
+            run(out=tmp_path / "other", settings=dataclasses.replace(settings, **changes))
 
 
 def test_interrupted_finetuning_goes_on(
