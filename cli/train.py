@@ -19,15 +19,21 @@ from boost_edge.cli.options import (
     resize_option,
 )
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import counts, print_json, printable, quality_table, warn
+from boost_edge.cli.render import (
+    counts,
+    print_json,
+    printable,
+    quality_table,
+    skipped_objects,
+    warn,
+    warn_of_gaps,
+)
 from boost_edge.runtime.manifest import DEFAULT_READOUT, Readout, ResizePolicy
 
 if TYPE_CHECKING:
     from boost_edge.export.train import TrainReport
 
 __all__ = ["command"]
-
-_SHOWN = 10
 
 
 @click.command("train")
@@ -159,15 +165,7 @@ def _warn_of_gaps(report: TrainReport) -> None:
     """Name what was left out; the JSON has the whole list."""
     if report.duplicates:
         warn(f"{report.duplicates} rows of the table repeat another one and count once")
-    if report.missing:
-        shown = ", ".join(report.missing[:_SHOWN])
-        rest = len(report.missing) - _SHOWN
-        warn(
-            f"{len(report.missing)} images of the table are missing: {shown}"
-            + (f" and {rest} more (--json lists all)" if rest > 0 else "")
-        )
-    for error in report.skipped:
-        warn(f"skipped {error}")
+    warn_of_gaps(report.missing, report.skipped)
 
 
 def _as_text(report: TrainReport) -> str:
@@ -211,8 +209,5 @@ def _facts(report: TrainReport) -> dict[str, Any]:
         },
         "missing": report.missing,
         "duplicates": report.duplicates,
-        "skipped": [
-            {"path": error.path, "reason": error.reason, "detail": error.detail}
-            for error in report.skipped
-        ],
+        "skipped": skipped_objects(report.skipped),
     }

@@ -197,6 +197,29 @@ def test_label(photos: Path, shop: Path, say: Say) -> None:
     assert_shape(say(*command, photos / "empty.jpg", code=1), "An unread image")
 
 
+def test_review(catalogue: Path, shop: Path, say: Say, tmp_path: Path) -> None:
+    """A table with wrong and unknown values, an image that is absent and one that is empty."""
+    shutil.copytree(catalogue / "images", tmp_path / "images")
+    (tmp_path / "images" / "00001.jpg").write_bytes(b"")
+    (tmp_path / "images" / "00002.jpg").unlink()
+    table = tmp_path / "labels.csv"
+    text = (catalogue / "labels.csv").read_text(encoding="utf-8")
+    table.write_text(text.replace("red", "blue").replace("green", "gren"), encoding="utf-8")
+    images, model = tmp_path / "images", shop / "model.onnx"
+    said = say("review", table, "--images", images, "--model", model, code=3)
+    assert_shape(said, "review")
+    assert said["table"] == str(table)
+    for doubt in said["doubts"]:
+        assert_shape(doubt, "A doubt")
+        assert doubt["score"] == pytest.approx((doubt["p_given"] - doubt["p_suggested"] + 1) / 2)
+    [unknown] = said["unknown_values"]
+    assert_shape(unknown, "An unknown value")
+    assert unknown["nearest"] == "green"
+    [skipped] = said["skipped"]
+    assert_shape(skipped, "A skipped file")
+    assert said["missing"] == ["00002.jpg"]
+
+
 def test_facets_and_duplicates(indexed: Path, photos: Path, say: Say) -> None:
     """Counts, and groups of paths."""
     said = say("facets", "--gallery", indexed)
