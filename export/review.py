@@ -6,9 +6,8 @@ very label it is judged too well.
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.export.label_attributes import SPLIT_COLUMN, is_unknown
+from boost_edge.export.label_codes import UnknownValue, choose_known, encode_labels
 from boost_edge.export.label_files import Table, read_table
-from boost_edge.export.label_images import Located, check_column, locate_images
+from boost_edge.export.label_images import Located, locate_images
 from boost_edge.export.label_quality import (
     NOT_CONFIDENT,
     confident_thresholds,
@@ -28,7 +27,7 @@ from boost_edge.export.label_quality import (
     self_confidence,
 )
 from boost_edge.runtime.encoder import Encoder
-from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
+from boost_edge.runtime.errors import ImageError, UsageError
 from boost_edge.runtime.labelling import posteriors_of, require_attributes
 from boost_edge.runtime.manifest import Attribute
 from boost_edge.runtime.progress import Progress, silent
@@ -37,10 +36,6 @@ __all__ = ["MOST_LISTED", "Doubt", "Review", "UnknownValue", "review_labels"]
 
 MOST_LISTED = 50
 """How many labels a person looks through at one go; the default."""
-
-_MOST_NAMED = 10
-# As difflib's default: below, two words are rarely meant to be the same.
-_ALIKE = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +60,6 @@ class Doubt:
     p_suggested: float
     score: float
     likely: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnknownValue:
-    """A value that the table has and the model has not, so that it cannot be judged.
-
-    ``count`` rows have it, of which ``file_names`` are the first ten. ``nearest`` is the value of
-    the model that is spelt most alike, if any is.
-    """
-
-    attribute: str
-    value: str
-    count: int
-    nearest: str | None
-    file_names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +135,8 @@ def review_labels(
     require_attributes(encoder)
     cells = read_table(Path(table))
     located = locate_images(cells, images=Path(images), image_column=image_column)
-    schema = _choose(cells, located.column, encoder, attributes)
-    codes, unknown = _encode(cells, located, schema)
+    schema = choose_known(cells, located.column, encoder, attributes)
+    codes, unknown = encode_labels(cells, located, schema)
     wanted = [
         file
         for file, row in zip(located.files, codes, strict=True)
@@ -199,76 +179,6 @@ def review_labels(
     )
 
 
-# An attribute, and where its values begin among those of all attributes.
-_Schema = tuple[tuple[int, Attribute], ...]
-
-
-def _choose(
-    table: Table, image_column: str, encoder: Encoder, requested: Sequence[str] | None
-) -> _Schema:
-    """Return the attributes to judge, in the order asked for, else in that of the model."""
-    known: dict[str, tuple[int, Attribute]] = {}
-    start = 0
-    for attribute in encoder.manifest.attributes:
-        known[attribute.name] = (start, attribute)
-        start += len(attribute.values)
-    if requested is None:
-        columns = set(table.columns) - {image_column, SPLIT_COLUMN}
-        chosen = tuple(each for name, each in known.items() if name in columns)
-        if not chosen:
-            raise LabelTableError(
-                f"{table.path}: none of its columns ({', '.join(table.columns)}) is an attribute "
-                f"of {encoder.path} ({', '.join(known)}): give the model of these labels"
-            )
-        return chosen
-    if not requested:
-        raise UsageError("--attributes names no column: name at least one")
-    for position, name in enumerate(requested):
-        check_column(table, name, "--attributes")
-        if name not in known:
-            raise UsageError(
-                f"{encoder.path}: has no attribute {name} (--attributes): it has {', '.join(known)}"
-            )
-        if name in requested[:position]:
-            raise UsageError(f"--attributes names {name} twice: leave it out")
-    return tuple(known[name] for name in requested)
-
-
-def _encode(
-    table: Table, located: Located, schema: _Schema
-) -> tuple[NDArray[np.int64], tuple[UnknownValue, ...]]:
-    """Return each label's place among the model's values, ``(rows, A)``, -1 where there is none."""
-    codes = np.full((len(table), len(schema)), -1, np.int64)
-    unknown: list[UnknownValue] = []
-    for column, (_, attribute) in enumerate(schema):
-        code = {value: number for number, value in enumerate(attribute.values)}
-        names_of: dict[str, list[str]] = {}
-        for row, cell in enumerate(table.column(attribute.name)):
-            if located.files[row] is None:
-                continue
-            if cell in code:
-                codes[row, column] = code[cell]
-            elif not is_unknown(cell):
-                names_of.setdefault(cell, []).append(located.names[row])
-        unknown += [
-            UnknownValue(
-                attribute=attribute.name,
-                value=value,
-                count=len(names),
-                nearest=_nearest(value, attribute.values),
-                file_names=tuple(names[:_MOST_NAMED]),
-            )
-            for value, names in names_of.items()
-        ]
-    return codes, tuple(sorted(unknown, key=lambda each: -each.count))
-
-
-def _nearest(value: str, known: Iterable[str]) -> str | None:
-    by_folded = {each.casefold(): each for each in known}
-    near = difflib.get_close_matches(value.casefold(), by_folded, n=1, cutoff=_ALIKE)
-    return by_folded[near[0]] if near else None
-
-
 def _predict(
     encoder: Encoder, files: Mapping[Path, None], progress: Progress
 ) -> tuple[dict[Path, int], NDArray[np.float32], tuple[ImageError, ...]]:
@@ -300,21 +210,24 @@ def _doubts(
     """Return the labels of one attribute to which the model prefers another value."""
     given = self_confidence(labels, posteriors)
     scores = normalised_margin(labels, posteriors)
-    best = posteriors.argmax(axis=1)
+    best: list[int] = posteriors.argmax(axis=1).tolist()
     confident = confident_values(posteriors, confident_thresholds(labels, posteriors))
     likely = (confident != NOT_CONFIDENT) & (confident != labels)
+    of_table: list[int] = rows.tolist()
+    codes: list[int] = labels.tolist()
+    doubted: list[int] = np.flatnonzero(scores < 0.5).tolist()
     return [
         Doubt(
-            row=table.numbers[rows[each]],
-            file_name=located.names[rows[each]],
-            path=cast("Path", located.files[rows[each]]),
+            row=table.numbers[of_table[each]],
+            file_name=located.names[of_table[each]],
+            path=cast("Path", located.files[of_table[each]]),
             attribute=attribute.name,
-            given=attribute.values[labels[each]],
+            given=attribute.values[codes[each]],
             suggested=attribute.values[best[each]],
             p_given=float(given[each]),
             p_suggested=float(posteriors[each, best[each]]),
             score=float(scores[each]),
             likely=bool(likely[each]),
         )
-        for each in np.flatnonzero(scores < 0.5).tolist()
+        for each in doubted
     ]

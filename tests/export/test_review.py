@@ -52,7 +52,8 @@ def plant(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], set[
     cells = [(row, name) for row in range(len(rows)) for name in ATTRIBUTES if rows[row][name]]
     changed = [dict(row) for row in rows]
     planted: set[tuple[str, str]] = set()
-    for which in rng.choice(len(cells), round(share * len(cells)), replace=False).tolist():
+    chosen: list[int] = rng.choice(len(cells), round(share * len(cells)), replace=False).tolist()
+    for which in chosen:
         row, name = cells[which]
         values = sorted({each[name] for each in rows} - {"", rows[row][name]})
         changed[row][name] = values[int(rng.integers(len(values)))]
@@ -215,7 +216,7 @@ def test_what_is_missing_or_unreadable_is_named(
         write(tmp_path / "l.csv", few),
         images=images,
         encoder=encoder,
-        progress=lambda *each: told.append(each),
+        progress=lambda stage, done, total: told.append((stage, done, total)),
     )
     assert found.missing == (few[1]["file_name"],)
     assert [(each.path, each.reason) for each in found.skipped] == [

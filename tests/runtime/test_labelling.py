@@ -105,7 +105,7 @@ def test_progress_and_selection(pictures: Path, encoder: Encoder) -> None:
             encoder,
             [pictures],
             selection=selection,
-            progress=lambda *each: told.append(each),
+            progress=lambda stage, done, total: told.append((stage, done, total)),
         )
     )
     assert not [each for each in found if "/red/" in each.path]
