@@ -194,7 +194,8 @@ $(MODELS): | $(FULL)/ready
 # With nothing else running.
 $(ZOO_LATENCY): | $(FULL)/ready
 	$(BENCH) latency --backbones vit_b_16,resnet18+boost --model $(ZOO) --runtimes onnxruntime \
-		--cold-starts 0 --scenarios none --out $@
+		--threads 1 --batches 1 --seconds 2 --gallery-images 2000 --cold-starts 0 --scenarios none \
+		--out $@
 
 # What the demo searches its drawings with.
 zoo-drawn: | $(FULL)/ready
