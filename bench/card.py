@@ -175,7 +175,7 @@ def _machine(result: dict[str, Any]) -> str:
 def _ratio(ratio: dict[str, float] | None) -> str:
     if ratio is None:
         return NONE
-    return f"{ratio['estimate']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+    return f"{ratio['estimate']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})"
 
 
 def _share(value: float | None) -> str:
