@@ -108,7 +108,7 @@ def measure_models(
     rows: list[dict[str, Any]] = []
     for name, path in zip(names, models, strict=True):
         with Encoder.open(path) as encoder:
-            files = [table.paths[row] for row in test.tolist()]
+            files = [table.paths[int(row)] for row in test]
             encoded[name] = _encode(encoder, files, name, progress or silent)
             rows.append({"model": name, **_describe(encoder, table)})
             posteriors = encoded[name].attributes
@@ -193,7 +193,7 @@ def _draw(
     table: LabelTable, test: NDArray[np.int64], plan: ModelsPlan, seed: int
 ) -> NDArray[np.int64]:
     """Return the places in the test part that a seed asks, in their order."""
-    names = [table.names[row] for row in test.tolist()]
+    names = [table.names[int(row)] for row in test]
     try:
         return draw_groups(
             table.codes[test], names, seed=seed, groups=plan.groups, per_group=plan.per_group

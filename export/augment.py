@@ -77,7 +77,8 @@ def _compress(
     chosen = _chance(len(images), how.jpeg, generator)
     qualities = _draw(len(images), how.jpeg_quality, 95, generator).int()
     changed = images.copy()
-    for row in chosen.nonzero().flatten().tolist():
+    rows: list[int] = chosen.nonzero().flatten().tolist()
+    for row in rows:
         settings = [cv2.IMWRITE_JPEG_QUALITY, int(qualities[row])]
         _, data = cv2.imencode(".jpg", images[row], settings)
         decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)

@@ -30,6 +30,7 @@ from boost_edge.export.teacher import Lessons
 from boost_edge.export.temperature import UNKNOWN, calibrated_loss
 from boost_edge.models.backbones import Backbone
 from boost_edge.runtime.errors import RunError
+from boost_edge.runtime.records import record_from_json
 
 __all__ = ["Pictures", "finetune"]
 
@@ -279,8 +280,7 @@ class _Run:
                 )
             self.done, self.loss, self.seconds = note["done"], note["loss"], note["seconds"]
             self.history = [
-                FinetuneEpoch(**{**epoch, "accuracy": tuple(epoch["accuracy"])})
-                for epoch in note["history"]
+                record_from_json(FinetuneEpoch, epoch, "history") for epoch in note["history"]
             ]
             self.student.load_state_dict(_under("student.", tensors))
             for name, value in _under("average.", tensors).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,13 @@ def network() -> Backbone:
 
 def trained(
     recipe: FinetuneRecipe = QUICK, *, seed: int = 0, lessons: Lessons | None = None,
-    checkpoint: Path | None = None, progress: object = None,
+    checkpoint: Path | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Backbone, tuple[FinetuneEpoch, ...]]:  # fmt: skip
     """Train a small network."""
     backbone = network()
     history = finetune(
         backbone, pictures(1, 64), pictures(2, 40), CLASSES, recipe, seed=seed, lessons=lessons,
-        checkpoint=checkpoint, progress=progress,  # type: ignore[arg-type]
+        checkpoint=checkpoint, progress=progress,
     )  # fmt: skip
     return backbone, history
 
@@ -106,9 +107,11 @@ def test_interrupted_training_goes_on(
     with pytest.raises(KeyboardInterrupt):
         trained(checkpoint=checkpoint, progress=stop)
     seen: list[int] = []
-    resumed, history = trained(
-        checkpoint=checkpoint, progress=lambda done, _total: seen.append(done)
-    )
+
+    def note(done: int, _total: int) -> None:
+        seen.append(done)
+
+    resumed, history = trained(checkpoint=checkpoint, progress=note)
     assert seen == list(range(after + 1, 9))
     whole, uninterrupted = trained()
     assert same(resumed, whole)
