@@ -155,10 +155,10 @@ def command(
     it has; that pays with tens of thousands of images, and takes hours on a CPU.
 
     \b
-    Examples:
+    Example:
       boost-edge train labels.csv --images photos/ --out runs/shop
-      boost-edge train labels.csv --images photos/ --backbone resnet18_w40 --weights none \\
-        --finetune --teacher runs/shop --out runs/own
+      boost-edge train labels.csv --images photos/ --out runs/own --weights none \\
+        --backbone resnet18_w40 --finetune --teacher runs/shop
     """
     if not finetune and (teacher is not None or epochs is not None):
         raise UsageError(

@@ -42,7 +42,7 @@ def card(
 
     \b
     Example:
-      boost-edge bench card model.onnx --measured models.json --notes notes.md --out README.md
+      boost-edge bench card model.onnx --measured models.json --out README.md
     """
     from boost_edge.bench.card import make_card
     from boost_edge.runtime.errors import UsageError

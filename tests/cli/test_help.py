@@ -50,6 +50,7 @@ def test_verbs_are_the_design_s() -> None:
         "boost-edge bench compare",
         "boost-edge bench search",
         "boost-edge bench report",
+        "boost-edge bench card",
         "boost-edge gallery export",
         "boost-edge gallery import",
         "boost-edge gallery merge",
