@@ -77,7 +77,7 @@ def _compress(
     chosen = _chance(len(images), how.jpeg, generator)
     qualities = _draw(len(images), how.jpeg_quality, 95, generator).int()
     changed = images.copy()
-    rows: list[int] = chosen.nonzero().flatten().tolist()
+    rows: list[int] = np.flatnonzero(chosen.numpy()).tolist()
     for row in rows:
         settings = [cv2.IMWRITE_JPEG_QUALITY, int(qualities[row])]
         _, data = cv2.imencode(".jpg", images[row], settings)
