@@ -165,7 +165,7 @@ $(eval $(call fashion,grid,$(GRID) --resize squash --readout match))
 # describes it; half a day on two cores, and it goes on where it was interrupted.
 ZOO := models/zoo/fashion.onnx
 MODELS := $(RESULTS)/models.json
-ZOO_LATENCY := $(RESULTS)/latency-shipped.json
+ZOO_LATENCY := models/zoo/latency.json
 
 zoo: | $(FULL)/ready
 	test -e runs/zoo/products.csv || $(BENCH) split $(FASHION)/styles.csv --images $(FASHION)/images \

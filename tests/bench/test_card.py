@@ -18,7 +18,7 @@ from boost_edge.runtime.errors import UsageError
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "models" / "zoo"
 MEASURED = ROOT / "bench" / "results" / "models.json"
-LATENCY = ROOT / "bench" / "results" / "latency-shipped.json"
+LATENCY = ZOO / "latency.json"
 
 
 @pytest.fixture

@@ -268,7 +268,8 @@ def test_it_needs_no_torch(few: list[Row], images: Path, tmp_path: Path) -> None
     table = write(tmp_path / "l.csv", few)
     code = (
         "import sys; from boost_edge.cli.main import run; "
-        f"code = run(['review', {str(table)!r}, '--images', {str(images)!r}, '--format', 'html']); "
+        f"code = run(['review', {str(table)!r}, '--images', {str(images)!r}, "
+        f"'--model', {str(DRAWN)!r}, '--format', 'html']); "
         "absent = {'torch', 'torchvision', 'onnx', 'pyarrow', 'safetensors'}; "
         "sys.exit(f'{code} {sorted(absent & set(sys.modules))}')"
     )
