@@ -264,7 +264,7 @@ def test_imagenet_weights_without_network(
     ("code", "options", "said"),
     [
         (2, ("--weights", "none.safetensors"), "cannot read the weights none.safetensors"),
-        (1, ("--weights", "."), ".: not a training run"),
+        (4, ("--weights", "."), ".: not a training run"),
         (2, ("--backbone", "resnet999"), "'resnet999' is not one of pca, resnet18"),
         (2, ("--weights", "none", "--tap", "layer9"), "resnet18 has no tap 'layer9'"),
         (2, ("--weights", "none", "--limit", "1"), "--limit 1 leaves nothing to train on"),
