@@ -30,19 +30,33 @@ def spread(trials: Trials, row: str, metric: str) -> dict[str, Any]:
     }
 
 
-def gain_of(trials: Trials, base: str, row: str, metric: str = "map10") -> dict[str, Any]:
+def gain_of(
+    trials: Trials,
+    base: str,
+    row: str,
+    metric: str = "map10",
+    *,
+    images: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
     """Return the gain of a row over another of the same trials, as JSON holds an interval."""
-    return asdict(paired_gain(trials, base, trials, row, metric))
+    return asdict(paired_gain(trials, base, trials, row, metric, images=images))
 
 
 def paired_gain(
-    first: Trials, base: str, second: Trials, row: str, metric: str = "map10"
+    first: Trials,
+    base: str,
+    second: Trials,
+    row: str,
+    metric: str = "map10",
+    *,
+    images: NDArray[np.int64] | None = None,
 ) -> Interval:
     """Return the mean gain of ``second``'s row over ``first``'s, on the same queries.
 
     The interval is a paired bootstrap over queries. Where each seed draws its own queries those of
     all seeds are pooled; where all seeds have the same ones, seeds are averaged first. Queries
-    without a value on either side are left out.
+    without a value on either side are left out. ``images`` says which image each of the queries
+    is, so that one which several seeds draw counts as one: the interval is of other images.
 
     Raises
     ------
@@ -54,7 +68,8 @@ def paired_gain(
         pooled(trials, name, metric, seeds) for trials, name in ((first, base), (second, row))
     )
     known = np.isfinite(ours) & np.isfinite(theirs)
-    return paired_bootstrap(ours[known], theirs[known])
+    clusters = None if images is None else images[known]
+    return paired_bootstrap(ours[known], theirs[known], clusters=clusters)
 
 
 def common_seeds(first: Trials, second: Trials) -> int:

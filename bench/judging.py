@@ -62,7 +62,7 @@ def judge_posteriors(
     NaN where there is none.
     """
     from boost_edge.bench.heads import posteriors_of
-    from boost_edge.export.calibrate import accuracy, expected_calibration_error
+    from boost_edge.export.calibration_error import accuracy, expected_calibration_error
 
     scores: dict[str, NDArray[np.float64]] = {}
     for column, posteriors in enumerate(posteriors_of(head, features)):

@@ -30,9 +30,9 @@ from boost_edge.bench.latency_runtimes import (
     set_threads,
 )
 from boost_edge.bench.latency_stages import (
+    PHOTO,
     STAGES,
     Photos,
-    fill_gallery,
     make_photos,
     stage_calls,
 )
@@ -44,6 +44,7 @@ from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import BoostEdgeError, MissingExtraError, ParityError
 from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.progress import Progress, silent
+from boost_edge.runtime.synthetic_gallery import fill_gallery
 
 __all__ = ["measure_latency"]
 
@@ -125,7 +126,14 @@ def _make_systems(plan: LatencyPlan, folder: Path, report: Progress) -> list[Sys
         systems.append(given_system(model))
         report("exporting", len(systems), total)
     for number, system in enumerate(systems):
-        fill_gallery(_gallery(folder, number), system, images=plan.gallery_images, seed=plan.seed)
+        with Encoder.open(system.model, threads=1) as encoder:
+            fill_gallery(
+                _gallery(folder, number),
+                encoder,
+                images=plan.gallery_images,
+                seed=plan.seed,
+                size=PHOTO,
+            )
         report("filling galleries", number + 1, total)
     return systems
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +12,11 @@ from numpy.typing import NDArray
 
 from boost_edge.bench.latency_pictures import draw_photo, encode_jpeg
 from boost_edge.bench.latency_systems import System
-from boost_edge.runtime.encoder import Encoder, Prediction
+from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.gallery import Gallery
-from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.images import decode_image, read_bytes, resize_image
-from boost_edge.runtime.manifest import Manifest
-from boost_edge.runtime.store import Store
 
-__all__ = ["PHOTO", "SMALL", "STAGES", "Photos", "fill_gallery", "make_photos", "stage_calls"]
+__all__ = ["PHOTO", "SMALL", "STAGES", "Photos", "make_photos", "stage_calls"]
 
 # Width and height in pixels: one megapixel as a phone's picture on the web, and a thumbnail.
 PHOTO = (1152, 864)
@@ -36,7 +32,6 @@ STAGES = {
     "preprocess-small": "as preprocess, of the small picture",
     "query-small": "as query, of the small picture",
 }
-_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,30 +53,6 @@ def make_photos(
         path.write_bytes(encode_jpeg(draw_photo(width, height, seed=seed + number)))
         paths.append(path)
     return Photos(photo=paths[0], small=paths[1])
-
-
-def fill_gallery(folder: Path, system: System, *, images: int, seed: int) -> None:
-    """Make a gallery of random unit vectors that belongs to a system's model.
-
-    Its images have paths, sizes and predictions, as real ones have, but no files.
-    """
-    with Encoder.open(system.model, threads=1) as encoder, Gallery.open(folder, encoder):
-        pass
-    rng = np.random.default_rng(seed)
-    predicted = _predictions(system.manifest)
-    with closing(Store.open(folder)) as store:
-        for start in range(0, images, _ROWS_AT_ONCE):
-            count = min(_ROWS_AT_ONCE, images - start)
-            vectors = rng.normal(size=(count, system.manifest.dimensions)).astype(np.float32)
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            store.commit(
-                Changes(
-                    encoded=[
-                        (_row(start + place, predicted), vector)
-                        for place, vector in enumerate(vectors)
-                    ]
-                )
-            )
 
 
 def stage_calls(
@@ -107,21 +78,3 @@ def stage_calls(
         "preprocess-small": preprocess(photos.small),
         "query-small": lambda: gallery.query(photos.small),
     }
-
-
-def _predictions(manifest: Manifest) -> dict[str, Prediction]:
-    return {each.name: Prediction(value=each.values[0], p=0.5) for each in manifest.attributes}
-
-
-def _row(number: int, predicted: dict[str, Prediction]) -> ImageRow:
-    return ImageRow(
-        id=None,
-        path=f"/photos/{number // 1000:03d}/{number:06d}.jpg",
-        digest=f"{number:064x}",
-        size=100_000,
-        mtime_ns=0,
-        width=PHOTO[0],
-        height=PHOTO[1],
-        predicted=predicted,
-        labels={},
-    )

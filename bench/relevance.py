@@ -24,6 +24,7 @@ __all__ = [
     "PAPER",
     "Protocol",
     "Sample",
+    "draw_groups",
     "group_rows",
     "name_words",
     "number_groups",
@@ -92,7 +93,38 @@ def group_rows(codes: NDArray[np.int64], *, min_size: int = 1) -> list[NDArray[n
 def sample_rows(
     codes: NDArray[np.int64], keys: Sequence[str], *, seed: int, protocol: Protocol = PAPER
 ) -> Sample:
-    """Draw the groups and images of one run of the protocol.
+    """Draw the groups and images of one run of the protocol, and split them.
+
+    Parameters, order and errors are those of ``draw_groups``; ``protocol`` says how many.
+
+    Raises
+    ------
+    UsageError
+        Also when the protocol asks for a part that cannot be.
+    """
+    _check_protocol(protocol)
+    rows = draw_groups(
+        codes,
+        keys,
+        seed=seed,
+        groups=protocol.groups,
+        per_group=protocol.per_group,
+        min_size=protocol.min_size,
+    )
+    split = len(rows) - protocol.test
+    return Sample(train=rows[:split], test=rows[split:])
+
+
+def draw_groups(
+    codes: NDArray[np.int64],
+    keys: Sequence[str],
+    *,
+    seed: int,
+    groups: int,
+    per_group: int,
+    min_size: int | None = None,
+) -> NDArray[np.int64]:
+    """Draw groups of rows whose attributes all agree, and rows of each.
 
     Everything is drawn in the order of sha256 digests of the seed with a group's codes or an
     image's key. So the result does not depend on the order of the rows, the machine or the
@@ -106,34 +138,37 @@ def sample_rows(
         N distinct names of the images, such as their file names.
     seed
         Chooses another sample.
-    protocol
-        How many.
+    groups, per_group
+        How many groups are drawn, and rows of each.
+    min_size
+        Smaller groups are not drawn; ``None`` for ``per_group``.
+
+    Returns
+    -------
+    (groups x per_group,) int64 rows, in the order to use them.
 
     Raises
     ------
     UsageError
-        When there are too few groups, the keys are not N distinct ones, or the protocol asks for
-        a part that cannot be.
+        When there are too few groups, or the keys are not N distinct ones.
     """
-    _check_protocol(protocol)
     if len(keys) != len(codes) or len(set(keys)) != len(keys):
         raise UsageError(f"{len(codes)} rows need as many distinct keys, not {len(set(keys))}")
-    groups = group_rows(codes, min_size=protocol.min_size)
-    if len(groups) < protocol.groups:
+    smallest = per_group if min_size is None else min_size
+    found = group_rows(codes, min_size=smallest)
+    if len(found) < groups:
         raise UsageError(
-            f"only {len(groups)} groups have {protocol.min_size} images with equal attributes, but "
-            f"{protocol.groups} are wanted: ask for fewer, or smaller ones"
+            f"only {len(found)} groups have {smallest} images with equal attributes, but "
+            f"{groups} are wanted: ask for fewer, or smaller ones"
         )
-    names = [":".join(str(code) for code in codes[group[0]]) for group in groups]
+    names = [":".join(str(code) for code in codes[group[0]]) for group in found]
     drawn: list[int] = []
-    for place in _shuffled(names, f"{seed}:group")[: protocol.groups]:
-        group = groups[place]
+    for place in _shuffled(names, f"{seed}:group")[:groups]:
+        group = found[place]
         members = _shuffled([keys[int(row)] for row in group], f"{seed}:member")
-        drawn.extend(int(group[member]) for member in members[: protocol.per_group])
+        drawn.extend(int(group[member]) for member in members[:per_group])
     order = _shuffled([keys[row] for row in drawn], f"{seed}:order")
-    rows = np.array([drawn[place] for place in order], np.int64)
-    split = len(rows) - protocol.test
-    return Sample(train=rows[:split], test=rows[split:])
+    return np.array([drawn[place] for place in order], np.int64)
 
 
 def unseen_groups(

@@ -17,6 +17,7 @@ from boost_edge.bench.report_honesty import honesty_section
 from boost_edge.bench.report_html import to_html
 from boost_edge.bench.report_labels import labels_section
 from boost_edge.bench.report_markdown import to_markdown
+from boost_edge.bench.report_models import models_section
 from boost_edge.bench.report_pictures import chosen_pictures, standalone
 from boost_edge.bench.report_provenance import provenance_section
 from boost_edge.bench.report_quality import agreement_section, gains_section, quality_section
@@ -50,6 +51,8 @@ def make_sections(evidence: Evidence) -> tuple[Section, ...]:
         labels_section,
         ablation_section,
         agreement_section,
+        # Most who measure have one model and nothing to compare it with: that is no gap.
+        *((models_section,) if evidence.of("models") else ()),
         search_section,
         stages_section,
         cost_section,

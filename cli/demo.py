@@ -23,6 +23,7 @@ _QUERIES = 8
 _QUERY_SEED = 7
 _GALLERY_SEED = 11
 _SIZE = 160
+_MODEL = "garments-drawn"
 
 
 @click.command("demo")
@@ -64,7 +65,7 @@ def command(out: Path, count: int) -> int:
     images, queries = out / "catalogue" / "images", out / "queries" / "images"
     gallery = out / "gallery"
     click.echo(f"$ boost-edge index {images} --gallery {gallery}")
-    with Encoder.open(shipped_model()) as encoder, Gallery.open(gallery, encoder) as opened:
+    with Encoder.open(shipped_model(_MODEL)) as encoder, Gallery.open(gallery, encoder) as opened:
         with Bars() as bars:
             report = opened.index([images], progress=lambda done, total: bars("index", done, total))
         rate = report.added / report.seconds
@@ -76,12 +77,15 @@ def command(out: Path, count: int) -> int:
     _write_page(page, results, count)
     click.echo(
         f"\nall {len(results)} queries with their pictures: {page}\n\n"
-        "This model knows drawn garments only. With your own photos and labels:\n"
+        "This model knows drawn garments only. The one for photos of clothes, shoes and bags is\n"
+        "what index takes by default:\n"
+        "  boost-edge index photos/\n"
+        "  boost-edge query img.jpg\n"
+        "Better, with a few thousand labels of your own:\n"
         "  pip install '.[train]'    # in the checkout\n"
         "  boost-edge train labels.csv --images photos/ --out run\n"
         "  boost-edge export run --out model.onnx\n"
-        "  boost-edge index photos/ --model model.onnx\n"
-        "  boost-edge query img.jpg"
+        "  boost-edge index photos/ --model model.onnx"
     )
     return ExitCode.FINE
 

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.model import shipped_model
+from boost_edge.cli.model import shipped_model_with_warning
 from boost_edge.cli.options import (
+    exclude_option,
     gallery_option,
+    hidden_option,
     image_column_option,
+    include_option,
     json_option,
     model_option,
     threads_option,
@@ -50,19 +53,9 @@ __all__ = ["command"]
     "replaces all labels of its image, and a blank row erases them.",
 )
 @image_column_option
-@click.option(
-    "--include",
-    multiple=True,
-    metavar="PATTERN",
-    help="Take only images whose path below PATH matches; may be repeated.",
-)
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="PATTERN",
-    help="Leave out images whose path below PATH matches; may be repeated.",
-)
-@click.option("--hidden", is_flag=True, help="Take names that begin with a dot too.")
+@include_option
+@exclude_option
+@hidden_option
 @click.option(
     "--prune",
     is_flag=True,
@@ -127,11 +120,7 @@ def command(
         # Before anything is made, or a model read.
         require_paths(paths)
     if model is None and not gallery.exists():
-        model = shipped_model()
-        warn(
-            f"no --model given: using the shipped {model.stem}, which knows drawn garments only; "
-            "train one on your own labels with boost-edge train"
-        )
+        model = shipped_model_with_warning()
     encoder = None if model is None else Encoder.open(model, threads=threads)
     cells = None if labels is None else _read_user_labels(labels, paths, image_column)
     with ExitStack() as stack:

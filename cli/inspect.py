@@ -24,6 +24,7 @@ from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Manifest
 
 if TYPE_CHECKING:
+    from boost_edge.export.run import RunRecord
     from boost_edge.runtime.gallery import GalleryStats
 
 __all__ = ["command"]
@@ -148,10 +149,32 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
         ],
     ]
     lines = _facts(rows)
+    if record.finetune:
+        lines += ["", *_epoch_table(record)]
     if record.quality:
         lines += ["", *quality_table(record.quality)]
     facts = {"kind": "run", "path": str(folder), "record": dataclasses.asdict(record)}
     return facts, lines
+
+
+def _epoch_table(record: RunRecord) -> list[str]:
+    """Return what each epoch of a whole network came to on the validation part."""
+    names = [attribute.name for attribute in record.attributes]
+    return table(
+        ["epoch", "px", "loss", "validation", *names, "minutes"],
+        [
+            [
+                str(number),
+                str(epoch.size),
+                f"{epoch.train_loss:.3f}",
+                f"{epoch.val_loss:.3f}",
+                *(f"{each:.3f}" for each in epoch.accuracy),
+                f"{epoch.seconds / 60:.1f}",
+            ]
+            for number, epoch in enumerate(record.finetune, start=1)
+        ],
+        right=range(4 + len(names) + 1),
+    )
 
 
 def _gallery(folder: Path) -> tuple[dict[str, Any], list[str]]:

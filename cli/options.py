@@ -5,20 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
+from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RESIZE, READOUTS, RESIZE_POLICIES
 
 __all__ = [
     "DEFAULT_GALLERY",
+    "chosen_format",
+    "exclude_option",
     "gallery_argument",
     "gallery_option",
+    "hidden_option",
     "image_column_option",
     "images_option",
+    "include_option",
+    "json_format_option",
     "json_option",
     "model_option",
     "names",
     "readout_option",
     "resize_option",
+    "shipped_model_option",
     "threads_option",
     "where_option",
 ]
@@ -59,6 +67,25 @@ model_option = click.option(
     metavar="FILE",
     help="The ONNX file; default: the one that the gallery was made with.",
 )
+shipped_model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The ONNX file; default: the shipped one, which knows drawn garments only.",
+)
+include_option = click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take only images whose path below a given folder matches; may be repeated.",
+)
+exclude_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out images whose path below a given folder matches; may be repeated.",
+)
+hidden_option = click.option("--hidden", is_flag=True, help="Take names that begin with a dot too.")
 gallery_option = click.option(
     "--gallery",
     type=click.Path(path_type=Path),
@@ -74,7 +101,7 @@ threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads of the network; default: all cores.",
+    help="Threads of the network; default: all cores that this process may use.",
 )
 readout_option = click.option(
     "--readout",
@@ -96,3 +123,27 @@ where_option = click.option(
 )
 # Parameters are called as their options are, for their environment variables are called so too.
 json_option = click.option("--json", is_flag=True, help="Print JSON instead of text.")
+json_format_option = click.option("--json", is_flag=True, help="The same as --format json.")
+
+
+def chosen_format(context: click.Context, given: str | None, *, json: bool) -> str:
+    """Return how to print: as --format says, or --json; what is typed wins over variables.
+
+    The parameters of the command are called ``format`` and ``json``.
+
+    Raises
+    ------
+    UsageError
+        When both are given, with different meanings.
+    """
+    if not json or given == "json":
+        return given or "table"
+    if given is None:
+        return "json"
+    typed = {
+        name: context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        for name in ("json", "format")
+    }
+    if typed["json"] == typed["format"]:
+        raise UsageError(f"--json is --format json, and --format {given} another: give one of them")
+    return "json" if typed["json"] else given

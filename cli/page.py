@@ -11,7 +11,7 @@ from boost_edge.runtime.gallery import Hit, QueryResult
 from boost_edge.runtime.page_frame import escaped, framed
 from boost_edge.runtime.thumbnails import thumbnail
 
-__all__ = ["results_page"]
+__all__ = ["picture", "results_page"]
 
 _STYLE = """
 .query { display: grid; grid-template-columns: minmax(11rem, 14rem) 1fr; gap: 1.5rem;
@@ -86,7 +86,7 @@ def _asked(result: QueryResult) -> str:
 def _example(how: str, path: str) -> str:
     name = Path(path).name
     return (
-        f"<figure>{_picture(path, f'{how}: {name}')}"
+        f"<figure>{picture(path, f'{how}: {name}')}"
         f'<figcaption><span class="score">{how}</span> <span class="name">{escaped(name)}</span>'
         f"</figcaption></figure>"
     )
@@ -103,13 +103,14 @@ def _hit(hit: Hit, asked: dict[str, Prediction]) -> str:
     name = Path(hit.path).name
     bonus = f" {hit.preference:+.3f}" if hit.preference else ""
     return (
-        f"<li><figure>{_picture(hit.path, f'Hit {hit.rank}: {name}')}"
+        f"<li><figure>{picture(hit.path, f'Hit {hit.rank}: {name}')}"
         f'<figcaption><span class="score">{hit.rank}. {hit.score:.3f}{bonus}</span> '
         f'<span class="name">{escaped(name)}</span><br>{tags}</figcaption></figure></li>'
     )
 
 
-def _picture(path: str, description: str) -> str:
+def picture(path: str, description: str) -> str:
+    """Return the element that shows an image file, or says that it can no longer be read."""
     try:
         address = thumbnail(path)
     except ImageError:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import (
+    chosen_format,
     gallery_option,
+    json_format_option,
     model_option,
     threads_option,
     where_option,
 )
 from boost_edge.cli.progress import Bars
+from boost_edge.cli.query_stream import answer_stream
 from boost_edge.cli.render import warn
 from boost_edge.cli.results import FORMATS, print_answers
 from boost_edge.runtime.errors import ImageError, UsageError
@@ -33,7 +37,12 @@ _MOST_DIGITS = 18
 
 @click.command("query")
 @click.argument(
-    "images", nargs=-1, required=False, metavar="[IMAGE]...", type=click.Path(path_type=Path)
+    # Text, not Path: that would take the file ./- for the stream -.
+    "images",
+    nargs=-1,
+    required=False,
+    metavar="[IMAGE]...",
+    type=click.Path(),
 )
 @gallery_option
 @model_option
@@ -84,12 +93,15 @@ _MOST_DIGITS = 18
     show_default="table",
     help="How to print the hits; json is one object, for several images a list.",
 )
-@click.option("--json", is_flag=True, help="The same as --format json.")
+@json_format_option
+@click.option(
+    "-0", "--null", is_flag=True, help="Beside -: each path ends with NUL, not with a newline."
+)
 @threads_option
 @click.pass_context
 def command(
     context: click.Context,
-    images: tuple[Path, ...],
+    images: tuple[str, ...],
     gallery: Path,
     model: Path | None,
     k: int,
@@ -102,12 +114,16 @@ def command(
     facets: bool,
     format: str | None,  # noqa: A002 - its environment variable is called so too
     json: bool,
+    null: bool,
     threads: int | None,
 ) -> int:
     """Find the images of a gallery that are most like each IMAGE.
 
     Each IMAGE is a query of its own; the examples of --like and --unlike are one more. Images that
     are missing or cannot be read are named, and the exit code is 3 (1 where none could be read).
+
+    With - for IMAGE, paths are read from standard input, one a line, until its end. Each is
+    answered with one line of JSON before the next is waited for, from the gallery as it is then.
 
     \b
     Example:
@@ -117,8 +133,14 @@ def command(
       boost-edge query img.jpg --prefer colour=red:0.2 --facets
       boost-edge query --like a.jpg --like id:17 --unlike b.jpg
       boost-edge query *.jpg --format html > hits.html
+      boost-edge query - < paths.txt > hits.jsonl
     """
-    style = _style(context, format, json=json)
+    streamed = "-" in images
+    if streamed:
+        _check_stream(images, like, format)
+    elif null:
+        raise UsageError("-0 is for paths on standard input: give - as the only IMAGE")
+    style = chosen_format(context, format, json=json)
     _check(images, like, unlike, unlike_weight, counted_as=style if facets else "")
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.examples import UNLIKE_WEIGHT
@@ -131,6 +153,9 @@ def command(
         Gallery.open(gallery, encoder, create=False, threads=threads, progress=bars) as opened,
     ):
         asked = partial(opened.query, k=k, min_score=min_score, where=where, prefer=prefer)
+        if streamed:
+            end = b"\0" if null else b"\n"
+            return answer_stream(asked, _standard_input(), end=end, facets=facets)
         queries = [partial(asked, image) for image in images]
         if like:
             examples = partial(opened.query_examples, k=k, min_score=min_score, where=where)
@@ -153,23 +178,23 @@ def command(
     return ExitCode.SKIPPED if unread else ExitCode.FINE
 
 
-def _style(context: click.Context, given: str | None, *, json: bool) -> str:
-    """Return how to print: as --format says, or --json; what is typed wins over variables."""
-    if not json or given == "json":
-        return given or "table"
-    if given is None:
-        return "json"
-    typed = {
-        name: context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        for name in ("json", "format")
-    }
-    if typed["json"] == typed["format"]:
-        raise UsageError(f"--json is --format json, and --format {given} another: give one of them")
-    return "json" if typed["json"] else given
+def _check_stream(images: Sequence[str], like: Sequence[str], style: str | None) -> None:
+    """Refuse what makes no sense beside paths that come one by one."""
+    if len(images) > 1 or like:
+        raise UsageError("- reads the paths from standard input: give no other IMAGE and no --like")
+    if style not in (None, "json", "jsonl"):
+        raise UsageError(f"- answers with lines of JSON as paths come, not with {style}")
+
+
+def _standard_input() -> Callable[[int], bytes]:
+    """Return a function that reads what is there, where a buffer would wait for more."""
+    if not sys.stdin:
+        raise UsageError("standard input is closed: there are no paths to read")
+    return partial(os.read, sys.stdin.fileno())
 
 
 def _check(
-    images: Sequence[Path],
+    images: Sequence[str],
     like: Sequence[str],
     unlike: Sequence[str],
     unlike_weight: float | None,

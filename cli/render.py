@@ -12,29 +12,54 @@ from typing import Any
 
 import click
 
+from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.manifest import AttributeQuality, Quantisation
 
 __all__ = [
     "counts",
+    "decodable",
     "megabytes",
     "of_gallery",
     "print_json",
     "printable",
     "quality_table",
     "quantisation_facts",
+    "skipped_objects",
     "table",
     "to_json",
     "warn",
+    "warn_of_gaps",
     "wrapped",
 ]
 
 _GAP = "  "
 _NARROWEST = 12
+_SHOWN = 10
 
 
 def warn(message: str) -> None:
     """Print one line to stderr."""
     click.echo(f"boost-edge: {printable(message)}", err=True)
+
+
+def warn_of_gaps(missing: Sequence[str], skipped: Sequence[ImageError]) -> None:
+    """Name on stderr the rows of a label table without image, and what cannot be read."""
+    if missing:
+        shown = ", ".join(missing[:_SHOWN])
+        rest = len(missing) - _SHOWN
+        warn(
+            f"{len(missing)} images of the table are missing: {shown}"
+            + (f" and {rest} more (--json lists all)" if rest > 0 else "")
+        )
+    for error in skipped:
+        warn(f"skipped {error}")
+
+
+def skipped_objects(skipped: Sequence[ImageError]) -> list[dict[str, str]]:
+    """Return the documented JSON objects of files that could not be read."""
+    return [
+        {"path": error.path, "reason": error.reason, "detail": error.detail} for error in skipped
+    ]
 
 
 def print_json(value: object) -> None:
@@ -51,6 +76,11 @@ def of_gallery(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 def to_json(value: object, *, indent: int | None = None) -> str:
     """Return a value as JSON in ASCII, which any terminal, pipe and undecodable path survives."""
     return json.dumps(value, indent=indent)
+
+
+def decodable(text: str) -> str:
+    """Escape the bytes of file names that are no UTF-8, as JSON does."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boost_edge.cli.render import print_json, printable, table, to_json, wrapped
+from boost_edge.cli.render import decodable, print_json, printable, table, to_json, wrapped
 from boost_edge.runtime.errors import ImageError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def print_answers(
             for each in answers:
                 click.echo(to_json(_as_object(each, facets=facets)))
         case "csv":
-            click.echo(_decodable(_as_csv(results, preferred=preferred)), nl=False)
+            click.echo(decodable(_as_csv(results, preferred=preferred)), nl=False)
         case "html":
             from boost_edge.cli.page import results_page
 
@@ -136,11 +136,6 @@ def _as_object(answer: QueryResult | ImageError, *, facets: bool) -> dict[str, A
         counted = answer.facets().items()
         found["facets"] = {name: dataclasses.asdict(facet) for name, facet in counted}
     return found
-
-
-def _decodable(text: str) -> str:
-    """Escape the bytes of file names that are no UTF-8, as JSON does."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _as_csv(results: Sequence[QueryResult], *, preferred: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +20,22 @@ from boost_edge.cli.options import (
     resize_option,
 )
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import counts, print_json, printable, quality_table, warn
+from boost_edge.cli.render import (
+    counts,
+    print_json,
+    printable,
+    quality_table,
+    skipped_objects,
+    warn,
+    warn_of_gaps,
+)
+from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import DEFAULT_READOUT, Readout, ResizePolicy
 
 if TYPE_CHECKING:
     from boost_edge.export.train import TrainReport
 
 __all__ = ["command"]
-
-_SHOWN = 10
 
 
 @click.command("train")
@@ -58,8 +66,9 @@ _SHOWN = 10
     "--weights",
     default="imagenet",
     show_default=True,
-    metavar="imagenet|none|FILE",
-    help="Weights of the backbone: torchvision's, random, or a safetensors file.",
+    metavar="imagenet|none|FILE|RUN",
+    help="Weights of the backbone: torchvision's, random, a safetensors file, or those of a "
+    "finished run.",
 )
 @click.option(
     "--tap",
@@ -82,6 +91,23 @@ _SHOWN = 10
     help="How the head is trained.",
 )
 @readout_option
+@click.option(
+    "--finetune",
+    is_flag=True,
+    help="Train the whole backbone too, not only a head on it: hours on a CPU.",
+)
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="RUN",
+    help="With --finetune: learn from this finished run on the same labels as well.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --finetune: how often to go over the images.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -111,6 +137,9 @@ def command(
     resize: ResizePolicy,
     recipe: str,
     readout: Readout | None,
+    finetune: bool,
+    teacher: Path | None,
+    epochs: int | None,
     limit: int | None,
     seed: int,
     strict: bool,
@@ -122,11 +151,21 @@ def command(
     (or id, as in the Kaggle fashion set, or --image-column) and its labels. Blank cells are unknown
     and left out. An interrupted training goes on when the same command is run again.
 
+    With --finetune the backbone is trained as well, from random weights (--weights none) or those
+    it has; that pays with tens of thousands of images, and takes hours on a CPU.
+
     \b
     Example:
       boost-edge train labels.csv --images photos/ --out runs/shop
+      boost-edge train labels.csv --images photos/ --out runs/own --weights none \\
+        --backbone resnet18_w40 --finetune --teacher runs/shop
     """
+    if not finetune and (teacher is not None or epochs is not None):
+        raise UsageError(
+            "--teacher and --epochs belong to the training of the whole network: add --finetune"
+        )
     with need_train_extra("training"):
+        from boost_edge.export.finetune_recipe import FINETUNE
         from boost_edge.export.recipes import RECIPES
         from boost_edge.export.train import TrainSettings, train
         from boost_edge.models.backbones import parse_taps
@@ -140,6 +179,10 @@ def command(
         image_size=image_size,
         resize=resize,
         recipe=RECIPES[recipe],
+        finetune=dataclasses.replace(FINETUNE, epochs=epochs or FINETUNE.epochs)
+        if finetune
+        else None,
+        teacher=teacher,
         limit=limit,
         seed=seed,
         strict=strict,
@@ -159,15 +202,7 @@ def _warn_of_gaps(report: TrainReport) -> None:
     """Name what was left out; the JSON has the whole list."""
     if report.duplicates:
         warn(f"{report.duplicates} rows of the table repeat another one and count once")
-    if report.missing:
-        shown = ", ".join(report.missing[:_SHOWN])
-        rest = len(report.missing) - _SHOWN
-        warn(
-            f"{len(report.missing)} images of the table are missing: {shown}"
-            + (f" and {rest} more (--json lists all)" if rest > 0 else "")
-        )
-    for error in report.skipped:
-        warn(f"skipped {error}")
+    warn_of_gaps(report.missing, report.skipped)
 
 
 def _as_text(report: TrainReport) -> str:
@@ -177,6 +212,13 @@ def _as_text(report: TrainReport) -> str:
         f"weights {printable(record.weights.name)}",
         f"images: {counts(record.training.images)}",
     ]
+    if record.finetune:
+        epochs = len(record.finetune)
+        minutes = sum(each.seconds for each in record.finetune) / 60
+        lines.append(
+            f"whole network: {epochs} epoch{'s' if epochs > 1 else ''}, {minutes:.0f} minutes, "
+            f"validation loss {record.finetune[-1].val_loss:.3f}"
+        )
     if record.losses is not None:
         lines.append(
             f"head: width {record.head_width}, recipe {record.training.recipe}, "
@@ -211,8 +253,5 @@ def _facts(report: TrainReport) -> dict[str, Any]:
         },
         "missing": report.missing,
         "duplicates": report.duplicates,
-        "skipped": [
-            {"path": error.path, "reason": error.reason, "detail": error.detail}
-            for error in report.skipped
-        ],
+        "skipped": skipped_objects(report.skipped),
     }

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from boost_edge.export.calibration_error import accuracy, expected_calibration_error
 from boost_edge.export.fit import Rows, predict_logits
 from boost_edge.export.temperature import UNKNOWN, fit_temperature, softmax
 from boost_edge.models.head import BoostHead
@@ -19,8 +19,6 @@ __all__ = [
     "expected_calibration_error",
     "measure_quality",
 ]
-
-_BINS = 15
 
 
 def calibrate_head(head: BoostHead, val: Rows) -> None:
@@ -58,26 +56,3 @@ def measure_quality(
             )
         )
     return tuple(qualities)
-
-
-def accuracy(posteriors: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
-    """Return top-1 accuracy in [0, 1] over the rows with a label (code not -1).
-
-    At least one row must have one; a code outside the classes counts as wrong.
-    """
-    known = codes != UNKNOWN
-    return float((posteriors[known].argmax(axis=1) == codes[known]).mean())
-
-
-def expected_calibration_error(posteriors: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
-    """Return the expected calibration error in [0, 1], over the rows with a label.
-
-    The mean over 15 equal-width bins of confidence, weighted by their rows, of
-    |accuracy - confidence| (Guo et al., 2017).
-    """
-    known = codes != UNKNOWN
-    confidence = posteriors[known].max(axis=1)
-    correct = posteriors[known].argmax(axis=1) == codes[known]
-    bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
-    gap = np.bincount(bins, weights=correct - confidence, minlength=_BINS)
-    return float(np.abs(gap).sum() / known.sum())

@@ -24,7 +24,7 @@ from boost_edge.export.temperature import UNKNOWN, calibrated_loss
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError
 
-__all__ = ["Epoch", "Fitted", "Rows", "fit_head", "predict_logits"]
+__all__ = ["Epoch", "Fitted", "Rows", "fit_head", "mean_loss", "predict_logits"]
 
 # How long a training may run without being written down, in seconds.
 _CHECKPOINT_INTERVAL = 5.0
@@ -261,7 +261,7 @@ def _train_epoch(
         torch.manual_seed(seed * 1_000_003 + epoch + 1)
         for batch in torch.split(torch.randperm(len(features)), recipe.batch_size):
             _, logits = state.head(features[batch])
-            loss = _mean_loss(logits, codes[batch], recipe.label_smoothing)
+            loss = mean_loss(logits, codes[batch], recipe.label_smoothing)
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             state.optimiser.step()
@@ -275,7 +275,7 @@ def _learning_rate(recipe: Recipe, epoch: int) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / recipe.epochs))
 
 
-def _mean_loss(
+def mean_loss(
     logits: Sequence[torch.Tensor], codes: torch.Tensor, smoothing: float
 ) -> torch.Tensor:
     """Return the mean over the attributes; an attribute without a known row counts as zero."""

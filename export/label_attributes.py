@@ -9,7 +9,14 @@ from boost_edge.export.label_files import Table
 from boost_edge.export.label_images import check_column
 from boost_edge.runtime.errors import LabelTableError
 
-__all__ = ["MAX_VALUES", "SPLIT_COLUMN", "choose_attributes", "count_values", "is_unknown"]
+__all__ = [
+    "MAX_VALUES",
+    "SPLIT_COLUMN",
+    "choose_attributes",
+    "count_values",
+    "is_probability",
+    "is_unknown",
+]
 
 MAX_VALUES = 1000
 SPLIT_COLUMN = "split"
@@ -23,6 +30,14 @@ _MOST_ALONE = 0.5
 def is_unknown(cell: str) -> bool:
     """Tell whether a cell says nothing: blank, NA, N/A, NaN or null, in any case."""
     return cell.casefold() in _UNKNOWN_CELLS
+
+
+def is_probability(table: Table, name: str) -> bool:
+    """Tell whether a column is ``p(NAME)`` beside a column NAME: how sure it is, and no label.
+
+    So ``boost-edge label`` writes them.
+    """
+    return name.startswith("p(") and name.endswith(")") and name[2:-1] in table.columns
 
 
 def choose_attributes(
@@ -47,6 +62,7 @@ def choose_attributes(
             name
             for name in table.columns
             if name not in (column, SPLIT_COLUMN)
+            and not is_probability(table, name)
             and _looks_categorical(count_values(table, name, rows), max_values)
         )
         if not chosen:

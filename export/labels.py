@@ -2,7 +2,8 @@
 
 One row per image. The image is named by the column ``file_name`` (as in a Hugging Face
 ImageFolder's ``metadata.csv``), by ``id`` (image ``<id>.jpg``), or by a column of your choice. A
-cell that is blank or says NA, N/A, NaN or null (in any case) is an unknown label.
+cell that is blank or says NA, N/A, NaN or null (in any case) is an unknown label. A column
+``p(NAME)`` beside a column NAME is a probability, as ``boost-edge label`` writes it, and no label.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from boost_edge.export.label_attributes import (
     SPLIT_COLUMN,
     choose_attributes,
     count_values,
+    is_probability,
     is_unknown,
 )
 from boost_edge.export.label_files import Table, read_table
@@ -51,8 +53,8 @@ _PARTS: Mapping[str, str] = {
 class Cells:
     """The known cells of the images that exist: file, then column, then text.
 
-    Cells that are unknown, the image column and ``split`` are left out. ``missing`` are the names
-    of the images that are in the label file but not on disk.
+    Cells that are unknown, the image column, ``split`` and probabilities ``p(NAME)`` are left out.
+    ``missing`` are the names of the images that are in the label file but not on disk.
     """
 
     by_image: Mapping[Path, Mapping[str, str]]
@@ -121,8 +123,9 @@ def read_labels(
         The folder that the image names are relative to.
     attributes
         The columns to use, in this order; ``None`` for every column that looks categorical: it
-        is neither the image's nor ``split``, is not all numbers, has 2 to ``max_values`` values,
-        and at least half of its known cells share their value with another row.
+        is neither the image's nor ``split`` nor a probability ``p(NAME)``, is not all numbers,
+        has 2 to ``max_values`` values, and at least half of its known cells share their value
+        with another row.
     image_column
         The column that names the images; ``None`` for ``file_name``, else ``id``.
     max_values
@@ -183,15 +186,19 @@ def read_cells(
     """
     table = read_table(Path(path))
     located = locate_images(table, images=Path(images), image_column=image_column)
+    labels = {
+        name: index
+        for index, name in enumerate(table.columns)
+        if name not in (located.column, SPLIT_COLUMN) and not is_probability(table, name)
+    }
     by_image: dict[Path, dict[str, str]] = {}
     first: dict[Path, int] = {}
     for row, file in enumerate(located.files):
         if file is None:
             continue
+        cells = table.rows[row]
         record = {
-            name: cell
-            for name, cell in zip(table.columns, table.rows[row], strict=True)
-            if name not in (located.column, SPLIT_COLUMN) and not is_unknown(cell)
+            name: cells[index] for name, index in labels.items() if not is_unknown(cells[index])
         }
         earlier = first.setdefault(file, row)
         if by_image.setdefault(file, record) != record:

@@ -10,8 +10,8 @@
                               training images to calibrate one with
 
 A run is complete alone: exporting it needs neither the labels, nor the images, nor the weights
-file it was trained from. ``checkpoint.safetensors``, and for the readout ``together`` one more,
-are there while a training is unfinished.
+file it was trained from. ``checkpoint*.safetensors`` and ``pictures.uint8`` are there while a
+training is unfinished.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKBONE_FILE",
     "CHECKPOINT_FILE",
+    "FINETUNE_CHECKPOINT_FILE",
     "HEAD_FILE",
+    "PICTURES_FILE",
     "RUN_FORMAT_VERSION",
     "SAMPLES_FOLDER",
     "TOGETHER_CHECKPOINT_FILE",
+    "FinetuneEpoch",
     "Losses",
     "RunRecord",
     "Sample",
@@ -63,6 +66,8 @@ BACKBONE_FILE = "backbone.safetensors"
 HEAD_FILE = "head.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 TOGETHER_CHECKPOINT_FILE = "checkpoint-together.safetensors"
+FINETUNE_CHECKPOINT_FILE = "checkpoint-finetune.safetensors"
+PICTURES_FILE = "pictures.uint8"
 SAMPLES_FOLDER = "samples"
 
 
@@ -89,12 +94,29 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneEpoch:
+    """One pass over the training images, and how well the averaged weights did after it.
+
+    ``size`` is the edge of the images it saw in pixels, ``train_loss`` its mean loss, smoothing
+    and teacher included, ``val_loss`` in nats per attribute at the best temperatures,
+    ``accuracy`` top-1 on the validation part by attribute, ``seconds`` what it took.
+    """
+
+    size: int
+    train_loss: float
+    val_loss: float
+    accuracy: tuple[float, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """What ``train.json`` says.
 
     ``parts`` lists, by part, the names of the images as the label table writes them.
-    ``head_width`` is ``None`` and ``head_sha256`` empty where no head was trained. ``samples`` is
-    empty in runs of versions that kept images without their labels.
+    ``head_width`` is ``None`` and ``head_sha256`` empty where no head was trained, ``finetune``
+    empty where the backbone was frozen, ``samples`` in runs of versions that kept images without
+    their labels.
     """
 
     format_version: int
@@ -114,6 +136,7 @@ class RunRecord:
     losses: Losses | None
     quality: tuple[AttributeQuality, ...]
     parts: dict[str, tuple[str, ...]]
+    finetune: tuple[FinetuneEpoch, ...] = ()
     samples: tuple[Sample, ...] = ()
 
 
@@ -144,7 +167,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / RECORD_FILE
     if not path.is_file():
-        unfinished = (folder / CHECKPOINT_FILE).is_file()
+        unfinished = any(folder.glob("checkpoint*.safetensors"))
         raise RunError(
             f"{folder}: the training is not finished: run the same train command again"
             if unfinished

@@ -3,23 +3,25 @@
 ::
 
     label table --split--> rows --decode--> images --backbone--> features --fit--> head
-                                                                  |--calibrate--> temperatures
-                                                                  `--test part--> quality
+                                                |                 |--calibrate--> temperatures
+                                                |                 `--test part--> quality
+                                                `--finetune--> backbone
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import boost_edge
 from boost_edge.export.artefacts import file_digest, make_folder, write_tensors
 from boost_edge.export.calibrate import calibrate_head, measure_quality
 from boost_edge.export.features import extract_features
+from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.fit import Fitted, Rows, fit_head
 from boost_edge.export.labels import LabelTable, read_labels
 from boost_edge.export.parts import Encoded, Part, images_digest, make_parts
@@ -27,22 +29,25 @@ from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.export.run import (
     BACKBONE_FILE,
     CHECKPOINT_FILE,
+    FINETUNE_CHECKPOINT_FILE,
     HEAD_FILE,
     RUN_FORMAT_VERSION,
     TOGETHER_CHECKPOINT_FILE,
+    FinetuneEpoch,
     Losses,
     RunRecord,
     Sample,
     is_complete,
+    read_run,
+    run_digest,
     write_run,
 )
 from boost_edge.export.samples import keep_samples
 from boost_edge.export.splits import Split, split_rows
 from boost_edge.export.together import fit_together
-from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
-from boost_edge.models.pca import fit_pca
+from boost_edge.export.whole import make_backbone, train_backbone
+from boost_edge.models.backbones import Backbone
 from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
-from boost_edge.runtime.images import load_image
 from boost_edge.runtime.manifest import (
     DEFAULT_READOUT,
     DEFAULT_RESIZE,
@@ -57,9 +62,6 @@ from boost_edge.runtime.progress import Progress, silent
 
 __all__ = ["TrainReport", "TrainSettings", "train"]
 
-# More images than this change the leading components no more.
-_MOST_PCA_IMAGES = 10_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
@@ -70,11 +72,16 @@ class TrainSettings:
     attributes, image_column
         See `boost_edge.export.labels.read_labels`.
     backbone, weights, taps, image_size
-        See `boost_edge.models.backbones.build_backbone`.
+        See `boost_edge.models.backbones.build_backbone`. ``weights`` may also be the folder of a
+        finished run, whose backbone is then taken over.
     resize
         How an image becomes a square; see `boost_edge.runtime.manifest.ImageSpec`.
     readout
         What the embedding will be; ``raw`` trains no head, ``together`` a second one.
+    finetune
+        Train the backbone too, all of it, before the head; ``None`` leaves it frozen.
+    teacher
+        A finished run on the same labels to learn from besides; with ``finetune`` only.
     limit
         Fit on at most this many labelled images (the test part comes on top).
     seed
@@ -92,6 +99,8 @@ class TrainSettings:
     resize: ResizePolicy = DEFAULT_RESIZE
     recipe: Recipe = RECIPES["boost"]
     readout: Readout = DEFAULT_READOUT
+    finetune: FinetuneRecipe | None = None
+    teacher: Path | None = None
     limit: int | None = None
     seed: int = 0
     strict: bool = False
@@ -143,6 +152,12 @@ def train(
         raise UsageError(
             f"{out}: already holds a finished run: choose another --out, or delete it first"
         )
+    if settings.finetune is None and settings.teacher is not None:
+        raise UsageError("a teacher needs a network to teach: ask for finetune too")
+    if settings.finetune is not None and settings.backbone == "pca":
+        raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
+    # Now, not after hours: a teacher that is no run, and its name for the record.
+    teacher = None if settings.teacher is None else _teacher_digest(settings.teacher)
     table = read_labels(
         labels,
         images=images,
@@ -156,7 +171,12 @@ def train(
         )
     split = split_rows(table, seed=settings.seed, limit=settings.limit)
     make_folder(out)
-    backbone = _make_backbone(table, split, settings)
+    backbone = make_backbone(table, split, settings)
+    epochs: tuple[FinetuneEpoch, ...] = ()
+    if settings.finetune is not None:
+        epochs = train_backbone(
+            out, table, split, backbone, settings.finetune, settings, cache, report
+        )
     encoded, skipped = _encode(table, split, backbone, settings.resize, cache, report)
     schema, parts = make_parts(table, split, encoded)
     fitted: Fitted | None = None
@@ -166,9 +186,12 @@ def train(
         quality = measure_quality(fitted.head, schema, parts["train"].rows, parts["test"].rows)
     _store(out, backbone, fitted)
     samples = keep_samples(out, parts)
-    record = _describe(out, table, backbone, schema, parts, samples, fitted, quality, settings)
+    record = _describe(
+        out, table, backbone, schema, parts, samples, fitted, quality, settings, teacher
+    )
+    record = dataclasses.replace(record, finetune=epochs)
     write_run(out, record)
-    for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE):
+    for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE, FINETUNE_CHECKPOINT_FILE):
         (out / name).unlink(missing_ok=True)
     return TrainReport(
         folder=out,
@@ -177,30 +200,6 @@ def train(
         duplicates=table.duplicates,
         skipped=skipped,
     )
-
-
-def _make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> Backbone:
-    """Build the backbone; for PCA, fit it on the training images."""
-    if settings.backbone != "pca":
-        return build_backbone(
-            settings.backbone,
-            weights=settings.weights,
-            taps=settings.taps,
-            image_size=settings.image_size,
-        )
-    size = settings.image_size or BACKBONES["pca"].image_size
-    spec = ImageSpec(size=size, resize=settings.resize)
-    images: list[NDArray[np.uint8]] = []
-    rows: list[int] = split.train[:_MOST_PCA_IMAGES].tolist()
-    for row in rows:
-        try:
-            images.append(load_image(table.paths[row], spec))
-        except ImageError:
-            # The same image is met again, and reported, when the features are extracted.
-            continue
-    if len(images) < 2:
-        raise LabelTableError(f"{table.path}: too few readable images to fit the backbone pca")
-    return fit_pca(np.stack(images), taps=settings.taps)
 
 
 def _encode(
@@ -284,6 +283,7 @@ def _describe(
     fitted: Fitted | None,
     quality: tuple[AttributeQuality, ...],
     settings: TrainSettings,
+    teacher_sha256: str | None,
 ) -> RunRecord:
     recipe = settings.recipe
     return RunRecord(
@@ -305,7 +305,7 @@ def _describe(
             images_sha256=images_digest(parts),
             images={name: len(part) for name, part in parts.items()},
             recipe=recipe.name if fitted else "none",
-            settings=recipe.settings() if fitted else {},
+            settings=_settings(settings, teacher_sha256) if fitted else {},
             seed=settings.seed,
             epochs=len(fitted.history) if fitted else 0,
         ),
@@ -314,6 +314,24 @@ def _describe(
         parts={name: part.names for name, part in parts.items()},
         samples=samples,
     )
+
+
+def _teacher_digest(folder: Path) -> str:
+    read_run(folder)
+    return run_digest(folder)
+
+
+def _settings(
+    settings: TrainSettings, teacher_sha256: str | None
+) -> dict[str, float | int | str | bool | None]:
+    """Return the head's settings, and those of the network's training under ``finetune_``."""
+    values = settings.recipe.settings()
+    if settings.finetune is not None:
+        whole = settings.finetune.settings()
+        values |= {f"finetune_{name}": value for name, value in whole.items()}
+        if teacher_sha256 is not None:
+            values["finetune_teacher_run"] = teacher_sha256
+    return values
 
 
 def _losses(fitted: Fitted) -> Losses:

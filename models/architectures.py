@@ -17,6 +17,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torchvision import models
+from torchvision.models.resnet import BasicBlock
 
 __all__ = [
     "BACKBONES",
@@ -119,6 +120,29 @@ def _any_size(builder: Callable[..., nn.Module], _image_size: int) -> nn.Module:
     return builder(weights=None)
 
 
+class _NarrowResNet18(models.ResNet):  # type: ignore[misc]  # torchvision is untyped
+    """torchvision's ResNet-18 with another number of channels than 64 in its first layer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(BasicBlock, [2, 2, 2, 2])
+        # What the constructor made is made again, by torchvision's own code, at the width asked.
+        self.inplanes = width
+        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = self._make_layer(BasicBlock, width, 2)
+        self.layer2 = self._make_layer(BasicBlock, 2 * width, 2, stride=2)
+        self.layer3 = self._make_layer(BasicBlock, 4 * width, 2, stride=2)
+        self.layer4 = self._make_layer(BasicBlock, 8 * width, 2, stride=2)
+        self.fc = nn.Linear(8 * width, 1000)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _narrow_resnet18(width: int, _image_size: int) -> nn.Module:
+    return _NarrowResNet18(width)
+
+
 def _given_size(builder: Callable[..., nn.Module], image_size: int) -> nn.Module:
     """Build a vision transformer, which has one position embedding per patch."""
     return builder(weights=None, image_size=image_size)
@@ -134,6 +158,19 @@ def _vit_tiny(image_size: int) -> nn.Module:
         mlp_dim=768,
     )
     return network
+
+
+def _narrow(width: int) -> BackboneSpec:
+    return BackboneSpec(
+        name=f"resnet18_w{width}",
+        image_size=96,
+        stages=_stages({f"layer{layer}": width * 2 ** (layer - 1) for layer in range(1, 5)}),
+        architecture=f"torchvision.models.resnet18(width={width})",
+        imagenet=None,
+        pool="average",
+        network=functools.partial(_narrow_resnet18, width),
+        split=split_resnet,
+    )
 
 
 def _resnet(
@@ -231,6 +268,8 @@ _SPECS = (
         "VisionTransformer(image_size=224,patch_size=16,num_layers=12,num_heads=3,hidden_dim=192,"
         "mlp_dim=768)",
     ),
+    _narrow(40),
+    _narrow(48),
 )
 
 BACKBONES: Mapping[str, BackboneSpec] = MappingProxyType({spec.name: spec for spec in _SPECS})

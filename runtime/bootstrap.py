@@ -37,6 +37,7 @@ def paired_bootstrap(
     seed: int = 0,
     resamples: int = 10_000,
     confidence: float = 0.95,
+    clusters: NDArray[np.int64] | None = None,
 ) -> Interval:
     """Return the mean gain of a system over a baseline on the same queries, with its interval.
 
@@ -47,7 +48,13 @@ def paired_bootstrap(
         raise UsageError(
             f"values of {baseline.shape} and {system.shape} queries given: a pair for each needed"
         )
-    return bootstrap_mean(system - baseline, seed=seed, resamples=resamples, confidence=confidence)
+    return bootstrap_mean(
+        system - baseline,
+        seed=seed,
+        resamples=resamples,
+        confidence=confidence,
+        clusters=clusters,
+    )
 
 
 def bootstrap_mean(
@@ -56,6 +63,7 @@ def bootstrap_mean(
     seed: int = 0,
     resamples: int = 10_000,
     confidence: float = 0.95,
+    clusters: NDArray[np.int64] | None = None,
 ) -> Interval:
     """Return the mean of one value for each query, with its percentile bootstrap interval.
 
@@ -71,6 +79,9 @@ def bootstrap_mean(
         How many times Q queries are drawn with replacement.
     confidence
         The nominal coverage, in (0, 1).
+    clusters
+        (Q,) which values belong together, such as those of one image in several samples: they are
+        drawn together, as many clusters as there are. ``None``: every value alone.
 
     Raises
     ------
@@ -81,13 +92,20 @@ def bootstrap_mean(
         raise UsageError("a bootstrap needs a list of at least one value, all finite")
     if resamples < 1 or not 0 < confidence < 1:
         raise UsageError(f"{resamples} resamples at confidence {confidence}: from 1, and in (0, 1)")
+    if clusters is not None and clusters.shape != values.shape:
+        raise UsageError(f"{values.shape} values are in {clusters.shape} clusters: one for each")
+    number = np.arange(len(values))
+    if clusters is not None:
+        number = np.unique(clusters, return_inverse=True)[1].reshape(-1)
+    sums, counts = np.bincount(number, weights=values), np.bincount(number)
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
     # The numbers drawn do not depend on how many rows are drawn at once.
     for start in range(0, resamples, _DRAWS_AT_ONCE):
         block = means[start : start + _DRAWS_AT_ONCE]
-        chosen = rng.integers(0, len(values), (len(block), len(values)))
-        block[:] = values[chosen].mean(axis=1)
+        chosen = rng.integers(0, len(sums), (len(block), len(sums)))
+        drawn = len(values) if clusters is None else counts[chosen].sum(axis=1)
+        block[:] = sums[chosen].sum(axis=1) / drawn
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(
         mean=float(values.mean()),

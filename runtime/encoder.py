@@ -24,7 +24,8 @@ from boost_edge.runtime.model_file import (
     open_model,
     read_manifest,
 )
-from boost_edge.runtime.prefetch import available_threads, batched, decoders, prefetch
+from boost_edge.runtime.prefetch import batched, decoders, prefetch
+from boost_edge.runtime.process_limits import available_threads
 
 __all__ = [
     "Encoder",
@@ -86,7 +87,7 @@ class Encoder:
             A file that ``boost-edge export`` wrote.
         threads
             Threads that compute one batch; by default one for each processor that this process
-            may use.
+            may use, or as many as a container's limit keeps busy.
 
         Raises
         ------

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["available_threads", "batched", "decoders", "prefetch"]
+from boost_edge.runtime.process_limits import available_threads
+
+__all__ = ["batched", "decoders", "prefetch"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,11 +53,6 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     source = iter(items)
     while batch := list(itertools.islice(source, size)):
         yield batch
-
-
-def available_threads() -> int:
-    """Return the number of processors that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)))
 
 
 def decoders() -> int:

@@ -37,3 +37,13 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalogue") / "garments"
     draw_catalogue(folder, count=80, seed=0, size=64)
     return folder
+
+
+@pytest.fixture(scope="session")
+def garments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a catalogue that the model of drawn garments knows, unseen by it. Read only."""
+    from boost_edge.bench.catalogue import draw_catalogue
+
+    folder = tmp_path_factory.mktemp("garments") / "garments"
+    draw_catalogue(folder, count=240, seed=3, size=112)
+    return folder

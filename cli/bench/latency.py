@@ -170,7 +170,7 @@ def latency(out: Path | None, json: bool, **options: Any) -> int:
 def _plan(options: dict[str, Any]) -> LatencyPlan:
     from boost_edge.bench.latency_plan import LatencyPlan
     from boost_edge.bench.scenarios import Load
-    from boost_edge.runtime.prefetch import available_threads
+    from boost_edge.runtime.process_limits import available_threads
 
     most = available_threads()
     threads = [most if each == _ALL else _number(each, "--threads") for each in options["threads"]]

@@ -28,7 +28,7 @@ MAY_IMPORT_AT_ONCE = MAY_IMPORT | {
 THIRD_PARTY = {
     "runtime": {"cv2", "numpy", "onnxruntime", "usearch"},
     "models": {"numpy", "safetensors", "torch", "torchvision"},
-    "export": {"numpy", "onnx", "pyarrow", "safetensors", "torch"},
+    "export": {"cv2", "numpy", "onnx", "pyarrow", "safetensors", "torch"},
     "bench": {"cv2", "numpy"},
     "cli": {"click", "cv2", "numpy", "tqdm"},
 }

@@ -121,6 +121,17 @@ def test_missing_extra_names_the_command(base_python: Path, tmp_path: Path) -> N
     assert "pip install 'boost-edge[train]'" in message
 
 
+def test_labels_on_the_base_install(base_python: Path, tmp_path: Path) -> None:
+    """Images are labelled and a label table is reviewed without torch."""
+    run(base_python, "-m", "boost_edge.bench.catalogue", "shop", "--count", "12", cwd=tmp_path)
+    boost_edge = (base_python, "-m", "boost_edge")
+    table = run(*boost_edge, "label", "shop/images", "--format", "csv", cwd=tmp_path)
+    assert table.count("\n") == 13
+    (tmp_path / "labels.csv").write_text(table, encoding="utf-8")
+    said = run(*boost_edge, "review", "labels.csv", "--images", "shop/images", cwd=tmp_path)
+    assert "the model disagrees with 0, of which 0 are likely to be wrong" in said
+
+
 def test_demo_runs_on_the_base_install(base_python: Path, tmp_path: Path) -> None:
     """The demo draws, indexes, searches and writes its page without torch or network."""
     shown = run(base_python, "-m", "boost_edge", "demo", "--count", "60", cwd=tmp_path)

@@ -249,6 +249,10 @@ def test_every_section_shows_what_was_measured(tiny: Path) -> None:
         "| ours | 0.9876 (not reached) | 1.50 | 4.50 | 42 | 600 | 600 | 1.25 | 0.50 |",
         "| 1 in 100 | by cluster | 1.0000 | 1.0000 | 1.50 | 4.50 | 88 |",
         "| 2,500 | 0.50 | 0.75 |",
+        "| raw.onnx | ResNet-18 | raw | fp32 | 2.5 | 2,048 | 20.00 | 1.00 | 0.500 | \u2013 |",
+        "| 400 | 30.00 | \u2013 | 0.625 | +10.00 (+9.50 to +10.50) | +50% |",
+        "| type | new.onnx | 600 | 87.5% | 25.0% | 0.062 | 50.0% | \u2013 |",
+        "Trained on another table, and may have seen test images: new.onnx.",
         "| vit\\_b\\_16 | 9.00 | 2.00 | 470.00 | 3.00 |",
         "| ResNet-18 + boost | 58.0 | 13.05 | yes |",
         "| ViT-B/16 | 484.0 | 12.08 | no |",
@@ -263,6 +267,15 @@ def test_every_section_shows_what_was_measured(tiny: Path) -> None:
     cost = TINY["cost.json"]["rows"][0]
     assert f"| resnet18+boost | {cost['usd_per_million_queries']:.2f} | " in text
     assert f" | {cost['break_even_queries']:,.0f} |" in text
+
+
+def test_model_files_are_no_gap(tmp_path: Path) -> None:
+    """A report without results of model files has no such section, and does not miss it."""
+    folder = write_tiny(tmp_path, without="models")
+    write_report(folder, folder / "report.md", ("md",))
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "unseen products" not in text
+    assert "Missing" not in text
 
 
 @pytest.mark.parametrize("kind", MAKES)

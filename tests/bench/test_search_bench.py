@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.drawn_model import DRAWN
 
 from boost_edge.bench import search_data
 from boost_edge.bench.search import WIDTHS, measure_search
@@ -29,7 +30,6 @@ from boost_edge.bench.search_data import (
 from boost_edge.bench.search_plan import ENGINES, SearchPlan, keep_plan, read_plan
 from boost_edge.bench.search_process import built, opened
 from boost_edge.bench.search_truth import exact_bars, recall_of
-from boost_edge.cli.model import shipped_model
 from boost_edge.runtime.errors import MissingExtraError, UsageError
 from boost_edge.runtime.progress import silent
 
@@ -48,7 +48,7 @@ def there(name: str) -> Any:
 
 def plan_of(**changes: Any) -> SearchPlan:
     """Return a tiny plan."""
-    plan = SearchPlan(data=PLAN, model=str(shipped_model()), threads=2)
+    plan = SearchPlan(data=PLAN, model=str(DRAWN), threads=2)
     return dataclasses.replace(plan, **changes)
 
 

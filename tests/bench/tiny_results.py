@@ -206,6 +206,37 @@ def latency() -> dict[str, Any]:
     )
 
 
+def models() -> dict[str, Any]:
+    """Return two model files: raw features, and one that labels, from another table."""
+    head = {
+        "sha256": "b" * 64, "bytes": 2_500_000, "precision": "fp32", "backbone": "resnet18",
+        "taps": ["layer4"], "weights": {"name": "none", "source": "w"}, "image_size": 80,
+        "resize": "crop", "recipe": "boost", "training_images": 300,
+    }  # fmt: skip
+    judged = {
+        "images": 600, "not_known": 3, "accuracy": 0.875, "majority": 0.25,
+        "calibration_error": 0.0625, "shown": 0.5, "shown_accuracy": None,
+    }  # fmt: skip
+    return make_result(
+        "models",
+        {
+            "labels_sha256": "a" * 64, "attributes": ["type", "colour"], "name_column": "name",
+            "images": {"train": 300, "val": 100, "test": 600}, "missing": 0,
+            "protocol": {"groups": 7, "per_group": 5, "groups_available": 9}, "seeds": 2,
+            "samples": ["c", "d"], "distinct_queries": 50, "chance_map10": 3.0, "shown_from": 0.5,
+            "rows": [
+                {**head, "model": "raw.onnx", "readout": "raw", "dimensions": 512,
+                 "bytes_per_image": 2048, "trained_on_this_table": True,
+                 "map10": {"mean": 20.0, "std": 1.0}, "ndcg10": {"mean": 0.5}},
+                {**head, "model": "new.onnx", "readout": "match", "dimensions": 100,
+                 "bytes_per_image": 400, "trained_on_this_table": False,
+                 "map10": {"mean": 30.0, "std": None}, "ndcg10": {"mean": 0.625},
+                 "gain": gain(10.0), "relative_gain": 0.5, "attributes": {"type": judged}},
+            ],
+        },
+    )  # fmt: skip
+
+
 def search() -> dict[str, Any]:
     """Return one engine, one filter, one size."""
     times = {"p50_ms": 1.5, "p99_ms": 4.5}
@@ -243,6 +274,7 @@ TINY: Mapping[str, dict[str, Any]] = {
     "curve/resnet.json": curve(),
     "ablation/resnet.json": ablation(),
     "agreement.json": agreement(),
+    "models.json": models(),
     "latency.json": latency(),
     "cost.json": measure_cost(latency(), price=own_price(0.5)),
     "search.json": search(),

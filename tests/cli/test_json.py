@@ -20,6 +20,7 @@ import click
 import pytest
 
 from boost_edge.cli.main import VERBS, cli
+from boost_edge.runtime.doctor_findings import CODES
 from boost_edge.runtime.images import REASONS
 from boost_edge.runtime.manifest import Quantisation
 
@@ -183,6 +184,45 @@ def test_query(indexed: Path, photos: Path, say: Say, call: Call) -> None:
         assert_shape(json.loads(line), heading)
 
 
+def test_label(photos: Path, shop: Path, say: Say) -> None:
+    """One file, a folder with an image that cannot be read, and values that are unknown."""
+    command = ("label", "--model", shop / "model.onnx")
+    said = say(*command, photos / "00000.jpg", "--min-p", 0)
+    assert_shape(said, "label")
+    for predicted in said["attributes"].values():
+        assert_shape(predicted, "A predicted value")
+    said = say(*command, photos, "--min-p", "type=1", code=3)
+    assert_shape(said[0], "label")
+    assert_shape(said[0]["attributes"]["type"], "A predicted value", "guess")
+    [unread] = [each for each in said if "error" in each]
+    assert_shape(unread, "An unread image")
+    assert list(unread["error"]) == ["reason", "detail"]
+    assert_shape(say(*command, photos / "empty.jpg", code=1), "An unread image")
+
+
+def test_review(catalogue: Path, shop: Path, say: Say, tmp_path: Path) -> None:
+    """A table with wrong and unknown values, an image that is absent and one that is empty."""
+    shutil.copytree(catalogue / "images", tmp_path / "images")
+    (tmp_path / "images" / "00001.jpg").write_bytes(b"")
+    (tmp_path / "images" / "00002.jpg").unlink()
+    table = tmp_path / "labels.csv"
+    text = (catalogue / "labels.csv").read_text(encoding="utf-8")
+    table.write_text(text.replace("red", "blue").replace("green", "gren"), encoding="utf-8")
+    images, model = tmp_path / "images", shop / "model.onnx"
+    said = say("review", table, "--images", images, "--model", model, code=3)
+    assert_shape(said, "review")
+    assert said["table"] == str(table)
+    for doubt in said["doubts"]:
+        assert_shape(doubt, "A doubt")
+        assert doubt["score"] == pytest.approx((doubt["p_given"] - doubt["p_suggested"] + 1) / 2)
+    [unknown] = said["unknown_values"]
+    assert_shape(unknown, "An unknown value")
+    assert unknown["nearest"] == "green"
+    [skipped] = said["skipped"]
+    assert_shape(skipped, "A skipped file")
+    assert said["missing"] == ["00002.jpg"]
+
+
 def test_facets_and_duplicates(indexed: Path, photos: Path, say: Say) -> None:
     """Counts, and groups of paths."""
     said = say("facets", "--gallery", indexed)
@@ -247,6 +287,29 @@ def test_inspect(indexed: Path, shop: Path, say: Say) -> None:
     assert_named(record["samples"][0], "A record", "samples")
     fields = [each.name for each in dataclasses.fields(Quantisation)]
     assert_named(dict.fromkeys(fields), "A manifest", "quantisation")
+
+
+def test_doctor(indexed: Path, say: Say) -> None:
+    """What the machine is, what was tried and measured, and what to change."""
+    said = say("doctor", "--gallery", indexed, "--seconds", 0.1)
+    assert_shape(said, "doctor")
+    for key in ("processor", "cores", "memory", "threads", "start"):
+        assert_named(said[key], "doctor", key)
+    for each in said["libraries"]:
+        assert_shape(each, "A library")
+        assert f"`{each['name']}`" in SHAPES["A library"]["name"]
+    for each in said["orders"]:
+        assert_named(each, "doctor", "orders")
+    assert_shape(said["benchmark"], "A benchmark")
+    for each in said["benchmark"]["rows"]:
+        assert_shape(each, "A stage")
+    for each in said["findings"]:
+        assert_shape(each, "Something to change")
+
+
+def test_the_codes_of_the_doctor_are_those_of_the_code() -> None:
+    """The table lists each code once, those that are serious first."""
+    assert tuple(SHAPES["Codes of the doctor"]) == CODES
 
 
 def test_train_and_export(

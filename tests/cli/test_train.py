@@ -264,7 +264,7 @@ def test_imagenet_weights_without_network(
     ("code", "options", "said"),
     [
         (2, ("--weights", "none.safetensors"), "cannot read the weights none.safetensors"),
-        (1, ("--weights", "."), "cannot read the weights ."),
+        (4, ("--weights", "."), ".: not a training run"),
         (2, ("--backbone", "resnet999"), "'resnet999' is not one of pca, resnet18"),
         (2, ("--weights", "none", "--tap", "layer9"), "resnet18 has no tap 'layer9'"),
         (2, ("--weights", "none", "--limit", "1"), "--limit 1 leaves nothing to train on"),
@@ -300,3 +300,27 @@ def test_an_interrupted_training_promises_to_go_on(
     labels, images = catalogue / "labels.csv", catalogue / "images"
     line = refused(130, "train", labels, "--images", images, "--out", tmp_path / "run", *quick)
     assert line == "interrupted: what was done is kept, the same command goes on from there"
+
+
+@pytest.mark.parametrize("option", [("--teacher", "."), ("--epochs", "3")])
+def test_options_of_finetuning_need_it(
+    option: tuple[str, str], catalogue: Path, refused: Refused, tmp_path: Path
+) -> None:
+    """A teacher or a number of epochs without --finetune would be ignored, so it is refused."""
+    said = refused(
+        2, "train", catalogue / "labels.csv", "--images", catalogue / "images",
+        "--out", tmp_path / "run", *option,
+    )  # fmt: skip
+    assert "add --finetune" in said
+
+
+def test_finetuning_says_what_was_trained(catalogue: Path, call: Call, tmp_path: Path) -> None:
+    """A whole network is trained from random weights with one flag, and the text says so."""
+    done = call(
+        "train", catalogue / "labels.csv", "--images", catalogue / "images",
+        "--out", tmp_path / "run", "--backbone", "resnet18_w40", "--weights", "none",
+        "--image-size", 32, "--attributes", "type,colour", "--finetune", "--epochs", 1,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "weights finetuned" in done.stdout
+    assert "whole network: 1 epoch" in done.stdout

@@ -504,6 +504,29 @@ def test_read_cells_gives_every_known_cell(images: Path) -> None:
     assert cells.missing == ("0",)
 
 
+def test_probabilities_are_no_labels(images: Path) -> None:
+    """``p(NAME)`` beside NAME is left out, by default also of what is learnt; alone it is a column.
+
+    Asked for by name it is taken, as any column is.
+    """
+    text = (
+        "id,type,p(type),p(colour)\n"
+        "1,a,high,x\n"
+        "2,b,low,y\n"
+        "4,a,high,x\n"
+        "3,b,low,y\n"
+    )  # fmt: skip
+    path = _write(images, text)
+    cells = read_cells(path, images=images).by_image
+    assert cells[images / "1.jpg"] == {"type": "a", "p(colour)": "x"}
+    assert [each.name for each in read_labels(path, images=images).attributes] == [
+        "type",
+        "p(colour)",
+    ]
+    [asked] = read_labels(path, images=images, attributes=["p(type)"]).attributes
+    assert asked.values == ("high", "low")
+
+
 def test_read_cells_refuses_a_conflict(images: Path) -> None:
     """Two rows that say different things of one image are an error with both lines."""
     path = _write(images, "id,price\n1,9\n1,8\n")

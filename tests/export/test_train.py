@@ -5,13 +5,25 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
-from boost_edge.export import fit
-from boost_edge.export.run import HEAD_FILE, read_run, sample_paths
+from boost_edge.export import finetune, fit
+from boost_edge.export.convert import export_model
+from boost_edge.export.finetune_recipe import FINETUNE
+from boost_edge.export.run import (
+    HEAD_FILE,
+    RunRecord,
+    load_backbone,
+    read_run,
+    run_digest,
+    sample_paths,
+)
 from boost_edge.export.train import TrainSettings, train
+from boost_edge.models.backbones import build_backbone
 from boost_edge.runtime.errors import LabelTableError, RunError, UsageError
 
 
@@ -170,3 +182,154 @@ def test_unknown_run_format_is_refused(run_folder: Path, tmp_path: Path) -> None
     record.write_text(text.replace('"blend"', '"blnd"'), encoding="utf-8")
     with pytest.raises(RunError, match="blend, blnd"):
         read_run(tmp_path / "run")
+
+
+def finetuning(settings: TrainSettings, **others: object) -> TrainSettings:
+    """Return settings that train a whole network in seconds."""
+    recipe = dataclasses.replace(FINETUNE, epochs=2, batch_size=16)
+    changed = {"backbone": "resnet18_w40", "weights": "none", "image_size": 32, **others}
+    return dataclasses.replace(settings, finetune=recipe, **changed)  # type: ignore[arg-type]
+
+
+def test_finetuned_run_is_a_run_like_any_other(
+    catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
+) -> None:
+    """Its backbone was trained, its record says how and by which teacher, it can be exported."""
+    whole = tmp_path / "run"
+    settings = finetuning(quick, teacher=run_folder)
+    report = train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=whole,
+        settings=settings,
+        cache=tmp_path / "cache",
+    )
+    assert read_run(whole) == report.record
+    assert len(report.record.finetune) == 2
+    assert len(report.record.finetune[-1].accuracy) == len(report.record.attributes)
+    said = report.record.training.settings
+    assert said["finetune_epochs"] == 2
+    assert said["finetune_teacher_run"] == run_digest(run_folder)
+    assert report.record.weights.name == "finetuned"
+    assert "labels.csv" in report.record.weights.source
+    frozen = build_backbone("resnet18_w40", weights="none", image_size=32).state_dict()
+    trained = load_backbone(whole, report.record).state_dict()
+    assert all(
+        not torch.equal(frozen[name], value)
+        for name, value in trained.items()
+        if name.endswith("conv1.weight")
+    )
+    manifest = export_model(whole, tmp_path / "model.onnx")
+    assert manifest.parity is not None
+    assert manifest.weights == report.record.weights
+    names = sorted(path.name for path in whole.iterdir())
+    assert names == ["backbone.safetensors", "head.safetensors", "samples", "train.json"]
+
+
+def test_backbone_of_a_run_is_taken_over(
+    catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
+) -> None:
+    """A run's backbone serves another run: the same features and head; another one is refused."""
+    run = partial(
+        train, catalogue / "labels.csv", images=catalogue / "images", cache=tmp_path / "cache"
+    )
+    first = read_run(run_folder)
+    settings = dataclasses.replace(quick, weights=str(run_folder))
+    again = run(out=tmp_path / "run", settings=settings)
+    assert again.record.backbone_sha256 == first.backbone_sha256
+    assert again.record.quality == first.quality
+    assert again.record.weights.sha256 == first.backbone_sha256
+    for changes, says in (
+        ({"backbone": "resnet18"}, "give --backbone pca"),
+        ({"taps": ("pca8",)}, "leave --tap out"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            run(out=tmp_path / "other", settings=dataclasses.replace(settings, **changes))
+
+
+def test_interrupted_finetuning_goes_on(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training of a whole network that is interrupted ends as if it had not been."""
+    monkeypatch.setattr(finetune, "_CHECKPOINT_INTERVAL", 0.0)
+    settings = finetuning(quick)
+
+    def interrupt(stage: str, done: int, _total: int) -> None:
+        if stage == "finetuning" and done == 5:
+            raise KeyboardInterrupt
+
+    def start(out: Path, progress: Callable[[str, int, int], None] | None = None) -> RunRecord:
+        return train(
+            catalogue / "labels.csv", images=catalogue / "images", out=out, settings=settings,
+            cache=tmp_path / "cache", progress=progress,
+        ).record  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path / "run", interrupt)
+    with pytest.raises(RunError, match="not finished"):
+        read_run(tmp_path / "run")
+    resumed, whole = start(tmp_path / "run"), start(tmp_path / "whole")
+    assert resumed.backbone_sha256 == whole.backbone_sha256
+    assert resumed.quality == whole.quality
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"attributes": ("colour", "type")}, "train it on the same labels"),
+        ({"attributes": ("type",)}, "train it on the same labels"),
+    ],
+)
+def test_teacher_of_other_labels_is_refused(
+    changes: dict[str, object],
+    says: str,
+    catalogue: Path,
+    quick: TrainSettings,
+    run_folder: Path,
+    tmp_path: Path,
+) -> None:
+    """A teacher must know the student's attributes, in its order."""
+    settings = finetuning(quick, teacher=run_folder, **changes)
+    with pytest.raises(UsageError, match=says):
+        train(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=tmp_path / "run",
+            settings=settings,
+        )
+
+
+def test_teacher_without_head_is_refused(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """A run of raw features has nothing to teach."""
+    run = partial(
+        train, catalogue / "labels.csv", images=catalogue / "images", cache=tmp_path / "cache"
+    )
+    raw = dataclasses.replace(quick, readout="raw")
+    run(out=tmp_path / "raw", settings=raw)
+    with pytest.raises(UsageError, match="no head to teach with"):
+        run(out=tmp_path / "run", settings=finetuning(quick, teacher=tmp_path / "raw"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"backbone": "pca"}, "cannot be trained as a whole"), ({"finetune": None}, "finetune")],
+)
+def test_impossible_finetunings_are_refused(
+    changes: dict[str, object],
+    says: str,
+    catalogue: Path,
+    quick: TrainSettings,
+    run_folder: Path,
+    tmp_path: Path,
+) -> None:
+    """PCA has no weights to train, and a teacher needs somebody to teach."""
+    settings = dataclasses.replace(finetuning(quick, teacher=run_folder), **changes)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=says):
+        train(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=tmp_path / "run",
+            settings=settings,
+        )

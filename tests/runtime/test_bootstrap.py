@@ -29,6 +29,35 @@ def test_matches_naive_loop(values: list[float], seed: int, resamples: int) -> N
     assert (found.queries, found.resamples, found.confidence) == (len(values), resamples, 0.9)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 4)), min_size=1, max_size=12))
+def test_clusters_match_naive_loop(rows: list[tuple[float, int]]) -> None:
+    """Clusters are drawn as wholes, and a resample's mean is that of all values in it."""
+    values, clusters = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    found = bootstrap_mean(values, seed=1, resamples=50, confidence=0.9, clusters=clusters)
+    numbers = sorted({row[1] for row in rows})
+    members = [[row[0] for row in rows if row[1] == each] for each in numbers]
+    rng = np.random.default_rng(1)
+    means: list[float] = []
+    for _ in range(50):
+        places: list[int] = rng.integers(0, len(members), len(members)).tolist()
+        means.append(float(np.mean([value for place in places for value in members[place]])))
+    assert found.low == pytest.approx(np.quantile(means, 0.05), abs=1e-12)
+    assert found.high == pytest.approx(np.quantile(means, 0.95), abs=1e-12)
+    assert found.mean == pytest.approx(values.mean())
+
+
+def test_values_said_again_make_nothing_surer() -> None:
+    """The interval of values that stand five times each is that of the values once."""
+    values = np.random.default_rng(4).random(60)
+    once = bootstrap_mean(values)
+    again = bootstrap_mean(np.tile(values, 5), clusters=np.tile(np.arange(60), 5))
+    assert (again.low, again.high) == pytest.approx((once.low, once.high))
+    assert bootstrap_mean(np.tile(values, 5)).low > once.low
+    with pytest.raises(UsageError, match="one for each"):
+        bootstrap_mean(values, clusters=np.arange(3))
+
+
 def test_width_is_that_of_the_normal_approximation() -> None:
     """With many values the interval is the mean plus and minus 1.96 standard errors."""
     values = np.random.default_rng(1).random(2000)

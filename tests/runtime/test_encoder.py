@@ -21,6 +21,7 @@ from boost_edge.runtime.encoder import Encoder, Prediction, read_manifest
 from boost_edge.runtime.errors import ImageError, ModelFileError, UsageError
 from boost_edge.runtime.images import load_image
 from boost_edge.runtime.manifest import METADATA_KEY, ImageSpec
+from boost_edge.runtime.process_limits import available_threads
 
 BuildModel = Callable[..., Path]
 
@@ -224,7 +225,7 @@ def test_the_thread_count_is_honoured(model_path: Path, threads: int) -> None:
 def test_by_default_all_processors_are_used(model_path: Path) -> None:
     """The default is the number of processors that the process may use."""
     with Encoder.open(model_path) as encoder:
-        assert encoder.threads == len(os.sched_getaffinity(0))
+        assert encoder.threads == available_threads()
 
 
 def drop_output(model: onnx.ModelProto) -> None:

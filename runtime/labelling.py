@@ -1,0 +1,204 @@
+"""Say what a model predicts of any number of images, and leave open what it is not sure of.
+
+Images are found as they are needed, read ahead in a few threads, and given to the network in small
+batches, so that no more than two batches are held, however many images there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.argument_types import real_number
+from boost_edge.runtime.crawl import find_images, require_paths
+from boost_edge.runtime.encoder import Encoder, Prediction
+from boost_edge.runtime.errors import ImageError, UsageError
+from boost_edge.runtime.prefetch import batched, decoders, prefetch
+from boost_edge.runtime.progress import Progress
+from boost_edge.runtime.selection import EVERYTHING, Selection
+
+__all__ = [
+    "DEFAULT_MIN_P",
+    "Labelled",
+    "Posteriors",
+    "check_min_p",
+    "label_images",
+    "posteriors_of",
+    "require_attributes",
+]
+
+DEFAULT_MIN_P = 0.5
+"""At least as likely right as wrong, for the probabilities are calibrated.
+
+Where a right label is worth as much as a wrong one costs, and a blank is worth nothing, a label is
+worth ``p - (1 - p)``, which is not negative from 0.5 on: the rule of C. K. Chow, "On optimum
+recognition error and reject tradeoff" (1970), for a rejection that costs half of an error. Above
+it, no other value can be as likely either.
+"""
+
+# As when indexing: more at once is no faster on a CPU, and takes more memory.
+_BATCH = 8
+
+# A file and the posteriors ``(sum K_a,) float32`` of its attributes.
+Posteriors: TypeAlias = tuple[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """One image, and what the model says about it.
+
+    ``path`` is how it was found. ``attributes`` has the likeliest value of every attribute, with
+    its calibrated probability; ``labels`` has those of these values that are likely enough.
+    """
+
+    path: str
+    attributes: dict[str, Prediction]
+    labels: dict[str, str]
+
+
+def label_images(
+    encoder: Encoder,
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    min_p: float | Mapping[str, float] = DEFAULT_MIN_P,
+    selection: Selection = EVERYTHING,
+    progress: Progress | None = None,
+) -> Iterator[Labelled | ImageError]:
+    """Yield each image under some paths with its predicted attributes, as soon as it is known.
+
+    Close the iterator (`contextlib.closing`) where its reader may stop early.
+
+    Parameters
+    ----------
+    encoder
+        The model; it must predict attributes.
+    paths
+        Images, and folders that are searched for images, as for ``Gallery.index``.
+    min_p
+        Probability in [0, 1] from which on a value is a label; by attribute where it is a mapping,
+        with the default for those that it does not name.
+    selection
+        Which of the images below the folders are wanted.
+    progress
+        Called in this thread with (``label``, done, total); the images are counted first.
+
+    Yields
+    ------
+    Labelled | ImageError
+        Each image in the order of ``find_images``; an error for one that cannot be read.
+
+    Raises
+    ------
+    UsageError
+        At once, when a path does not exist, the model has no attributes, or ``min_p`` makes no
+        sense.
+    """
+    least = check_min_p(encoder, min_p)
+    given = require_paths(paths)
+    return _label_images(encoder, given, least, selection, progress)
+
+
+def check_min_p(encoder: Encoder, min_p: float | Mapping[str, float]) -> dict[str, float]:
+    """Return the least probability for each attribute of a model.
+
+    Raises
+    ------
+    UsageError
+        When one is not in [0, 1], is for no attribute of the model, or the model has none.
+    """
+    require_attributes(encoder)
+    names = [attribute.name for attribute in encoder.manifest.attributes]
+    if not isinstance(min_p, Mapping):
+        return dict.fromkeys(names, _probability("min_p", min_p))
+    if unknown := [name for name in min_p if name not in names]:
+        raise UsageError(
+            f"min_p names {unknown[0]!r}, which is no attribute of {encoder.path}: it has "
+            f"{', '.join(names)}"
+        )
+    least = dict.fromkeys(names, DEFAULT_MIN_P)
+    return least | {name: _probability(f"min_p of {name}", p) for name, p in min_p.items()}
+
+
+def require_attributes(encoder: Encoder) -> None:
+    """Raise a UsageError, which says what to do, where a model predicts no attributes."""
+    if not encoder.manifest.attributes:
+        raise UsageError(
+            f"{encoder.path}: has the readout {encoder.manifest.readout}, which predicts no "
+            "attributes: give a model that was trained and exported with another --readout"
+        )
+
+
+def posteriors_of(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors | ImageError]:
+    """Yield what a model with attributes says of each file, in order, as soon as it is known.
+
+    Close the iterator where its reader may stop early.
+    """
+    loaded = prefetch(files, partial(_load, encoder), workers=decoders(), ahead=2 * _BATCH)
+    with closing(cast("Any", loaded)):
+        for batch in batched(loaded, _BATCH):
+            pixels = [each[1] for each in batch if not isinstance(each, ImageError)]
+            rows = iter(_run(encoder, pixels))
+            for each in batch:
+                yield each if isinstance(each, ImageError) else (each[0], next(rows))
+
+
+def _label_images(
+    encoder: Encoder,
+    given: Iterable[str | os.PathLike[str]],
+    least: Mapping[str, float],
+    selection: Selection,
+    progress: Progress | None,
+) -> Iterator[Labelled | ImageError]:
+    # Looks at names only, which is much cheaper than what comes.
+    total = sum(1 for _ in find_images(given, selection)) if progress else 0
+    found = posteriors_of(encoder, find_images(given, selection))
+    with closing(cast("Any", found)):
+        for done, each in enumerate(found, start=1):
+            if isinstance(each, ImageError):
+                yield each
+            else:
+                path, row = each
+                attributes = encoder.describe(row)
+                yield Labelled(
+                    path=path,
+                    attributes=attributes,
+                    labels={
+                        name: best.value
+                        for name, best in attributes.items()
+                        if best.p >= least[name]
+                    },
+                )
+            if progress is not None:
+                # Files may have come since they were counted.
+                progress("label", done, max(total, done))
+
+
+def _probability(name: str, value: object) -> float:
+    p = real_number(name, value)
+    if not 0 <= p <= 1:
+        raise UsageError(f"{name} is {p}, but must be in [0, 1]")
+    return p
+
+
+def _load(encoder: Encoder, path: str) -> tuple[str, NDArray[np.uint8]] | ImageError:
+    try:
+        return path, encoder.load(path)
+    except ImageError as error:
+        return error
+
+
+def _run(encoder: Encoder, pixels: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Return the posteriors ``(N, sum K_a)`` of N images, ready resized; N may be 0."""
+    if not pixels:
+        return np.empty((0, 0), np.float32)
+    attributes = encoder.run(np.stack(pixels)).attributes
+    if attributes is None:
+        raise UsageError(f"{encoder.path}: predicts no attributes")
+    return attributes
