@@ -115,7 +115,7 @@ def diagnose(
     if start is not None and start.status == "fine":
         step(f"measuring for {seconds:g} s")
         measured = _measure(model, gallery, seconds=seconds, threads=limits.usable)
-        findings += benchmark_findings(measured, limits, load)
+        findings += benchmark_findings(measured, processor, limits, load)
     return Diagnosis(
         works=not any(finding.serious for finding in findings),
         processor=processor,

@@ -36,13 +36,14 @@ CODES = (
     "sqlite_threads",
     "start_failed",
     "benchmark_failed",
+    "int8_range",
     "bytecode",
     "threads",
     "threads_no_gain",
     "no_avx2",
 )
-"""The codes of findings; those up to ``benchmark_failed`` keep boost-edge from working."""
-_SERIOUS = frozenset(CODES[: CODES.index("benchmark_failed") + 1])
+"""The codes of findings; those up to ``int8_range`` keep boost-edge from working."""
+_SERIOUS = frozenset(CODES[: CODES.index("int8_range") + 1])
 
 _PACKAGES = {
     "numpy": "numpy",
@@ -156,7 +157,9 @@ def machine_findings(
     return found
 
 
-def benchmark_findings(probe: Probe, limits: Limits, load: float) -> list[Finding]:
+def benchmark_findings(
+    probe: Probe, processor: Processor, limits: Limits, load: float
+) -> list[Finding]:
     """Return what the self-benchmark showed; ``load`` is that of the machine before it."""
     if probe.status != "fine":
         what = f"encoding and searching failed: {probe.detail}"
@@ -165,12 +168,19 @@ def benchmark_findings(probe: Probe, limits: Limits, load: float) -> list[Findin
     if refusal := probe.facts.get("refused"):
         # The messages of our own errors say what to do.
         return [_finding("benchmark_failed", "model or gallery cannot be used", refusal)]
+    found: list[Finding] = []
+    if probe.facts.get("full_range") and processor.needs_reduced_range:
+        what = (
+            "the model's 8-bit weights need VNNI, without which sums overflow: embeddings are wrong"
+        )
+        repair = "export it on this machine: boost-edge export RUN --out MODEL --precision int8"
+        found.append(_finding("int8_range", what, repair))
     speedup: float | None = probe.facts.get("speedup")
     if speedup is None or speedup >= 1 or not is_quiet(load, limits=limits):
-        return []
+        return found
     what = f"{limits.usable} threads encode {speedup:.2f} times as fast as one"
     repair = f"give --threads 1 (or set {' and '.join(f'{name}=1' for name in THREAD_VARIABLES)})"
-    return [_finding("threads_no_gain", what, repair)]
+    return [*found, _finding("threads_no_gain", what, repair)]
 
 
 def int8_advice(processor: Processor) -> str:

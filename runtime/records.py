@@ -21,8 +21,8 @@ T = TypeVar("T")
 def record_to_json(record: Any) -> str:
     """Return a data class as JSON text with sorted keys, the same for equal records."""
     plain = dataclasses.asdict(record)
-    for name in _later(record):
-        if not getattr(record, name):
+    for name, default in _later(record).items():
+        if getattr(record, name) == default:
             del plain[name]
     return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
@@ -53,7 +53,7 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         fields = _object(value, where)
         hints = typing.get_type_hints(annotation)
-        if wrong := sorted((set(fields) ^ set(hints)) - (_later(annotation) - set(fields))):
+        if wrong := sorted((set(fields) ^ set(hints)) - (set(_later(annotation)) - set(fields))):
             raise ValueError(f"{where} has missing or unknown keys: {', '.join(wrong)}")
         return annotation(
             **{
@@ -90,10 +90,10 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
     return value
 
 
-def _later(record: Any) -> set[str]:
-    """Return the names of the fields that may be missing."""
+def _later(record: Any) -> dict[str, Any]:
+    """Return the fields that may be missing, and what they are then."""
     return {
-        field.name
+        field.name: field.default
         for field in dataclasses.fields(record)
         if field.default is None or field.default == ()
     }

@@ -58,7 +58,8 @@ class Plan:
 def run_self_benchmark(plan: Plan) -> dict[str, Any]:
     """Return what was measured.
 
-    ``model``, ``backbone``, ``precision``, ``image_size``; ``images``, the size of the gallery;
+    ``model``, ``backbone``, ``precision``, ``image_size``; ``full_range``, whether its weights have
+    8 bits and use them all; ``images``, the size of the gallery;
     ``rows``, each with ``stage``, ``threads`` (null where they are not ours to choose), ``calls``,
     ``p50_ms`` and ``p90_ms``; ``speedup``, how many times as fast the network is on all threads as
     on one, null where there is but one or nothing was measured.
@@ -87,6 +88,9 @@ def run_self_benchmark(plan: Plan) -> dict[str, Any]:
         "backbone": manifest.backbone,
         "precision": manifest.precision,
         "image_size": manifest.image.size,
+        "full_range": (
+            manifest.quantisation is not None and not manifest.quantisation.reduce_range
+        ),
         "images": images,
         "rows": rows,
         "speedup": one / most if one and most and plan.threads > 1 else None,

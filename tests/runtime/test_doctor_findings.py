@@ -49,7 +49,7 @@ def only(found: list[Finding]) -> Finding:
     """Return the one finding, which has a known code and is two short sentences."""
     [finding] = found
     assert finding.code in CODES
-    assert finding.serious == (CODES.index(finding.code) <= CODES.index("benchmark_failed"))
+    assert finding.serious == (CODES.index(finding.code) <= CODES.index("int8_range"))
     for text in (finding.what, finding.repair):
         assert text
         assert "\n" not in text
@@ -69,7 +69,7 @@ def test_what_is_fine_is_no_finding() -> None:
     )
     assert some == []
     measured = probe("self-benchmark", facts={"rows": [], "speedup": 1.7})
-    assert benchmark_findings(measured, limits(2), 0.1) == []
+    assert benchmark_findings(measured, processor("epyc-7003"), limits(2), 0.1) == []
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
@@ -181,24 +181,36 @@ def test_an_old_processor() -> None:
 def test_a_benchmark_that_failed() -> None:
     """A crash while computing is as serious as one at import; our own errors say what to do."""
     killed = probe("x", "crashed", detail="killed by SIGILL", signal="SIGILL")
-    finding = only(benchmark_findings(killed, limits(2), 0.0))
+    finding = only(benchmark_findings(killed, processor("epyc-7003"), limits(2), 0.0))
     assert (finding.code, finding.what) == (
         "benchmark_failed",
         "encoding and searching failed: killed by SIGILL",
     )
     refused = probe("x", facts={"refused": "m.onnx: is damaged: export it again"})
-    finding = only(benchmark_findings(refused, limits(2), 0.0))
+    finding = only(benchmark_findings(refused, processor("epyc-7003"), limits(2), 0.0))
     assert finding.repair == "m.onnx: is damaged: export it again"
 
 
 def test_threads_that_do_not_help() -> None:
     """More threads that are no faster are worth a word, unless other work explains it."""
     measured = probe("x", facts={"rows": [], "speedup": 0.89})
-    finding = only(benchmark_findings(measured, limits(4), 1.0))
+    finding = only(benchmark_findings(measured, processor("epyc-7003"), limits(4), 1.0))
     assert finding.what == "4 threads encode 0.89 times as fast as one"
-    assert benchmark_findings(measured, limits(4), 3.0) == []
+    assert benchmark_findings(measured, processor("epyc-7003"), limits(4), 3.0) == []
     alone = probe("x", facts={"rows": [], "speedup": None})
-    assert benchmark_findings(alone, limits(1), 0.0) == []
+    assert benchmark_findings(alone, processor("epyc-7003"), limits(1), 0.0) == []
+
+
+def test_a_model_for_another_processor() -> None:
+    """Weights that use all 8 bits are serious where sums of them overflow, and only there."""
+    full = probe("x", facts={"rows": [], "speedup": None, "full_range": True})
+    finding = only(benchmark_findings(full, processor("epyc-7003"), limits(2), 0.0))
+    assert (finding.code, finding.serious) == ("int8_range", True)
+    assert "--precision int8" in finding.repair
+    for fine in ("core-i7-1165g7", "raspberry-pi-4"):
+        assert benchmark_findings(full, processor(fine), limits(2), 0.0) == []
+    reduced = probe("x", facts={"rows": [], "speedup": None, "full_range": False})
+    assert benchmark_findings(reduced, processor("epyc-7003"), limits(2), 0.0) == []
 
 
 @pytest.mark.parametrize(
