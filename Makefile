@@ -26,8 +26,10 @@ demo: $(BASE)/ready
 	rm -rf boost-edge-demo
 	$(BASE)/bin/boost-edge demo
 
+# A process for each core, and in it one thread for what would take them all.
 test: $(FULL)/ready
-	$(FULL)/bin/python -m pytest --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(FULL)/bin/python -m pytest --numprocesses auto --dist loadfile \
+		--cov --cov-report=term:skip-covered
 
 # BOOST_EDGE_FAULT_SEED chooses other moments.
 faults: $(FULL)/ready
