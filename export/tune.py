@@ -170,8 +170,8 @@ def _choose(rows: tuple[Row, ...], settings: TuneSettings, out: Path, work: Path
     raise GateError(
         f"{out}: not written: none of {len(allowed)} models keeps to "
         f"{_limits(settings.budget, best)}: the nearest is {near.candidate.name}, "
-        f"{near.figures.ms:.2f} ms and mAP@10 {near.figures.map10:.1f}: allow more with --max-ms or --min-map, or search more; what "
-        f"was tried is kept in {work}"
+        f"{near.figures.ms:.2f} ms and mAP@10 {near.figures.map10:.1f}: allow more with "
+        f"--max-ms or --min-map, or search more; what was tried is kept in {work}"
     )
 
 
