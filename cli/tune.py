@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -28,6 +28,9 @@ from boost_edge.runtime.manifest import (
     Readout,
     ResizePolicy,
 )
+
+if TYPE_CHECKING:
+    from boost_edge.export.tune_report import TuneReport
 
 __all__ = ["command"]
 
@@ -214,21 +217,14 @@ def command(
     """
     with need_train_extra("tuning"):
         from boost_edge.export.budget import Budget, parse_min_map
-        from boost_edge.export.candidates import (
-            DEFAULT_READOUTS,
-            default_image_sizes,
-            default_taps,
-        )
         from boost_edge.export.recipes import RECIPES
         from boost_edge.export.train import TrainSettings
         from boost_edge.export.tune import tune
-        from boost_edge.export.tune_report import as_json
         from boost_edge.export.tune_settings import TuneSettings
-        from boost_edge.models.backbones import check_backbone, parse_taps
 
-    check_backbone(backbone)
     recipe = RECIPES["boost"]
     quality = Budget() if min_map is None else parse_min_map(min_map)
+    chosen_taps = _chosen_taps(backbone, taps)
     settings = TuneSettings(
         base=TrainSettings(
             attributes=attributes,
@@ -240,12 +236,10 @@ def command(
             limit=limit,
             seed=seed,
         ),
-        image_sizes=image_sizes or default_image_sizes(backbone),
-        taps=default_taps(backbone)
-        if taps is None
-        else tuple(parse_taps(tap, backbone) for tap in taps),
+        image_sizes=image_sizes or _default_image_sizes(backbone),
+        taps=chosen_taps,
         widths=widths or (recipe.width or 2048,),
-        readouts=_checked_readouts(readouts) or DEFAULT_READOUTS,
+        readouts=_chosen_readouts(readouts),
         precisions=cast("tuple[Precision, ...]", precisions),
         threads=threads,
         budget=dataclasses.replace(quality, max_ms=max_ms),
@@ -262,6 +256,13 @@ def command(
             settings=settings,
             progress=bars,
         )
+    return _show(found, json=json)
+
+
+def _show(found: TuneReport, *, json: bool) -> ExitCode:
+    """Print what was found, and warn of what was left out."""
+    from boost_edge.export.tune_report import as_json
+
     if found.duplicates:
         warn(f"{found.duplicates} rows of the table repeat another one and count once")
     warn_of_gaps(found.missing, found.skipped)
@@ -274,7 +275,27 @@ def command(
     return ExitCode.SKIPPED if found.missing or found.skipped else ExitCode.FINE
 
 
-def _checked_readouts(readouts: tuple[str, ...] | None) -> tuple[Readout, ...]:
-    if wrong := [each for each in readouts or () if each not in READOUTS]:
+def _default_image_sizes(backbone: str) -> tuple[int, ...]:
+    from boost_edge.export.candidates import default_image_sizes
+
+    return default_image_sizes(backbone)
+
+
+def _chosen_taps(backbone: str, taps: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, ...]:
+    from boost_edge.export.candidates import default_taps
+    from boost_edge.models.backbones import check_backbone, parse_taps
+
+    check_backbone(backbone)
+    if taps is None:
+        return default_taps(backbone)
+    return tuple(parse_taps(tap, backbone) for tap in taps)
+
+
+def _chosen_readouts(readouts: tuple[str, ...] | None) -> tuple[Readout, ...]:
+    from boost_edge.export.candidates import DEFAULT_READOUTS
+
+    if readouts is None:
+        return DEFAULT_READOUTS
+    if wrong := [each for each in readouts if each not in READOUTS]:
         raise UsageError(f"readout {wrong[0]!r} is not one of {', '.join(READOUTS)}")
-    return cast("tuple[Readout, ...]", readouts or ())
+    return cast("tuple[Readout, ...]", readouts)

@@ -35,6 +35,7 @@ from boost_edge.export.tune_search import (
     try_networks,
 )
 from boost_edge.export.tune_settings import TuneSettings
+from boost_edge.export.tune_trial import check_validation
 from boost_edge.export.tune_work import Work
 from boost_edge.runtime.cpu_features import read_processor
 from boost_edge.runtime.errors import GateError
@@ -76,6 +77,8 @@ def tune(
     ------
     GateError
         When no candidate keeps to the budget; then neither file is written.
+    UsageError
+        When there are too few validation images to compare candidates on.
     BoostEdgeError
         As ``train`` and ``export``.
     """
@@ -85,6 +88,7 @@ def tune(
         labels, images=images, attributes=base.attributes, image_column=base.image_column
     )
     split = split_rows(table, seed=base.seed, limit=base.limit)
+    check_validation(table, len(split.val))
     make_folder(work)
     search = Search(
         table=table,

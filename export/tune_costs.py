@@ -30,10 +30,11 @@ from boost_edge.models.fused import FusedEncoder
 from boost_edge.models.head import BoostHead, TogetherHead
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["count_candidates", "fit_cost_models", "predict_rows"]
+__all__ = ["MOST_PROBES", "count_candidates", "fit_cost_models", "predict_rows"]
 
 # Three rates, and one to see that they are not made up.
-_PROBES = 4
+MOST_PROBES = 4
+"""How many networks are timed to find the rates of this machine."""
 
 
 def count_candidates(
@@ -134,7 +135,7 @@ def _choose_probes(rows: Sequence[Row]) -> list[Row]:
         if row.cost is not None:
             first.setdefault(row.candidate.network, row)
     ordered = sorted(first.values(), key=lambda row: row.cost.macs if row.cost else 0)
-    places = np.linspace(0, len(ordered) - 1, min(_PROBES, len(ordered))).round().astype(int)
+    places = np.linspace(0, len(ordered) - 1, min(MOST_PROBES, len(ordered))).round().astype(int)
     return [ordered[place] for place in places.tolist()]
 
 

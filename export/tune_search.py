@@ -19,7 +19,7 @@ from boost_edge.export.tune_export import export_row, try_int8
 from boost_edge.export.tune_pruning import INT8_GAIN
 from boost_edge.export.tune_report import CostCheck, Row
 from boost_edge.export.tune_settings import TuneSettings
-from boost_edge.export.tune_trial import try_network
+from boost_edge.export.tune_trial import is_tried, try_network
 from boost_edge.export.tune_work import SkippedImage, Work, as_array
 from boost_edge.runtime.bootstrap import Interval, paired_bootstrap
 from boost_edge.runtime.errors import ImageError
@@ -79,15 +79,17 @@ def try_networks(
     skipped: dict[SkippedImage, None] = {}
     left: set[Network] = set(needed)
     for number, network in enumerate(needed, 1):
-        if number > 1 and search.is_over():
-            break
+        run, kept = search.work.run(network), search.work.scores(network)
+        readouts = search.settings.readouts
+        if number > 1 and search.is_over() and not is_tried(run, kept, readouts):
+            continue
         left.discard(network)
         scores = try_network(
-            search.work.run(network),
-            search.work.scores(network),
+            run,
+            kept,
             search.table,
             search.settings.of(network),
-            search.settings.readouts,
+            readouts,
             cache=search.cache,
             progress=partial(_of_network, search.progress, f"{number}/{len(needed)}"),
         )

@@ -27,10 +27,38 @@ from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Readout
 from boost_edge.runtime.progress import Progress
 
-__all__ = ["encode_and_score", "try_network", "validation_paths"]
+__all__ = [
+    "check_validation",
+    "encode_and_score",
+    "is_tried",
+    "try_network",
+    "validation_paths",
+]
 
 # As for the gate of int8: fewer say nothing about a point of mAP.
 _FEWEST_IMAGES = 20
+
+
+def check_validation(table: LabelTable, images: int) -> None:
+    """Refuse to compare candidates on too few validation images.
+
+    Raises
+    ------
+    UsageError
+        When there are fewer ``images`` than 20.
+    """
+    if images < _FEWEST_IMAGES:
+        raise UsageError(
+            f"{table.path}: only {images} images are held out for validation, but candidates "
+            f"are compared on at least {_FEWEST_IMAGES}: use more images, or mark more of them as "
+            "val in a column split"
+        )
+
+
+def is_tried(run: Path, kept: Path, readouts: Sequence[Readout]) -> bool:
+    """Tell whether `try_network` has nothing left to do."""
+    before = read_record(kept, Scores)
+    return before is not None and is_complete(run) and set(readouts) <= set(before.precisions)
 
 
 def try_network(
@@ -62,11 +90,10 @@ def try_network(
         When there are too few validation images that have anything to find.
     """
     before = read_record(kept, Scores)
-    finished = is_complete(run)
-    if before is not None and finished and set(readouts) <= set(before.precisions):
+    if before is not None and is_tried(run, kept, readouts):
         return before
     skipped = () if before is None else before.skipped
-    if not finished:
+    if not is_complete(run):
         report = train_on(table, out=run, settings=settings, cache=cache, progress=progress)
         skipped = tuple(
             SkippedImage(path=error.path, reason=error.reason, detail=error.detail)
@@ -90,12 +117,7 @@ def validation_paths(run: Path, table: LabelTable) -> tuple[list[Path], NDArray[
     """
     place = {name: row for row, name in enumerate(table.names)}
     rows = [place[name] for name in read_run(run).parts["val"]]
-    if len(rows) < _FEWEST_IMAGES:
-        raise UsageError(
-            f"{table.path}: only {len(rows)} images are held out for validation, but candidates "
-            f"are compared on at least {_FEWEST_IMAGES}: use more images, or mark more of them as "
-            "val in a column split"
-        )
+    check_validation(table, len(rows))
     return [table.paths[row] for row in rows], table.codes[rows]
 
 

@@ -143,7 +143,9 @@ def read_record(path: Path, kind: type[T]) -> T | None:
 def write_record(path: Path, record: object) -> None:
     """Keep a record, atomically."""
     with writing(path) as temporary:
-        temporary.write_text(record_to_json(record) + "\n", encoding="utf-8")
+        # In ASCII, as paths need not be UTF-8.
+        text = json.dumps(json.loads(record_to_json(record)))
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def as_tuple(precisions: NDArray[np.float64]) -> tuple[float | None, ...]:
