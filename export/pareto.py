@@ -24,6 +24,7 @@ def pareto_front(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
     ``(N,)`` bool.
     """
     # [i, j]: option j against option i.
-    no_worse = (costs[None, :, :] <= costs[:, None, :]).all(axis=2)
-    better = (costs[None, :, :] < costs[:, None, :]).any(axis=2)
-    return np.asarray(~(no_worse & better).any(axis=1), np.bool_)
+    no_worse = np.all(costs[None, :, :] <= costs[:, None, :], axis=2)
+    better = np.any(costs[None, :, :] < costs[:, None, :], axis=2)
+    beaten: NDArray[np.bool_] = np.any(np.logical_and(no_worse, better), axis=1)
+    return ~beaten

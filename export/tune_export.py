@@ -98,12 +98,13 @@ def write_chosen(
         schema, by_name = parts
         manifest = read_manifest(row.model)
         head = load_head(run, read_run(run))
-        training = replace(
-            manifest.training,
-            images={name: len(part) for name, part in by_name.items()},
-            images_sha256=images_digest(by_name),
-        )
-        manifest = dataclasses.replace(manifest, training=training)
+        if manifest.training is not None:
+            training = dataclasses.replace(
+                manifest.training,
+                images={name: len(part) for name, part in by_name.items()},
+                images_sha256=images_digest(by_name),
+            )
+            manifest = dataclasses.replace(manifest, training=training)
         if manifest.attributes and head is not None:
             quality = measure_quality(head, schema, by_name["train"].rows, test.rows)
             manifest = dataclasses.replace(manifest, quality=quality)

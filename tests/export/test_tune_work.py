@@ -138,6 +138,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert read_record(path, Scores) is None
     write_record(path, scores)
     found = read_record(path, Scores)
+    assert found is not None
     assert found == scores
     assert np.array_equal(as_array(found.precisions["match"]), precisions, equal_nan=True)
     path.write_text(path.read_text()[:-5])
