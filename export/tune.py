@@ -145,9 +145,10 @@ def _need_one_left(rows: tuple[Row, ...], budget: Budget, out: Path) -> None:
     if any(row.status == "planned" for row in rows):
         return
     predicted = {row.candidate: min(row.predicted_ms.values()) for row in rows if row.predicted_ms}
+    fast = Budget(max_ms=budget.max_ms)
     fastest = min(predicted, key=lambda candidate: predicted[candidate])
     raise GateError(
-        f"{out}: not written: no candidate comes near {_limits(budget, 0.0)}: the nearest is "
+        f"{out}: not written: no candidate comes near {_limits(fast, 0.0)}: the nearest is "
         f"{fastest.name}, predicted to take {predicted[fastest]:.2f} ms: allow more with --max-ms, "
         "or give smaller --image-sizes or earlier --taps"
     )

@@ -41,7 +41,7 @@ __all__ = [
 Precisions = Mapping[Candidate, tuple[float | None, ...]]
 """Average precisions in [0, 1] of each validation image, by candidate; None for no answer."""
 
-_OUT_OF_TIME = "the time was up before"
+_OUT_OF_TIME = "the time was up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +145,8 @@ def in_8_bits(search: Search, rows: Sequence[Row]) -> tuple[tuple[Row, ...], Pre
         )
         if not row.front or slow:
             continue
-        if search.is_over():
-            candidate = replace(row.candidate, precision="int8")
+        candidate = replace(row.candidate, precision="int8")
+        if search.is_over() and not search.work.trial(candidate).is_file():
             made.append(Row(candidate=candidate, status="not_tried", reason=_OUT_OF_TIME))
             continue
         new, found = try_int8(
