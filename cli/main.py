@@ -22,11 +22,11 @@ from boost_edge.runtime.errors import BoostEdgeError
 __all__ = ["VERBS", "cli", "main", "run"]
 
 VERBS = (
-    "train", "export", "index", "query", "label", "review", "facets", "duplicates", "inspect",
-    "verify", "compact", "gallery", "bench", "doctor", "demo",
+    "train", "export", "tune", "index", "query", "label", "review", "facets", "duplicates",
+    "inspect", "verify", "compact", "gallery", "bench", "doctor", "demo",
 )  # fmt: skip
 # What these did before an interruption counts: the same command goes on from there.
-_RESUMING = (["train"], ["index"], ["gallery", "import"], ["gallery", "merge"])
+_RESUMING = (["train"], ["tune"], ["index"], ["gallery", "import"], ["gallery", "merge"])
 # Set by the completion script that click writes for bash, zsh and fish.
 _COMPLETION = "_BOOST_EDGE_COMPLETE"
 

@@ -41,7 +41,7 @@ from boost_edge.runtime.manifest import (
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["export_model"]
+__all__ = ["convert_network", "export_model"]
 
 _OPSET = 18
 # torch takes its time; more images show no other fault.
@@ -96,7 +96,7 @@ def export_model(
     manifest = _describe(record, network, run_digest(run))
     samples = read_samples(run, record, manifest.image) if precision == "int8" else None
     begin("converting")
-    model = _convert(network)
+    model = convert_network(network)
     if precision == "fp16":
         model, manifest = store_float16(model), dataclasses.replace(manifest, precision="fp16")
     images = sample_paths(run)[:_PARITY_IMAGES]
@@ -113,6 +113,37 @@ def export_model(
         manifest = dataclasses.replace(manifest, parity=parity)
         save_model(model, manifest, temporary)
     return manifest
+
+
+def convert_network(network: FusedEncoder) -> onnx.ModelProto:
+    """Trace the folded network with a dynamic batch, to a graph without a manifest.
+
+    Raises
+    ------
+    ParityError
+        When torch's exporter gives nothing.
+    """
+    size = network.backbone.image_size
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    names = ["embedding"] if network.head is None else ["embedding", "attributes"]
+    with warnings.catch_warnings():
+        # The exporter warns about its own use of deprecated torch functions.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            fold(network),
+            (example,),
+            dynamo=True,
+            input_names=["image"],
+            output_names=names,
+            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+            opset_version=_OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise ParityError("torch's exporter returned nothing: please report this")
+    model: onnx.ModelProto = program.model_proto
+    return model
 
 
 def _silent(step: str) -> None:
@@ -175,28 +206,3 @@ def _describe(record: RunRecord, network: FusedEncoder, run_sha256: str) -> Mani
         # Measured at the training size: at another one it would be a claim nobody checked.
         quality=() if raw or size != record.image.size else record.quality,
     )
-
-
-def _convert(network: FusedEncoder) -> onnx.ModelProto:
-    """Trace the folded network with a dynamic batch."""
-    size = network.backbone.image_size
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    names = ["embedding"] if network.head is None else ["embedding", "attributes"]
-    with warnings.catch_warnings():
-        # The exporter warns about its own use of deprecated torch functions.
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            fold(network),
-            (example,),
-            dynamo=True,
-            input_names=["image"],
-            output_names=names,
-            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
-            opset_version=_OPSET,
-            external_data=False,
-            verbose=False,
-        )
-    if program is None:
-        raise ParityError("torch's exporter returned nothing: please report this")
-    model: onnx.ModelProto = program.model_proto
-    return model

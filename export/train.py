@@ -60,7 +60,7 @@ from boost_edge.runtime.manifest import (
 )
 from boost_edge.runtime.progress import Progress, silent
 
-__all__ = ["TrainReport", "TrainSettings", "train"]
+__all__ = ["TrainReport", "TrainSettings", "train", "train_on"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,9 @@ class TrainSettings:
         A finished run on the same labels to learn from besides; with ``finetune`` only.
     limit
         Fit on at most this many labelled images (the test part comes on top).
+    test_part
+        Measure the head on the test part; otherwise none of its images is read, and the run knows
+        nothing of them.
     seed
         Decides the split, the initial weights and the order of the images.
     strict
@@ -102,6 +105,7 @@ class TrainSettings:
     finetune: FinetuneRecipe | None = None
     teacher: Path | None = None
     limit: int | None = None
+    test_part: bool = True
     seed: int = 0
     strict: bool = False
 
@@ -147,17 +151,7 @@ def train(
     RunError
         When ``out`` holds an unfinished run with other data or settings.
     """
-    report = progress or silent
-    if is_complete(out):
-        raise UsageError(
-            f"{out}: already holds a finished run: choose another --out, or delete it first"
-        )
-    if settings.finetune is None and settings.teacher is not None:
-        raise UsageError("a teacher needs a network to teach: ask for finetune too")
-    if settings.finetune is not None and settings.backbone == "pca":
-        raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
-    # Now, not after hours: a teacher that is no run, and its name for the record.
-    teacher = None if settings.teacher is None else _teacher_digest(settings.teacher)
+    _check_settings(out, settings)
     table = read_labels(
         labels,
         images=images,
@@ -169,7 +163,30 @@ def train(
             f"{labels}: {len(table.missing)} images are missing in {images}, the first is "
             f"{table.missing[0]}: mend the table, or train without --strict"
         )
+    return train_on(table, out=out, settings=settings, cache=cache, progress=progress)
+
+
+def train_on(
+    table: LabelTable,
+    *,
+    out: Path,
+    settings: TrainSettings,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainReport:
+    """Train as `train` does, on labels that are read already.
+
+    Raises
+    ------
+    BoostEdgeError
+        As `train`.
+    """
+    report = progress or silent
+    _check_settings(out, settings)
+    teacher = None if settings.teacher is None else _teacher_digest(settings.teacher)
     split = split_rows(table, seed=settings.seed, limit=settings.limit)
+    if not settings.test_part:
+        split = dataclasses.replace(split, test=split.test[:0])
     make_folder(out)
     backbone = make_backbone(table, split, settings)
     epochs: tuple[FinetuneEpoch, ...] = ()
@@ -200,6 +217,21 @@ def train(
         duplicates=table.duplicates,
         skipped=skipped,
     )
+
+
+def _check_settings(out: Path, settings: TrainSettings) -> None:
+    """Refuse what makes no sense before any work is done."""
+    if is_complete(out):
+        raise UsageError(
+            f"{out}: already holds a finished run: choose another --out, or delete it first"
+        )
+    if settings.finetune is None and settings.teacher is not None:
+        raise UsageError("a teacher needs a network to teach: ask for finetune too")
+    if settings.finetune is not None and settings.backbone == "pca":
+        raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
+    if settings.teacher is not None:
+        # Now, not after hours: a teacher that is no run.
+        read_run(settings.teacher)
 
 
 def _encode(

@@ -30,6 +30,7 @@ __all__ = [
     "Normalise",
     "Stage",
     "build_backbone",
+    "check_backbone",
     "parse_taps",
 ]
 
@@ -137,6 +138,17 @@ class Backbone(nn.Module):
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()
+
+
+def check_backbone(name: str) -> None:
+    """Refuse a name that is no backbone's.
+
+    Raises
+    ------
+    UsageError
+        When it is unknown.
+    """
+    _spec(name)
 
 
 def parse_taps(text: str, backbone: str) -> tuple[str, ...]:

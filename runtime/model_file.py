@@ -14,7 +14,15 @@ import onnxruntime
 from boost_edge.runtime.errors import ModelFileError
 from boost_edge.runtime.manifest import METADATA_KEY, Manifest
 
-__all__ = ["ATTRIBUTES", "EMBEDDING", "IMAGE", "ModelFile", "open_model", "read_manifest"]
+__all__ = [
+    "ATTRIBUTES",
+    "EMBEDDING",
+    "IMAGE",
+    "ModelFile",
+    "open_model",
+    "read_manifest",
+    "start_session",
+]
 
 IMAGE = "image"
 EMBEDDING = "embedding"
@@ -60,7 +68,7 @@ def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = T
     """
     source = os.fspath(path)
     data = _read(source)
-    session = _start_session(data, source, threads=threads, optimise=optimise)
+    session = start_session(data, source, threads=threads, optimise=optimise)
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise ModelFileError(
@@ -107,7 +115,21 @@ def _read(source: str) -> bytes:
         raise ModelFileError(f"{source}: cannot be read: {error}") from error
 
 
-def _start_session(data: bytes, source: str, *, threads: int, optimise: bool) -> Any:
+def start_session(data: bytes, source: str, *, threads: int, optimise: bool = True) -> Any:
+    """Return an ``onnxruntime.InferenceSession`` of a graph, with the settings that serve.
+
+    Parameters
+    ----------
+    data, source
+        The bytes of an ONNX file, and what to call it in errors.
+    threads, optimise
+        As of `open_model`.
+
+    Raises
+    ------
+    ModelFileError
+        When onnxruntime cannot run it.
+    """
     runtime: Any = onnxruntime
     runtime.disable_telemetry_events()
     options = runtime.SessionOptions()

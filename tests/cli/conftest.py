@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from boost_edge.bench.catalogue import draw_catalogue
 from boost_edge.cli.main import run
 
 QUICK = ("--backbone", "pca", "--weights", "none", "--image-size", "16")
@@ -84,4 +86,49 @@ def shop(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(["train", labels, "--images", images, "--out", made, *QUICK]) == 0
     assert run(["export", made, "--out", model]) == 0
     assert run(["index", images, "--model", model, "--gallery", str(folder / "gallery")]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def divided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with ``labels.csv``, which says what is for validation, and ``images``.
+
+    There are 120 images, 30 of them for validation and 10 for the test part. Read only.
+    """
+    folder = tmp_path_factory.mktemp("divided") / "garments"
+    draw_catalogue(folder, count=120, seed=0, size=32)
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        row["split"] = ("val", "train", "train", "test" if number % 3 == 0 else "train")[number % 4]
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def search_command(divided: Path) -> tuple[str, ...]:
+    """Return ``tune`` with options that make it quick, but for where to write."""
+    return (
+        "tune", str(divided / "labels.csv"), "--images", str(divided / "images"),
+        "--backbone", "pca", "--image-sizes", "8,16", "--attributes", "type,colour",
+        "--readouts", "attributes,raw", "--precisions", "fp32",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def searched(search_command: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with ``model.onnx``, its report and what ``tune`` kept. Read only.
+
+    Of its two networks only the one of 8 px was timed before it was trained.
+    """
+    from boost_edge.export import tune_costs
+
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        # Each costs seconds of torch's exporter.
+        patch.setattr(tune_costs, "MOST_PROBES", 1)
+        assert run([*search_command, "--out", str(folder / "model.onnx")]) == 0
     return folder

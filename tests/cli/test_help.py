@@ -31,8 +31,8 @@ def find_command(words: list[str]) -> click.Context:
 def test_verbs_are_the_design_s() -> None:
     """The verbs are those of the design, in the order of its pipeline, with the groups' own."""
     assert VERBS == (
-        "train", "export", "index", "query", "label", "review", "facets", "duplicates", "inspect",
-        "verify", "compact", "gallery", "bench", "doctor", "demo",
+        "train", "export", "tune", "index", "query", "label", "review", "facets", "duplicates",
+        "inspect", "verify", "compact", "gallery", "bench", "doctor", "demo",
     )  # fmt: skip
     assert set(COMMANDS) == {
         "boost-edge",
@@ -87,7 +87,7 @@ def test_examples_can_be_typed(path: str) -> None:
 def test_the_list_of_verbs_is_not_cut() -> None:
     """The first sentence of each verb of ours fits the list of verbs."""
     ours = (
-        *("train", "export", "index", "query", "label", "review", "facets", "duplicates"),
+        *("train", "export", "tune", "index", "query", "label", "review", "facets", "duplicates"),
         *("inspect", "gallery", "bench"),
     )
     for name in ours:

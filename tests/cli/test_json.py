@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -20,6 +21,7 @@ import click
 import pytest
 
 from boost_edge.cli.main import VERBS, cli
+from boost_edge.export.tune_report import Status
 from boost_edge.runtime.doctor_findings import CODES
 from boost_edge.runtime.images import REASONS
 from boost_edge.runtime.manifest import Quantisation
@@ -329,6 +331,28 @@ def test_train_and_export(
     said = say("export", run, "--out", tmp_path / "model.onnx")
     assert_shape(said, "export")
     assert_shape(said["manifest"], "A manifest")
+
+
+def test_tune(searched: Path) -> None:
+    """A report of a search, which is what ``--json`` prints (tests/cli/test_tune.py)."""
+    said = json.loads((searched / "model.tune.json").read_text(encoding="utf-8"))
+    assert_shape(said, "tune")
+    assert_named(said["budget"], "tune", "budget")
+    assert_named(said["test"], "tune", "test")
+    assert_shape(said["test"]["map10"], "An interval")
+    for row in (said["chosen"], *said["candidates"]):
+        assert_shape(row, "A candidate")
+        assert_shape(row["against_best"], "An interval")
+    assert_shape(said["cost_model"], "A cost model")
+    [found] = said["cost_model"]["threads"].values()
+    assert_shape(found, "Predictions")
+    assert_named(found["rates"], "Predictions", "rates")
+    assert_named(found["all_models"], "Predictions", "all_models")
+
+
+def test_the_codes_of_a_candidate_are_those_of_the_code() -> None:
+    """The table lists each status that a candidate can end with."""
+    assert set(SHAPES["Codes of a candidate"]) == set(typing.get_args(Status)) - {"planned"}
 
 
 def test_a_path_that_is_no_utf8(photos: Path, shop: Path, say: Say, tmp_path: Path) -> None:
