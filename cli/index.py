@@ -30,7 +30,8 @@ from boost_edge.cli.render import of_gallery, print_json, printable, to_json, wa
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from boost_edge.runtime.gallery import Gallery, IndexReport
+    from boost_edge.runtime.gallery import Gallery
+    from boost_edge.runtime.index_report import IndexReport
 
 __all__ = ["command"]
 

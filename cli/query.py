@@ -27,7 +27,7 @@ from boost_edge.cli.results import FORMATS, print_answers
 from boost_edge.runtime.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
-    from boost_edge.runtime.gallery import QueryResult
+    from boost_edge.runtime.hits import QueryResult
 
 __all__ = ["command"]
 
