@@ -86,7 +86,11 @@ def _model_text(path: Path, sha256: str, size: int, manifest: Manifest) -> list[
             "weights",
             f"{weights.name} ({weights.source}), {weights.licence or 'licence not stated'}",
         ],
-        ["input", f"{manifest.image.size} x {manifest.image.size} px, {manifest.image.resize}"],
+        [
+            "input",
+            f"{manifest.image.size} x {manifest.image.size} px, {manifest.image.resize}"
+            + (", large JPEGs decoded in part" if manifest.image.decode else ""),
+        ],
         [
             "embedding",
             f"{manifest.readout}, {manifest.dimensions} dimensions, "

@@ -20,11 +20,7 @@ T = TypeVar("T")
 
 def record_to_json(record: Any) -> str:
     """Return a data class as JSON text with sorted keys, the same for equal records."""
-    plain = dataclasses.asdict(record)
-    for name in _later(record):
-        if not getattr(record, name):
-            del plain[name]
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+    return json.dumps(_plain(record), sort_keys=True, ensure_ascii=False)
 
 
 def format_version_of(raw: Any) -> Any:
@@ -45,6 +41,17 @@ def record_from_json(kind: type[T], raw: Any, where: str) -> T:
     except TypeError as error:
         raise ValueError(str(error)) from error
     return record
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can write, records within records too."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        absent = {name for name in _later(value) if not found[name]}
+        return {name: _plain(each) for name, each in found.items() if name not in absent}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in cast("Sequence[Any]", value)]
+    return value
 
 
 def _build(annotation: Any, value: Any, where: str) -> Any:

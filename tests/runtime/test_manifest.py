@@ -159,6 +159,8 @@ def test_what_came_later_may_be_absent() -> None:
     raw = example()
     assert "quantisation" not in raw
     assert Manifest.from_json(json.dumps(raw), source="model.onnx").quantisation is None
+    assert "decode" not in raw["image"]
+    assert Manifest.from_json(json.dumps(raw), source="model.onnx").image.decode is None
     raw["quantisation"] = None
     assert Manifest.from_json(json.dumps(raw), source="model.onnx").quantisation is None
 
