@@ -68,7 +68,8 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
                 for name, value in fields.items()
             }
         )
-    if origin is types.UnionType:
+    # What has a Literal in it is the older kind.
+    if origin in (types.UnionType, typing.Union):
         if type(value) in arguments:
             # Before any conversion: 1 of ``float | int`` stays an int.
             return value
