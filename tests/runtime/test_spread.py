@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.spread import Spread
 
 
-def batches(
-    encoder: Encoder, *counts: int
-) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+def batches(encoder: Encoder, *counts: int) -> list[NDArray[np.uint8]]:
     """Return batches of noise."""
     rng, size = np.random.default_rng(0), encoder.manifest.image.size
     return [rng.integers(0, 256, (count, size, size, 3), np.uint8) for count in counts]
