@@ -16,9 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.images import IMAGES_VERSION, content_digest, decode_image, read_bytes
-from boost_edge.runtime.images import resize_image as fit_square
-from boost_edge.runtime.manifest import ImageSpec, ResizePolicy
+from boost_edge.runtime.images import IMAGES_VERSION, content_digest, fit_image, read_bytes
+from boost_edge.runtime.manifest import DEFAULT_DECODE, ImageSpec, ResizePolicy
 
 if TYPE_CHECKING:
     from boost_edge.bench.subject import Subject
@@ -92,8 +91,9 @@ def edited_features(
 
     from boost_edge.export.feature_cache import FeatureCache, cache_dir
 
-    spec = ImageSpec(size=backbone.image_size, resize=resize)
-    parts = (_EDITS_VERSION, IMAGES_VERSION, backbone.digest(), spec.size, spec.resize, edit, seed)
+    spec = ImageSpec(size=backbone.image_size, resize=resize, decode=DEFAULT_DECODE)
+    how = (spec.size, spec.resize, spec.decode)
+    parts = (_EDITS_VERSION, IMAGES_VERSION, backbone.digest(), *how, edit, seed)
     folder = cache_dir() / "features" if subject.cache is None else subject.cache
     name = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
     matrix = np.empty((len(rows), backbone.width), np.float32)
@@ -120,7 +120,7 @@ def edited_features(
                 matrix[place] = known
             else:
                 source = str(subject.table.paths[row])
-                pixels = fit_square(decode_image(data, source=source), spec)
+                pixels, _ = fit_image(data, spec, source=source)
                 edited = edit_pixels(edit, pixels, digest=digest, seed=seed)
                 waiting.append((place, digest, edited))
             if len(waiting) == _BATCH:

@@ -24,7 +24,15 @@ from boost_edge.runtime.errors import BoostEdgeError
 from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.manifest import Manifest
 
-__all__ = ["BASELINES", "cold_starts", "main", "peak_memory", "query_command"]
+__all__ = [
+    "BASELINES",
+    "bare_command",
+    "cold_starts",
+    "main",
+    "peak_memory",
+    "query_command",
+    "query_peak",
+]
 
 BASELINES: Mapping[str, Sequence[str]] = {
     "python": ("-c", "pass"),
@@ -33,12 +41,36 @@ BASELINES: Mapping[str, Sequence[str]] = {
 """What a start is compared with: a bare interpreter, and one that imports the same libraries."""
 
 _CALLS = 5
+# The command line as it is, and behind what it prints the most memory that the process held.
+_QUERY_PEAK = """
+import re, sys
+from boost_edge.__main__ import main
+try:
+    main()
+finally:
+    with open("/proc/self/status") as status:
+        sys.stdout.write(re.search("VmHWM:[^0-9]*([0-9]+)", status.read())[1] + "\\n")
+"""
 
 
 def query_command(gallery: Path, image: Path) -> tuple[str, ...]:
     """Return the arguments of Python for one ``boost-edge query``."""
     where = (os.fspath(image), "--gallery", os.fspath(gallery))
     return ("-m", "boost_edge", "query", *where, "--format", "json")
+
+
+def bare_command(model: Path, graph: Path, image: Path) -> tuple[str, ...]:
+    """Return the arguments of Python for a bare script that does what a query must."""
+    script = Path(__file__).with_name("bare_query.py")
+    return ("-P", os.fspath(script), os.fspath(model), os.fspath(graph), os.fspath(image))
+
+
+def query_peak(gallery: Path, image: Path, folder: Path) -> int | None:
+    """Return the most memory in bytes that one ``boost-edge query`` holds; see `peak_memory`."""
+    if not Path("/proc/self/status").exists():
+        return None
+    arguments = query_command(gallery, image)[2:]
+    return 1024 * int(_run_python(("-c", _QUERY_PEAK, *arguments), folder).splitlines()[-1])
 
 
 def cold_starts(

@@ -63,7 +63,7 @@ def stage_calls(
     vector = np.random.default_rng(seed).normal(size=encoder.dimensions).astype(np.float32)
 
     def decode(path: Path) -> NDArray[np.uint8]:
-        return decode_image(read_bytes(path), source=os.fspath(path))
+        return decode_image(read_bytes(path), source=os.fspath(path), spec=spec)
 
     def preprocess(path: Path) -> Callable[[], object]:
         pixels = decode(path)

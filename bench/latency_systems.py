@@ -14,7 +14,14 @@ import boost_edge
 from boost_edge.bench.latency_pictures import draw_photo, encode_jpeg
 from boost_edge.runtime.encoder import read_manifest
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.manifest import Attribute, ImageSpec, Manifest, Readout, Training
+from boost_edge.runtime.manifest import (
+    DEFAULT_DECODE,
+    Attribute,
+    ImageSpec,
+    Manifest,
+    Readout,
+    Training,
+)
 
 if TYPE_CHECKING:
     from boost_edge.models.fused import FusedEncoder
@@ -150,7 +157,7 @@ def _write_run(design: Design, run: Path, *, image_size: int | None, seed: int) 
         taps=backbone.taps,
         features=backbone.width,
         weights=backbone.weights,
-        image=ImageSpec(size=backbone.image_size, resize="crop"),
+        image=ImageSpec(size=backbone.image_size, resize="crop", decode=DEFAULT_DECODE),
         backbone_sha256=file_digest(run / BACKBONE_FILE),
         attributes=_attributes() if design.boosted else (),
         head_width=width,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from boost_edge.bench.relevance import PAPER, Protocol, relevance_matrix, sample_rows
 from boost_edge.runtime.errors import ImageError, UsageError
-from boost_edge.runtime.manifest import DEFAULT_RESIZE, ImageSpec, ResizePolicy
+from boost_edge.runtime.manifest import DEFAULT_DECODE, DEFAULT_RESIZE, ImageSpec, ResizePolicy
 from boost_edge.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Subject:
         from boost_edge.runtime.images import load_image
 
         size = self.setup.image_size or BACKBONES["pca"].image_size
-        spec = ImageSpec(size=size, resize=resize)
+        spec = ImageSpec(size=size, resize=resize, decode=DEFAULT_DECODE)
         rows: list[int] = draw.train.tolist()
         pixels = [load_image(self.table.paths[row], spec) for row in rows]
         return fit_pca(np.stack(pixels), taps=self.setup.taps)

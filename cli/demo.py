@@ -14,7 +14,8 @@ from boost_edge.cli.results import result_table
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from boost_edge.runtime.gallery import Gallery, QueryResult
+    from boost_edge.runtime.gallery import Gallery
+    from boost_edge.runtime.hits import QueryResult
 
 __all__ = ["command"]
 

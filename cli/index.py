@@ -24,13 +24,15 @@ from boost_edge.cli.options import (
     json_option,
     model_option,
     threads_option,
+    use_threads,
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import of_gallery, print_json, printable, to_json, warn
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from boost_edge.runtime.gallery import Gallery, IndexReport
+    from boost_edge.runtime.gallery import Gallery
+    from boost_edge.runtime.index_report import IndexReport
 
 __all__ = ["command"]
 
@@ -121,6 +123,7 @@ def command(
         require_paths(paths)
     if model is None and not gallery.exists():
         model = shipped_model_with_warning()
+    use_threads(threads)
     encoder = None if model is None else Encoder.open(model, threads=threads)
     cells = None if labels is None else _read_user_labels(labels, paths, image_column)
     with ExitStack() as stack:

@@ -25,7 +25,7 @@ from boost_edge.runtime.manifest import Manifest
 
 if TYPE_CHECKING:
     from boost_edge.export.run import RunRecord
-    from boost_edge.runtime.gallery import GalleryStats
+    from boost_edge.runtime.gallery_facts import GalleryStats
 
 __all__ = ["command"]
 
@@ -86,7 +86,11 @@ def _model_text(path: Path, sha256: str, size: int, manifest: Manifest) -> list[
             "weights",
             f"{weights.name} ({weights.source}), {weights.licence or 'licence not stated'}",
         ],
-        ["input", f"{manifest.image.size} x {manifest.image.size} px, {manifest.image.resize}"],
+        [
+            "input",
+            f"{manifest.image.size} x {manifest.image.size} px, {manifest.image.resize}"
+            + (", large JPEGs decoded in part" if manifest.image.decode else ""),
+        ],
         [
             "embedding",
             f"{manifest.readout}, {manifest.dimensions} dimensions, "
@@ -178,7 +182,7 @@ def _epoch_table(record: RunRecord) -> list[str]:
 
 
 def _gallery(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    from boost_edge.runtime.gallery import gallery_stats
+    from boost_edge.runtime.gallery_facts import gallery_stats
 
     stats = gallery_stats(folder)
     facts = of_gallery(stats.path, dataclasses.asdict(stats))

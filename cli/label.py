@@ -21,6 +21,7 @@ from boost_edge.cli.options import (
     json_format_option,
     shipped_model_option,
     threads_option,
+    use_threads,
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import warn
@@ -96,6 +97,7 @@ def command(
     require_paths(images)
     selection = Selection(include=include, exclude=exclude, hidden=hidden)
     chosen = shipped_model_with_warning() if model is None else model
+    use_threads(threads)
     with Encoder.open(chosen, threads=threads) as encoder, Bars() as bars:
         # A bar among the lines of a terminal would only be in the way.
         show = None if sys.stdout and sys.stdout.isatty() else bars

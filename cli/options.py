@@ -28,6 +28,7 @@ __all__ = [
     "resize_option",
     "shipped_model_option",
     "threads_option",
+    "use_threads",
     "where_option",
 ]
 
@@ -103,6 +104,19 @@ threads_option = click.option(
     metavar="N",
     help="Threads of the network; default: all cores that this process may use.",
 )
+
+
+def use_threads(threads: int | None) -> None:
+    """Let OpenCV use no more threads than were asked for: a process may, a library must not.
+
+    To be called before images are read, which is when OpenCV is imported anyway.
+    """
+    if threads is not None:
+        import cv2
+
+        cv2.setNumThreads(threads)
+
+
 readout_option = click.option(
     "--readout",
     type=click.Choice(READOUTS),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from boost_edge.runtime.encoder import Prediction
 from boost_edge.runtime.errors import ImageError
-from boost_edge.runtime.gallery import Hit, QueryResult
+from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.page_frame import escaped, framed
 from boost_edge.runtime.thumbnails import thumbnail
 

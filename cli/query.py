@@ -18,6 +18,7 @@ from boost_edge.cli.options import (
     json_format_option,
     model_option,
     threads_option,
+    use_threads,
     where_option,
 )
 from boost_edge.cli.progress import Bars
@@ -27,7 +28,7 @@ from boost_edge.cli.results import FORMATS, print_answers
 from boost_edge.runtime.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
-    from boost_edge.runtime.gallery import QueryResult
+    from boost_edge.runtime.hits import QueryResult
 
 __all__ = ["command"]
 
@@ -146,6 +147,7 @@ def command(
     from boost_edge.runtime.examples import UNLIKE_WEIGHT
     from boost_edge.runtime.gallery import Gallery
 
+    use_threads(threads)
     encoder = None if model is None else Encoder.open(model, threads=threads)
     answers: list[QueryResult | ImageError] = []
     with (

@@ -13,7 +13,7 @@ from boost_edge.runtime.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from boost_edge.runtime.encoder import ImageLike
-    from boost_edge.runtime.gallery import QueryResult
+    from boost_edge.runtime.hits import QueryResult
 
 __all__ = ["MOST_BYTES", "answer_stream", "read_paths"]
 

@@ -15,7 +15,7 @@ from boost_edge.cli.render import decodable, print_json, printable, table, to_js
 from boost_edge.runtime.errors import ImageError
 
 if TYPE_CHECKING:
-    from boost_edge.runtime.gallery import Hit, QueryResult
+    from boost_edge.runtime.hits import Hit, QueryResult
 
 __all__ = ["FORMATS", "print_answers", "result_table"]
 

@@ -31,7 +31,6 @@ from boost_edge.runtime.errors import GateError, ParityError, UsageError
 from boost_edge.runtime.manifest import (
     DEFAULT_MAX_LOSS,
     FORMAT_VERSION,
-    ImageSpec,
     Manifest,
     Precision,
     Quantisation,
@@ -194,7 +193,7 @@ def _describe(record: RunRecord, network: FusedEncoder, run_sha256: str) -> Mani
         backbone=record.backbone,
         taps=record.taps,
         weights=record.weights,
-        image=ImageSpec(size=size, resize=record.image.resize),
+        image=dataclasses.replace(record.image, size=size),
         features=record.features,
         readout=network.readout,
         dimensions=network.dimensions,

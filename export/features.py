@@ -21,11 +21,10 @@ from boost_edge.runtime.errors import ImageError, UsageError, WeightsError
 from boost_edge.runtime.images import (
     IMAGES_VERSION,
     content_digest,
-    decode_image,
+    fit_image,
     read_bytes,
-    resize_image,
 )
-from boost_edge.runtime.manifest import DEFAULT_RESIZE, ImageSpec, ResizePolicy
+from boost_edge.runtime.manifest import DEFAULT_DECODE, DEFAULT_RESIZE, ImageSpec, ResizePolicy
 
 __all__ = ["Features", "extract_features"]
 
@@ -87,7 +86,7 @@ def extract_features(
     if batch_size < 1:
         raise UsageError(f"a batch of {batch_size} images is not possible: give 1 or more")
     folder = cache_dir() / "features" if cache is None else cache
-    spec = ImageSpec(size=backbone.image_size, resize=resize)
+    spec = ImageSpec(size=backbone.image_size, resize=resize, decode=DEFAULT_DECODE)
     path = folder / f"{_cache_key(backbone, spec)}.sqlite"
     with (
         FeatureCache(path, width=backbone.width) as store,
@@ -170,7 +169,7 @@ class _Extraction:
 
 
 def _cache_key(backbone: Backbone, spec: ImageSpec) -> str:
-    parts = (str(IMAGES_VERSION), backbone.digest(), str(spec.size), spec.resize)
+    parts = (str(IMAGES_VERSION), backbone.digest(), str(spec.size), spec.resize, str(spec.decode))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -186,7 +185,7 @@ def _load_ahead(
             vector = store.get(digest)
             if vector is not None:
                 return _Loaded(digest=digest, vector=vector, pixels=None)
-            pixels = resize_image(decode_image(data, source=str(path)), spec)
+            pixels, _ = fit_image(data, spec, source=str(path))
             return _Loaded(digest=digest, vector=None, pixels=pixels)
         except ImageError as error:
             return error

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.runtime.errors import ImageError
-from boost_edge.runtime.images import content_digest, decode_image, read_bytes, resize_image
+from boost_edge.runtime.images import content_digest, fit_image, read_bytes
 from boost_edge.runtime.manifest import ImageSpec
 
 __all__ = ["LoadedPictures", "load_pictures"]
@@ -49,7 +49,7 @@ def load_pictures(
     def load(row: int) -> ImageError | None:
         try:
             data = read_bytes(paths[row])
-            pixels[row] = resize_image(decode_image(data, source=str(paths[row])), spec)
+            pixels[row], _ = fit_image(data, spec, source=str(paths[row]))
         except ImageError as error:
             return error
         digests[row] = content_digest(data)

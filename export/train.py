@@ -49,6 +49,7 @@ from boost_edge.export.whole import make_backbone, train_backbone
 from boost_edge.models.backbones import Backbone
 from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
 from boost_edge.runtime.manifest import (
+    DEFAULT_DECODE,
     DEFAULT_READOUT,
     DEFAULT_RESIZE,
     Attribute,
@@ -325,7 +326,7 @@ def _describe(
         taps=backbone.taps,
         features=backbone.width,
         weights=backbone.weights,
-        image=ImageSpec(size=backbone.image_size, resize=settings.resize),
+        image=ImageSpec(size=backbone.image_size, resize=settings.resize, decode=DEFAULT_DECODE),
         backbone_sha256=file_digest(out / BACKBONE_FILE),
         attributes=schema if fitted else (),
         head_width=fitted.head.width if fitted else None,

@@ -28,7 +28,7 @@ from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
 from boost_edge.models.pca import fit_pca
 from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
 from boost_edge.runtime.images import load_image
-from boost_edge.runtime.manifest import ImageSpec, Weights
+from boost_edge.runtime.manifest import DEFAULT_DECODE, ImageSpec, Weights
 from boost_edge.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> B
             image_size=settings.image_size,
         )
     size = settings.image_size or BACKBONES["pca"].image_size
-    spec = ImageSpec(size=size, resize=settings.resize)
+    spec = ImageSpec(size=size, resize=settings.resize, decode=DEFAULT_DECODE)
     images: list[NDArray[np.uint8]] = []
     rows: list[int] = split.train[:_MOST_PCA_IMAGES].tolist()
     for row in rows:
@@ -123,7 +123,7 @@ def train_backbone(
     file = out / PICTURES_FILE
     loaded = load_pictures(
         [table.paths[row] for row in rows],
-        ImageSpec(size=backbone.image_size, resize=settings.resize),
+        ImageSpec(size=backbone.image_size, resize=settings.resize, decode=DEFAULT_DECODE),
         file,
         progress=partial(report, "pictures"),
     )

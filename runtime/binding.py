@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +58,7 @@ def new_meta(
     """Return the table ``meta`` of a new gallery."""
     return {
         "format_version": FORMAT_VERSION,
-        "gallery": uuid.uuid4().hex,
+        "gallery": os.urandom(16).hex(),
         "model_sha256": model_sha256,
         "model_path": os.fsencode(model_path),
         "dimensions": dimensions,

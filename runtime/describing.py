@@ -9,6 +9,7 @@ import numpy as np
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.pending import Described, Pending
 from boost_edge.runtime.reading import Read
+from boost_edge.runtime.spread import Spread
 from boost_edge.runtime.store import Store
 
 __all__ = ["Describer"]
@@ -21,6 +22,11 @@ class Describer:
         self._store = store
         self._encoder = encoder
         self._pending = pending
+        self._spread = Spread(encoder)
+
+    def close(self) -> None:
+        """Let go of what the model needed for many files."""
+        self._spread.close()
 
     def describe(self, reads: list[Read]) -> list[Described]:
         """Return what the model says about files of new bytes; nothing in a dry run."""
@@ -29,7 +35,7 @@ class Describer:
         if self._pending.is_dry:
             nothing = np.empty(0, np.float32)
             return [Described(predicted={}, vector=nothing, path=item.job.path) for item in reads]
-        encoding = self._encoder.run(np.stack([cast("Any", item.pixels) for item in reads]))
+        encoding = self._spread.run(np.stack([cast("Any", item.pixels) for item in reads]))
         return [
             Described(
                 predicted={}

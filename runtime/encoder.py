@@ -24,7 +24,6 @@ from boost_edge.runtime.model_file import (
     open_model,
     read_manifest,
 )
-from boost_edge.runtime.prefetch import batched, decoders, prefetch
 from boost_edge.runtime.process_limits import available_threads
 
 __all__ = [
@@ -155,11 +154,16 @@ class Encoder:
             raise UsageError(f"batch_size is {batch_size}, but must be at least 1")
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("images must be a list: to encode one image, give [image]")
+        # Whoever encodes one image at a time needs no threads to read ahead.
+        from boost_edge.runtime.prefetch import batched, decoders, prefetch
+        from boost_edge.runtime.spread import Spread
+
         size = self.manifest.image.size
         parts = [self.run(np.empty((0, size, size, 3), np.uint8))]
-        loaded = prefetch(images, self.load, workers=decoders(), ahead=batch_size)
-        with closing(cast("Any", loaded)):
-            parts += [self.run(np.stack(batch)) for batch in batched(loaded, batch_size)]
+        workers = decoders(self._threads)
+        loaded = prefetch(images, self.load, workers=workers, ahead=batch_size)
+        with closing(cast("Any", loaded)), closing(Spread(self)) as spread:
+            parts += [spread.run(np.stack(batch)) for batch in batched(loaded, batch_size)]
         attributes = [part.attributes for part in parts if part.attributes is not None]
         return Encoding(
             embeddings=np.concatenate([part.embeddings for part in parts]),

@@ -1,4 +1,8 @@
-"""A gallery: a folder of indexed images that can be searched by example."""
+"""A gallery: a folder of indexed images that can be searched by example.
+
+What only indexing, facets or statistics need is imported when they are asked for: a command that
+answers one query spends most of its time on imports (docs/performance.md).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +19,23 @@ from numpy.typing import NDArray
 from boost_edge.runtime.encoder import Encoder, ImageLike
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.examples import UNLIKE_WEIGHT, ExampleLike
-from boost_edge.runtime.facets import MOST_VALUES, Facets
-from boost_edge.runtime.gallery_facts import GalleryStats, gallery_stats
 from boost_edge.runtime.gallery_folder import bind, writing
 from boost_edge.runtime.hits import Hit, QueryResult
-from boost_edge.runtime.index_report import IndexReport, Skipped
-from boost_edge.runtime.indexing import IndexOptions, index_images
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.querying import Querier
 from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
-from boost_edge.runtime.selection import Selection
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.writer_lock import read_only_error
 
-__all__ = [
-    "Facets",
-    "Gallery",
-    "GalleryStats",
-    "Hit",
-    "IndexReport",
-    "QueryResult",
-    "Skipped",
-    "gallery_stats",
-]
+if TYPE_CHECKING:
+    from boost_edge.runtime.facets import Facets
+    from boost_edge.runtime.gallery_facts import GalleryStats
+    from boost_edge.runtime.index_report import IndexReport, Skipped
+
+__all__ = ["Gallery"]
+
+# As ``facets.MOST_VALUES``.
+_MOST_VALUES = 1000
 
 
 class Gallery:
@@ -217,6 +216,9 @@ class Gallery:
         if isinstance(paths, str | bytes | os.PathLike):
             raise UsageError("paths must be a list: to index one path, give [path]")
         self._check_open()
+        from boost_edge.runtime.indexing import IndexOptions, index_images
+        from boost_edge.runtime.selection import Selection
+
         options = IndexOptions(
             labels=labels or {},
             progress=progress,
@@ -340,7 +342,7 @@ class Gallery:
         *,
         where: str | None = None,
         attributes: Sequence[str] | None = None,
-        limit: int = MOST_VALUES,
+        limit: int = _MOST_VALUES,
     ) -> Facets:
         """Count the values of attributes: the user's label where there is one, else the predicted.
 
@@ -368,6 +370,8 @@ class Gallery:
 
     def stats(self) -> GalleryStats:
         """Return what there is to know about the gallery at a glance."""
+        from boost_edge.runtime.gallery_facts import GalleryStats
+
         with self._turn:
             return GalleryStats.of(self._folder, self._store, exact_limit=self._exact_limit)
 

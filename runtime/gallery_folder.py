@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 from boost_edge.runtime.database import is_writable
 from boost_edge.runtime.encoder import Encoder
@@ -113,12 +115,21 @@ def bind(
         if encoder is None or read_only or not create:
             raise _no_gallery(folder)
         _create(folder, encoder)
+    if encoder is None and (folder / GRAPH_NAME).exists():
+        # What a search in a large gallery needs is imported while the model opens, outside Python.
+        Thread(target=_import_search, name="boost-edge-import").start()
     store = open_store(folder, read_only=read_only)
     try:
         return store, _check_model(folder, store, encoder, threads=threads)
     except BaseException:
         store.close()
         raise
+
+
+def _import_search() -> None:
+    # The search imports it again, and says what is wrong.
+    with suppress(Exception):
+        import_module("boost_edge.runtime.hnsw")
 
 
 def has_store(folder: Path) -> bool:

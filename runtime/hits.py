@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
-from boost_edge.runtime.facets import Facet, count_values
 from boost_edge.runtime.image_rows import Shown
 from boost_edge.runtime.search import Scored
+
+if TYPE_CHECKING:
+    from boost_edge.runtime.facets import Facet
 
 __all__ = ["Hit", "QueryResult", "make_hits"]
 
@@ -66,6 +69,8 @@ class QueryResult:
 
     def facets(self) -> dict[str, Facet]:
         """Return how often each value of an attribute occurs among the hits."""
+        from boost_edge.runtime.facets import count_values
+
         return count_values(((hit.labels, hit.attributes) for hit in self.hits), self.attributes)
 
 

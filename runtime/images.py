@@ -37,6 +37,7 @@ from boost_edge.runtime.image_header import (
     read_header,
 )
 from boost_edge.runtime.manifest import ImageSpec
+from boost_edge.runtime.reduction import reduction
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -46,6 +47,7 @@ __all__ = [
     "REASONS",
     "content_digest",
     "decode_image",
+    "fit_image",
     "load_image",
     "read_bytes",
     "resize_image",
@@ -85,12 +87,22 @@ _MAX_EDGE = 1 << 20
 # How a picture smaller than the network's input is enlarged. Shrinking is always by area.
 _ENLARGE = cv2.INTER_LINEAR
 _WHITE = 255
+# By what a JPEG's edges are divided -> how OpenCV is asked for it.
+_JPEG_FLAGS = {
+    1: cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
+    2: cv2.IMREAD_REDUCED_COLOR_2 | cv2.IMREAD_IGNORE_ORIENTATION,
+    4: cv2.IMREAD_REDUCED_COLOR_4 | cv2.IMREAD_IGNORE_ORIENTATION,
+}
 
 _KNOWN_AS = "JPEG, PNG, WebP, GIF, BMP and TIFF are"
 
 
 def decode_image(
-    data: bytes, *, source: str, max_pixels: int = DEFAULT_MAX_PIXELS
+    data: bytes,
+    *,
+    source: str,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    spec: ImageSpec | None = None,
 ) -> NDArray[np.uint8]:
     """Decode an image file from its bytes.
 
@@ -102,6 +114,9 @@ def decode_image(
         The name to give in errors.
     max_pixels
         Largest width x height; checked against the header, before anything is decoded.
+    spec
+        What the picture is for: where it says so, a JPEG that is much larger than the network's
+        input comes at half or a quarter of its size (``reduction``).
 
     Returns
     -------
@@ -114,10 +129,48 @@ def decode_image(
         With reason ``unsupported``, ``damaged``, ``too_large`` or ``empty``.
     """
     header = _checked_header(data, source, max_pixels)
+    return _decoded(data, header, source, _divisor(header, spec))
+
+
+def fit_image(
+    data: bytes, spec: ImageSpec, *, source: str, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode an image file from its bytes and bring it to the network's square input.
+
+    The one way from a file to a network, in training and in serving.
+
+    Returns
+    -------
+    tuple
+        ``(S, S, 3) uint8`` RGB, contiguous, and the file's width and height in pixels, upright.
+
+    Raises
+    ------
+    ImageError
+        As `decode_image`.
+    """
+    header = _checked_header(data, source, max_pixels)
+    divisor = _divisor(header, spec)
+    image = _decoded(data, header, source, divisor)
+    height, width = image.shape[:2]
+    if divisor > 1:
+        sideways = header.orientation >= 5
+        height, width = (header.height, header.width)[:: -1 if sideways else 1]
+    return _fitted(image, spec, width, height), (width, height)
+
+
+def _divisor(header: ImageHeader, spec: ImageSpec | None) -> int:
+    """Return by what the edges of a picture are divided when it is decoded."""
+    if spec is None or header.format != "jpeg":
+        return 1
+    return reduction(header.width, header.height, spec)
+
+
+def _decoded(data: bytes, header: ImageHeader, source: str, divisor: int) -> NDArray[np.uint8]:
+    """Return a file's picture as `decode_image` does, a JPEG's edges divided by ``divisor``."""
     picture = np.frombuffer(picture_bytes(data, header), np.uint8)
     # With IMREAD_UNCHANGED alpha and depth are kept; a JPEG has neither, but may be CMYK.
-    jpeg = header.format == "jpeg"
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if jpeg else cv2.IMREAD_UNCHANGED
+    flags = _JPEG_FLAGS[divisor] if header.format == "jpeg" else cv2.IMREAD_UNCHANGED
     try:
         pixels = cv2.imdecode(picture, flags)
         if pixels is None:
@@ -228,6 +281,17 @@ def resize_image(image: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
         found = f"{image.shape} {image.dtype}"
         raise UsageError(f"an image is an array of shape (H, W, 3) and type uint8, not {found}")
     height, width = image.shape[:2]
+    return _fitted(image, spec, width, height)
+
+
+def _fitted(
+    image: NDArray[np.uint8], spec: ImageSpec, full_width: int, full_height: int
+) -> NDArray[np.uint8]:
+    """Resize as `resize_image` does; the full size decides on letterbox's margins.
+
+    The edges of a picture that was decoded in part are rounded up, and no longer as one to another.
+    """
+    height, width = image.shape[:2]
     size = spec.size
     if spec.resize == "squash":
         return _scaled(image, size, size)
@@ -235,9 +299,9 @@ def resize_image(image: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]
         edge = min(height, width)
         top, left = (height - edge) // 2, (width - edge) // 2
         return _scaled(image[top : top + edge, left : left + edge], size, size)
-    longest = max(height, width)
-    inner_height = max(1, round(height * size / longest))
-    inner_width = max(1, round(width * size / longest))
+    longest = max(full_height, full_width)
+    inner_height = max(1, round(full_height * size / longest))
+    inner_width = max(1, round(full_width * size / longest))
     top, left = (size - inner_height) // 2, (size - inner_width) // 2
     canvas = np.full((size, size, 3), _WHITE, np.uint8)
     canvas[top : top + inner_height, left : left + inner_width] = _scaled(
@@ -276,5 +340,4 @@ def load_image(
     ImageError
         Whatever ``read_bytes`` and ``decode_image`` raise.
     """
-    image = decode_image(read_bytes(path), source=os.fspath(path), max_pixels=max_pixels)
-    return resize_image(image, spec)
+    return fit_image(read_bytes(path), spec, source=os.fspath(path), max_pixels=max_pixels)[0]

@@ -34,8 +34,8 @@ __all__ = ["IndexOptions", "index_images"]
 
 # More at once is no faster on a CPU: 32 take 250 MB more with ResNet-18.
 _BATCH = 8
-# So many are decoded, or being decoded, while a batch is encoded.
-_AHEAD = 2 * _BATCH
+# But each thread of the encoder has images of its own, two of them so that none waits long.
+_EACH = 2
 
 _GO_ON = "what was encoded before is kept: index again to go on"
 
@@ -113,6 +113,7 @@ class _Run:
     def close(self) -> None:
         """Give back what is held besides the stores."""
         self._pending.forget()
+        self._describer.close()
 
     def work(self) -> None:
         """Settle all files, and commit, also when it fails or is interrupted."""
@@ -120,15 +121,18 @@ class _Run:
             if self._options.progress is not None:
                 # Looks at names only, which is much cheaper than what comes.
                 self._total = sum(1 for _ in self._find())
+            threads = self._encoder.threads
+            size = max(_BATCH, _EACH * threads)
             read = prefetch(
                 self._jobs(),
                 partial(read_job, spec=self._encoder.manifest.image),
-                workers=decoders(),
-                ahead=_AHEAD,
+                workers=decoders(threads),
+                # So many are decoded, or being decoded, while a batch is encoded.
+                ahead=2 * size,
             )
             # Closing waits for the threads, so that none outlives an interruption.
             with closing(cast("Any", read)):
-                for batch in batched(read, _BATCH):
+                for batch in batched(read, size):
                     self._take(batch)
                     self._commit_when_due()
 

@@ -140,7 +140,9 @@ def posteriors_of(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors
 
     Close the iterator where its reader may stop early.
     """
-    loaded = prefetch(files, partial(_load, encoder), workers=decoders(), ahead=2 * _BATCH)
+    loaded = prefetch(
+        files, partial(_load, encoder), workers=decoders(encoder.threads), ahead=2 * _BATCH
+    )
     with closing(cast("Any", loaded)):
         for batch in batched(loaded, _BATCH):
             pixels = [each[1] for each in batch if not isinstance(each, ImageError)]

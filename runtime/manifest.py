@@ -17,6 +17,7 @@ from boost_edge.runtime.errors import ModelFileError
 from boost_edge.runtime.records import format_version_of, record_from_json, record_to_json
 
 __all__ = [
+    "DEFAULT_DECODE",
     "DEFAULT_MAX_LOSS",
     "DEFAULT_READOUT",
     "DEFAULT_RESIZE",
@@ -41,6 +42,7 @@ METADATA_KEY = "boost_edge.manifest"
 Readout = Literal["raw", "hidden", "attributes", "blend", "match", "together"]
 Precision = Literal["fp32", "fp16", "int8"]
 ResizePolicy = Literal["squash", "crop", "letterbox"]
+Decode = Literal["reduced"]
 
 READOUTS: tuple[Readout, ...] = typing.get_args(Readout)
 PRECISIONS: tuple[Precision, ...] = typing.get_args(Precision)
@@ -48,6 +50,8 @@ RESIZE_POLICIES: tuple[ResizePolicy, ...] = typing.get_args(ResizePolicy)
 
 DEFAULT_RESIZE: ResizePolicy = "crop"
 """Chosen by measured mAP: docs/decisions/0001-resize-policy.md."""
+DEFAULT_DECODE: Decode = "reduced"
+"""Chosen by measured time and embeddings: docs/decisions/0012-reduced-decode.md."""
 DEFAULT_READOUT: Readout = "match"
 """Chosen by measured mAP and size: docs/decisions/0003-default-readout.md."""
 DEFAULT_MAX_LOSS = 1.0
@@ -67,11 +71,14 @@ class ImageSpec:
     """How an image becomes the network's input.
 
     ``size`` is the edge S of the square input in pixels. ``resize`` is ``squash`` (both edges to
-    S), ``crop`` (short edge to S, centre cut) or ``letterbox`` (long edge to S, padded).
+    S), ``crop`` (short edge to S, centre cut) or ``letterbox`` (long edge to S, padded). With
+    ``decode`` ``reduced`` a JPEG that is much larger is decoded at half or a quarter of its size;
+    None, as in files from before, is all of it.
     """
 
     size: int
     resize: ResizePolicy
+    decode: Decode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import onnxruntime
@@ -68,7 +69,14 @@ def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = T
     """
     source = os.fspath(path)
     data = _read(source)
-    session = start_session(data, source, threads=threads, optimise=optimise)
+    # hashlib and onnxruntime both let other threads run meanwhile.
+    hashed = hashlib.sha256()
+    hashing = Thread(target=hashed.update, args=(data,), name="boost-edge-hash")
+    hashing.start()
+    try:
+        session = start_session(data, source, threads=threads, optimise=optimise)
+    finally:
+        hashing.join()
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise ModelFileError(
@@ -79,7 +87,7 @@ def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = T
     _check_graph(session, manifest, source)
     return ModelFile(
         path=Path(source).absolute(),
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=hashed.hexdigest(),
         manifest=manifest,
         session=session,
     )

@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from boost_edge.runtime.process_limits import available_threads
-
 __all__ = ["batched", "decoders", "prefetch"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Decoding is much cheaper than encoding: a few threads keep any encoder busy.
-_MOST_DECODERS = 4
+# More read from one disk, and hold more pictures at once, than any encoder needs.
+_MOST_DECODERS = 16
 
 
 def prefetch(
@@ -55,6 +53,9 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def decoders() -> int:
-    """Return the number of threads that read and decode images ahead of an encoder."""
-    return min(_MOST_DECODERS, available_threads())
+def decoders(threads: int) -> int:
+    """Return how many threads read and decode ahead of an encoder that has so many itself.
+
+    With a small network a photo takes as long to decode as to encode, so there are as many.
+    """
+    return min(_MOST_DECODERS, threads)

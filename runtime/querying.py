@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +25,16 @@ from boost_edge.runtime.examples import (
     in_common,
     stored_example,
 )
-from boost_edge.runtime.facets import Facets
-from boost_edge.runtime.filtering import Filters
-from boost_edge.runtime.gallery_facets import count_asked
 from boost_edge.runtime.hits import Hit, QueryResult, make_hits
-from boost_edge.runtime.preferences import (
-    Preference,
-    best_preferred,
-    bonuses_of,
-    greatest_bonus,
-)
 from boost_edge.runtime.search import Searcher
 from boost_edge.runtime.store import Store
-from boost_edge.runtime.where import Where
+
+if TYPE_CHECKING:
+    # Most queries have no filter, no preferences and no facets, and start sooner without them.
+    from boost_edge.runtime.facets import Facets
+    from boost_edge.runtime.filtering import Filters
+    from boost_edge.runtime.preferences import Preference
+    from boost_edge.runtime.where import Where
 
 __all__ = ["Querier", "Request"]
 
@@ -68,7 +66,7 @@ class Querier:
         self._store = store
         self._encoder = encoder
         self._searcher = searcher
-        self._filters = Filters([each.name for each in encoder.manifest.attributes])
+        self._known_filters: Filters | None = None
         self._turn = turn
 
     def request(
@@ -87,12 +85,15 @@ class Querier:
             raise UsageError("min_score is not a number")
         text = optional_text("where", where)
         preferences = texts("prefer", prefer, one="preference")
+        if text is None and not preferences:
+            return Request(k=count, min_score=least, where=None, prefer=())
         with self._turn, self._store.snapshot():
+            filters = self._filters()
             return Request(
                 k=count,
                 min_score=least,
-                where=None if text is None else self._filters.read(self._store, text),
-                prefer=self._filters.preferences(self._store, preferences),
+                where=None if text is None else filters.read(self._store, text),
+                prefer=filters.preferences(self._store, preferences),
             )
 
     def by_image(self, image: ImageLike, request: Request) -> QueryResult:
@@ -139,10 +140,19 @@ class Querier:
 
     def facets(self, where: str | None, attributes: Sequence[str] | None, limit: int) -> Facets:
         """Count the values of attributes; see ``Gallery.facets``."""
+        from boost_edge.runtime.gallery_facets import count_asked
+
         with self._turn:
             return count_asked(
-                self._store, self._filters, where=where, attributes=attributes, limit=limit
+                self._store, self._filters(), where=where, attributes=attributes, limit=limit
             )
+
+    def _filters(self) -> Filters:
+        if self._known_filters is None:
+            from boost_edge.runtime.filtering import Filters
+
+            self._known_filters = Filters([each.name for each in self._encoder.manifest.attributes])
+        return self._known_filters
 
     def _describe(self, example: ExampleLike, took: dict[str, float]) -> Described:
         if not isinstance(example, int):
@@ -180,9 +190,15 @@ class Querier:
         query = vector / length if length > 0 else vector
         store = self._store
         with self._turn, store.snapshot():
-            among = None if request.where is None else self._filters.ids(store, request.where)
+            among = None if request.where is None else self._filters().ids(store, request.where)
             find = partial(self._searcher.find, store, query, among=among)
             if request.prefer:
+                from boost_edge.runtime.preferences import (
+                    best_preferred,
+                    bonuses_of,
+                    greatest_bonus,
+                )
+
                 (ids, cosines), bonuses = best_preferred(
                     find,
                     bonuses_of(store, request.prefer),

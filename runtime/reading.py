@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.image_rows import ImageRow
-from boost_edge.runtime.images import content_digest, decode_image, read_bytes, resize_image
+from boost_edge.runtime.images import content_digest, fit_image, read_bytes
 from boost_edge.runtime.manifest import ImageSpec
 
 __all__ = ["Job", "Read", "read_job"]
@@ -49,9 +49,7 @@ def read_job(job: Job, spec: ImageSpec) -> Read | ImageError:
         if job.known and job.known.digest == digest:
             width, height = job.known.width, job.known.height
             return Read(job=job, digest=digest, width=width, height=height, pixels=None)
-        image = decode_image(data, source=job.path)
+        pixels, (width, height) = fit_image(data, spec, source=job.path)
     except ImageError as error:
         return error
-    height, width = image.shape[:2]
-    pixels = resize_image(image, spec)
     return Read(job=job, digest=digest, width=width, height=height, pixels=pixels)

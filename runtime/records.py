@@ -20,11 +20,7 @@ T = TypeVar("T")
 
 def record_to_json(record: Any) -> str:
     """Return a data class as JSON text with sorted keys, the same for equal records."""
-    plain = dataclasses.asdict(record)
-    for name, default in _later(record).items():
-        if getattr(record, name) == default:
-            del plain[name]
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+    return json.dumps(_plain(record), sort_keys=True, ensure_ascii=False)
 
 
 def format_version_of(raw: Any) -> Any:
@@ -47,6 +43,19 @@ def record_from_json(kind: type[T], raw: Any, where: str) -> T:
     return record
 
 
+def _plain(value: Any) -> Any:
+    """Return what JSON can write, records within records too."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        absent = {name for name, empty in _later(value).items() if found[name] == empty}
+        return {name: _plain(each) for name, each in found.items() if name not in absent}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in cast("Sequence[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in cast("dict[str, Any]", value).items()}
+    return value
+
+
 def _build(annotation: Any, value: Any, where: str) -> Any:
     """Turn decoded JSON into the annotated type, refusing anything that does not fit exactly."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -61,7 +70,8 @@ def _build(annotation: Any, value: Any, where: str) -> Any:
                 for name, value in fields.items()
             }
         )
-    if origin is types.UnionType:
+    # What has a Literal in it is the older kind.
+    if origin in (types.UnionType, typing.Union):
         if type(value) in arguments:
             # Before any conversion: 1 of ``float | int`` stays an int.
             return value

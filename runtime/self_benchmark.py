@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import BoostEdgeError
 from boost_edge.runtime.gallery import Gallery
-from boost_edge.runtime.images import decode_image, resize_image
+from boost_edge.runtime.images import fit_image
 from boost_edge.runtime.synthetic_gallery import fill_gallery
 
 __all__ = ["IMAGES", "PICTURE", "Plan", "run_self_benchmark"]
@@ -118,11 +118,11 @@ def _calls(
     """Return what to call for each stage and number of threads."""
     pictures = [_draw_picture(number) for number in range(_PICTURES)]
     spec = encoder.manifest.image
-    inputs = [resize_image(decode_image(each, source="<drawn>"), spec)[None] for each in pictures]
+    inputs = [fit_image(each, spec, source="<drawn>")[0][None] for each in pictures]
     vectors = [encoder.run(each).embeddings[0] for each in inputs]
     files, batches, queries = cycle(pictures), cycle(inputs), cycle(vectors)
     calls: dict[_Stage, Callable[[], object]] = {
-        ("decode", None): lambda: resize_image(decode_image(next(files), source="<drawn>"), spec)
+        ("decode", None): lambda: fit_image(next(files), spec, source="<drawn>")
     }
     for threads in sorted({1, plan.threads}):
         same = encoder

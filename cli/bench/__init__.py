@@ -13,6 +13,7 @@ from boost_edge.cli.bench.curve import curve
 from boost_edge.cli.bench.honesty import honesty
 from boost_edge.cli.bench.latency import latency
 from boost_edge.cli.bench.models import models
+from boost_edge.cli.bench.overhead import overhead
 from boost_edge.cli.bench.quality import quality
 from boost_edge.cli.bench.report import report
 from boost_edge.cli.bench.search import search
@@ -44,6 +45,7 @@ command.add_command(agreement)
 command.add_command(models)
 command.add_command(search)
 command.add_command(latency)
+command.add_command(overhead)
 command.add_command(cost)
 command.add_command(compare)
 command.add_command(report)

@@ -14,7 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from boost_edge.runtime.encoder import Encoder, Encoding
     from boost_edge.runtime.errors import BoostEdgeError
-    from boost_edge.runtime.gallery import Gallery, Hit, IndexReport, QueryResult
+    from boost_edge.runtime.gallery import Gallery
+    from boost_edge.runtime.hits import Hit, QueryResult
+    from boost_edge.runtime.index_report import IndexReport
     from boost_edge.runtime.manifest import Manifest
 
 __all__ = [
@@ -36,10 +38,10 @@ _HOME_OF = {
     "Encoder": "boost_edge.runtime.encoder",
     "Encoding": "boost_edge.runtime.encoder",
     "Gallery": "boost_edge.runtime.gallery",
-    "Hit": "boost_edge.runtime.gallery",
-    "IndexReport": "boost_edge.runtime.gallery",
+    "Hit": "boost_edge.runtime.hits",
+    "IndexReport": "boost_edge.runtime.index_report",
     "Manifest": "boost_edge.runtime.manifest",
-    "QueryResult": "boost_edge.runtime.gallery",
+    "QueryResult": "boost_edge.runtime.hits",
 }
 
 

@@ -36,6 +36,13 @@ def test_text_says_what_to_type_next(
     assert max(len(line) for line in done.stdout.splitlines()) <= 100
 
 
+def test_new_models_decode_large_jpegs_in_part(shop: Path) -> None:
+    """What is trained from now on says so in the run and in the model, which must not differ."""
+    assert read_manifest(shop / "model.onnx").image.decode == "reduced"
+    record = json.loads((shop / "run" / "train.json").read_text(encoding="utf-8"))
+    assert record["image"]["decode"] == "reduced"
+
+
 def test_json_holds_the_manifest(shop: Path, call: Call, tmp_path: Path) -> None:
     """The JSON is the file's own manifest, even under a name that is no UTF-8."""
     out = os.fsdecode(os.fsencode(tmp_path / "new") + b"\n\xff.onnx")

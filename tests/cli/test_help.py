@@ -46,6 +46,7 @@ def test_verbs_are_the_design_s() -> None:
         "boost-edge bench agreement",
         "boost-edge bench models",
         "boost-edge bench latency",
+        "boost-edge bench overhead",
         "boost-edge bench cost",
         "boost-edge bench compare",
         "boost-edge bench search",

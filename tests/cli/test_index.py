@@ -21,7 +21,7 @@ from boost_edge.cli.model import shipped_model
 from boost_edge.runtime import gallery as gallery_module
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import ModelFileError
-from boost_edge.runtime.gallery import gallery_stats
+from boost_edge.runtime.gallery_facts import gallery_stats
 from boost_edge.runtime.indexing import IndexOptions, index_images
 from boost_edge.runtime.store import STORE_NAME, Store
 

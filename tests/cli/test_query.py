@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import cv2
 import pytest
 
 Call = Callable[..., CompletedProcess[str]]
@@ -459,3 +460,14 @@ def test_facets_of_the_hits(image: Path, shop: Path, call: Call) -> None:
     assert f">{value} {count}</span>" in call(*search, "html").stdout
     nothing = call(*search, "table", "--where", "colour = none").stdout
     assert nothing.endswith("\n\nno hits\n")
+
+
+def test_threads_are_those_of_opencv_too(image: Path, shop: Path, call: Call) -> None:
+    """What resizes pictures keeps to ``--threads`` as the network does."""
+    before = cv2.getNumThreads()
+    try:
+        done = call("query", image, "--gallery", shop / "gallery", "--threads", 1)
+        assert done.returncode == 0
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from boost_edge.runtime.gallery import Gallery
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Does what `python -m boost_edge query a.jpg` does, and Ctrl-C when a module is looked for.
@@ -25,6 +27,41 @@ moment, sys.argv[1:] = sys.argv[1], ["query", "a.jpg"]
 sys.meta_path.insert(0, Interrupt)
 runpy.run_module("boost_edge", run_name="__main__", alter_sys=True)
 """
+
+# Answers a query and says what of the runtime it has imported.
+_IMPORTED = """
+import sys
+from boost_edge.cli.main import run
+
+code = run(["query", *sys.argv[1:], "--format", "json"])
+print(code, *sorted(name for name in sys.modules if name.startswith("boost_edge.runtime.")),
+      file=sys.stderr)
+"""
+# What the plainest query has no use for; each costs its start milliseconds.
+_NOT_FOR_A_QUERY = {
+    f"boost_edge.runtime.{name}"
+    for name in (
+        *("crawl", "facets", "filtering", "gallery_facts", "hnsw", "index_report", "indexing"),
+        *("pending", "preferences", "prefetch", "reading", "selection", "where"),
+    )
+}
+
+
+def test_a_query_imports_nothing_that_it_has_no_use_for(shop: Path) -> None:
+    """A small gallery's plain query leaves alone what indexing, filters, facets and graphs need."""
+    gallery = shop / "gallery"
+    with Gallery.open(gallery, read_only=True) as opened:
+        image = opened.paths()[0]
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTED, image, "--gallery", str(gallery)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, *imported = done.stderr.split()
+    assert code == "0"
+    assert "boost_edge.runtime.querying" in imported
+    assert not _NOT_FOR_A_QUERY & set(imported)
 
 
 @pytest.mark.parametrize(

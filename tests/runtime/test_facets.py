@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from boost_edge.runtime import facets
 from boost_edge.runtime.encoder import Encoder, Prediction
 from boost_edge.runtime.errors import GalleryCorruptError, UsageError
 from boost_edge.runtime.facets import Facet, Facets, count_in_store, count_values
@@ -222,3 +224,9 @@ def test_damaged_attributes_are_corrupt(tmp_path: Path) -> None:
             database.commit()
         with pytest.raises(GalleryCorruptError, match="malformed JSON"):
             count_in_store(opened, ["colour"], where=None, limit=5)
+
+
+def test_a_gallery_lists_as_many_values_as_facets_do() -> None:
+    """The default of ``Gallery.facets`` is that of facets, though it is not imported from there."""
+    default = inspect.signature(Gallery.facets).parameters["limit"].default
+    assert default == facets.MOST_VALUES

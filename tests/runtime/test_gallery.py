@@ -24,7 +24,7 @@ from boost_edge.runtime.errors import (
     ImageError,
     UsageError,
 )
-from boost_edge.runtime.gallery import gallery_stats
+from boost_edge.runtime.gallery_facts import gallery_stats
 from boost_edge.runtime.images import load_image
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME

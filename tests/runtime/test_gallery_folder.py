@@ -18,7 +18,7 @@ from boost_edge.runtime.errors import (
     GalleryError,
     UsageError,
 )
-from boost_edge.runtime.gallery import gallery_stats
+from boost_edge.runtime.gallery_facts import gallery_stats
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME
 from boost_edge.runtime.writer_lock import LOCK_NAME

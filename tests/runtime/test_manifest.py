@@ -42,7 +42,12 @@ def manifests() -> st.SearchStrategy[Manifest]:
         weights=st.builds(
             Weights, name=TEXT, source=TEXT, sha256=optional_text, licence=optional_text
         ),
-        image=st.builds(ImageSpec, size=COUNT, resize=st.sampled_from(RESIZE_POLICIES)),
+        image=st.builds(
+            ImageSpec,
+            size=COUNT,
+            resize=st.sampled_from(RESIZE_POLICIES),
+            decode=st.sampled_from([None, "reduced"]),
+        ),
         features=COUNT,
         readout=st.sampled_from(READOUTS),
         dimensions=COUNT,
@@ -159,6 +164,14 @@ def test_what_came_later_may_be_absent() -> None:
     raw = example()
     assert "quantisation" not in raw
     assert Manifest.from_json(json.dumps(raw), source="model.onnx").quantisation is None
+    assert "decode" not in raw["image"]
+    assert Manifest.from_json(json.dumps(raw), source="model.onnx").image.decode is None
+    raw["image"]["decode"] = "reduced"
+    assert Manifest.from_json(json.dumps(raw), source="model.onnx").image.decode == "reduced"
+    raw["image"]["decode"] = "eighth"
+    with pytest.raises(ModelFileError, match="decode"):
+        Manifest.from_json(json.dumps(raw), source="model.onnx")
+    del raw["image"]["decode"]
     raw["quantisation"] = None
     assert Manifest.from_json(json.dumps(raw), source="model.onnx").quantisation is None
 

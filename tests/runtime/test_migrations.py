@@ -25,7 +25,7 @@ from boost_edge.runtime.errors import (
     GalleryLockedError,
 )
 from boost_edge.runtime.exchange_export import export_gallery
-from boost_edge.runtime.gallery import gallery_stats
+from boost_edge.runtime.gallery_facts import gallery_stats
 from boost_edge.runtime.merge import merge_galleries
 from boost_edge.runtime.migrations import MIGRATIONS, migrate
 from boost_edge.runtime.schema import FORMAT_VERSION

@@ -15,7 +15,7 @@ import pytest
 from boost_edge import Encoder, Gallery
 from boost_edge.runtime.compact import compact_gallery
 from boost_edge.runtime.errors import GalleryError, GalleryFormatError, UsageError
-from boost_edge.runtime.gallery import gallery_stats
+from boost_edge.runtime.gallery_facts import gallery_stats
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME
 from boost_edge.runtime.verify import verify_gallery

@@ -1,0 +1,60 @@
+"""Threads with images of their own give what one network gives."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.spread import Spread
+
+
+def batches(encoder: Encoder, *counts: int) -> list[NDArray[np.uint8]]:
+    """Return batches of noise."""
+    rng, size = np.random.default_rng(0), encoder.manifest.image.size
+    return [rng.integers(0, 256, (count, size, size, 3), np.uint8) for count in counts]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_it_gives_what_the_encoder_gives(model_path: Path, threads: int) -> None:
+    """Batch after batch, of any size, embeddings and attributes are the encoder's, in order."""
+    with Encoder.open(model_path, threads=threads) as encoder, closing(Spread(encoder)) as spread:
+        for batch in batches(encoder, 5, 8, 1, 2, 7):
+            found, expected = spread.run(batch), encoder.run(batch)
+            np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-6)
+            assert found.attributes is not None
+            assert expected.attributes is not None
+            np.testing.assert_allclose(found.attributes, expected.attributes, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", ["gone", "damaged", "another"])
+def test_a_model_file_that_changes_meanwhile_is_no_reason_to_fail(
+    model_path: Path, tmp_path: Path, change: str
+) -> None:
+    """The network that is open goes on alone where the file is no longer that one."""
+    path = Path(shutil.copy(model_path, tmp_path / "model.onnx"))
+    with Encoder.open(path, threads=2) as encoder, closing(Spread(encoder)) as spread:
+        first, second = batches(encoder, 4, 4)
+        spread.run(first)
+        if change == "gone":
+            path.unlink()
+        else:
+            data = path.read_bytes()
+            path.write_bytes(b"damaged" if change == "damaged" else data + b"\x18\x00")
+        expected = encoder.run(second).embeddings
+        np.testing.assert_allclose(spread.run(second).embeddings, expected, atol=1e-6)
+
+
+def test_what_is_wrong_in_a_thread_is_raised(model_path: Path) -> None:
+    """A batch that is none is the caller's error, whichever thread finds it."""
+    with Encoder.open(model_path, threads=2) as encoder, closing(Spread(encoder)) as spread:
+        for batch in batches(encoder, 4, 4):
+            spread.run(batch)
+        with pytest.raises(UsageError, match="a batch must be"):
+            spread.run(np.zeros((4, 3, 3, 3), np.uint8))
