@@ -8,7 +8,8 @@ BASE := .venv-base
 EVERYTHING := '.[train,bench,dev]'
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help demo test faults check zoo zoo-drawn evidence format clean
+.PHONY: help demo test faults check zoo zoo-drawn evidence regression \
+	regression-baseline format clean
 
 help:
 	@echo "make demo    search a small drawn catalogue; installs the runtime only"
@@ -19,6 +20,8 @@ help:
 	@echo "make zoo     train and export the shipped model again, from nothing"
 	@echo "make evidence SHARED=../shared"
 	@echo "             measure again what the README claims"
+	@echo "make regression"
+	@echo "             count instructions, and compare with the committed baseline; needs valgrind"
 	@echo "make format  rewrite the sources in the house format"
 	@echo "make clean   remove environments and caches"
 
@@ -125,9 +128,25 @@ $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 $(RESULTS)/search.json: | $(FULL)/ready
 	$(BENCH) search --rows 1000000 --engines ours,usearch-f32,hnswlib,faiss --work runs/search --out $@
 
-$(RESULTS)/latency.json: | $(FULL)/ready
-	$(BENCH) latency --backbones resnet18+boost,resnet18@layer3:4x4+boost,vit_tiny_patch16_224,vit_b_16 \
-		--seconds 6 --cold-starts 5 --out $@
+# Ours in float32, in 8 bits, and tuned (TUNED: any model files), beside the architectures, all in
+# one interleaved run.
+OURS := runs/grid/match.onnx runs/grid/match-int8.onnx
+TUNED ?= $(wildcard runs/tuned/*.onnx)
+
+$(RESULTS)/latency.json: $(OURS) | $(FULL)/ready
+	$(BENCH) latency --backbones vit_b_16,resnet18+boost,resnet18@layer3:4x4+boost,vit_tiny_patch16_224 \
+		$(foreach each,$(OURS) $(TUNED),--model $(each)) --reference vit_b_16 --seconds 6 \
+		--cold-starts 5 --out $@
+
+runs/grid/match-int8.onnx: runs/grid/run/train.json
+	$(FULL)/bin/boost-edge export runs/grid/run --readout match --precision int8 --out $@
+
+# In instructions, whatever else runs; no part of the evidence. A new baseline is made on purpose.
+regression: | $(FULL)/ready
+	$(BENCH) regression --baseline $(RESULTS)/regression.json
+
+regression-baseline: | $(FULL)/ready
+	$(BENCH) regression --out $(RESULTS)/regression.json
 
 $(RESULTS)/cost.json: $(RESULTS)/latency.json
 	$(BENCH) cost $< --out $@
