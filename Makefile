@@ -73,7 +73,7 @@ EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement-layer3.json $(RESULTS)/a
 	$(QUALITIES) $(ABSENT) $(RESULTS)/quality/resnet18-versus-vit.json \
 	$(RESULTS)/honesty/resnet18-grid.json $(RESULTS)/curve/resnet18-grid.json \
 	$(RESULTS)/ablation/resnet18-layer3.json $(RESULTS)/search.json $(RESULTS)/latency.json \
-	$(RESULTS)/cost.json
+	$(RESULTS)/alternatives.json $(RESULTS)/cost.json
 
 evidence: $(EVIDENCE)
 	$(MAKE) $(RESULTS)/report.html
@@ -147,6 +147,21 @@ regression: | $(FULL)/ready
 
 regression-baseline: | $(FULL)/ready
 	$(BENCH) regression --out $(RESULTS)/regression.json
+
+# Each in an environment of its own; torch's takes minutes and 6 GB.
+ALONE := runs/environments
+$(RESULTS)/alternatives.json: $(ALONE)/base/ready $(ALONE)/torch/ready $(ALONE)/fastembed/ready | $(FULL)/ready
+	$(BENCH) alternatives --python boost-edge=$(ALONE)/base/bin/python \
+		--python torch-numpy=$(ALONE)/torch/bin/python --python torch-faiss=$(ALONE)/torch/bin/python \
+		--python fastembed=$(ALONE)/fastembed/bin/python --out $@
+
+$(ALONE)/base/ready: NEEDS = .
+$(ALONE)/torch/ready: NEEDS = torch torchvision pillow numpy faiss-cpu
+$(ALONE)/fastembed/ready: NEEDS = fastembed
+$(ALONE)/%/ready: pyproject.toml
+	$(call new_venv,$(@D))
+	$(call install,$(@D),$(NEEDS))
+	touch $@
 
 $(RESULTS)/cost.json: $(RESULTS)/latency.json
 	$(BENCH) cost $< --out $@
