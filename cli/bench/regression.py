@@ -58,7 +58,7 @@ def regression(
     """Count the instructions of fixed small workloads, and compare with a baseline.
 
     Under valgrind (callgrind), which must be installed, on x86-64. Counts hardly depend on what
-    else the machine does. Two to three minutes on two cores. Exit code 5 when a workload takes
+    else the machine does. About three minutes on two cores. Exit code 5 when a workload takes
     more instructions than the baseline allows, with one line for each on standard error.
 
     \b
