@@ -8,7 +8,8 @@ BASE := .venv-base
 EVERYTHING := '.[train,bench,dev]'
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help demo test faults check zoo zoo-drawn evidence format clean
+.PHONY: help demo test faults check zoo zoo-drawn evidence regression \
+	regression-baseline format clean
 
 help:
 	@echo "make demo    search a small drawn catalogue; installs the runtime only"
@@ -19,6 +20,8 @@ help:
 	@echo "make zoo     train and export the shipped model again, from nothing"
 	@echo "make evidence SHARED=../shared"
 	@echo "             measure again what the README claims"
+	@echo "make regression"
+	@echo "             count instructions, and compare with the committed baseline; needs valgrind"
 	@echo "make format  rewrite the sources in the house format"
 	@echo "make clean   remove environments and caches"
 
@@ -72,7 +75,7 @@ EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement-layer3.json $(RESULTS)/a
 	$(QUALITIES) $(ABSENT) $(RESULTS)/quality/resnet18-versus-vit.json \
 	$(RESULTS)/honesty/resnet18-grid.json $(RESULTS)/curve/resnet18-grid.json \
 	$(RESULTS)/ablation/resnet18-layer3.json $(RESULTS)/search.json $(RESULTS)/latency.json \
-	$(RESULTS)/overhead.json $(RESULTS)/cost.json
+	$(RESULTS)/overhead.json $(RESULTS)/alternatives.json $(RESULTS)/cost.json
 
 evidence: $(EVIDENCE)
 	$(MAKE) $(RESULTS)/report.html
@@ -127,9 +130,40 @@ $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 $(RESULTS)/search.json: | $(FULL)/ready
 	$(BENCH) search --rows 1000000 --engines ours,usearch-f32,hnswlib,faiss --work runs/search --out $@
 
-$(RESULTS)/latency.json: | $(FULL)/ready
-	$(BENCH) latency --backbones resnet18+boost,resnet18@layer3:4x4+boost,vit_tiny_patch16_224,vit_b_16 \
-		--seconds 6 --cold-starts 5 --out $@
+# Ours in float32, in 8 bits, and tuned (TUNED: any model files), beside the architectures, all in
+# one interleaved run.
+OURS := runs/grid/match.onnx runs/grid/match-int8.onnx
+TUNED ?= $(wildcard runs/tuned/*.onnx)
+
+$(RESULTS)/latency.json: $(OURS) | $(FULL)/ready
+	$(BENCH) latency --backbones vit_b_16,resnet18+boost,resnet18@layer3:4x4+boost,vit_tiny_patch16_224 \
+		$(foreach each,$(OURS) $(TUNED),--model $(each)) --reference vit_b_16 --seconds 6 \
+		--cold-starts 5 --out $@
+
+runs/grid/match-int8.onnx: runs/grid/run/train.json
+	$(FULL)/bin/boost-edge export runs/grid/run --readout match --precision int8 --out $@
+
+# In instructions, whatever else runs; no part of the evidence. A new baseline is made on purpose.
+regression: | $(FULL)/ready
+	$(BENCH) regression --baseline $(RESULTS)/regression.json
+
+regression-baseline: | $(FULL)/ready
+	$(BENCH) regression --out $(RESULTS)/regression.json
+
+# Each in an environment of its own; torch's takes minutes and 6 GB.
+ALONE := runs/environments
+$(RESULTS)/alternatives.json: $(ALONE)/base/ready $(ALONE)/torch/ready $(ALONE)/fastembed/ready | $(FULL)/ready
+	$(BENCH) alternatives --python boost-edge=$(ALONE)/base/bin/python \
+		--python torch-numpy=$(ALONE)/torch/bin/python --python torch-faiss=$(ALONE)/torch/bin/python \
+		--python fastembed=$(ALONE)/fastembed/bin/python --out $@
+
+$(ALONE)/base/ready: NEEDS = .
+$(ALONE)/torch/ready: NEEDS = torch torchvision pillow numpy faiss-cpu
+$(ALONE)/fastembed/ready: NEEDS = fastembed
+$(ALONE)/%/ready: pyproject.toml
+	$(call new_venv,$(@D))
+	$(call install,$(@D),$(NEEDS))
+	touch $@
 
 # Its tables stand in docs/performance.md.
 $(RESULTS)/overhead.json: | $(FULL)/ready

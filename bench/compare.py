@@ -17,20 +17,22 @@ __all__ = ["KINDS", "Kind", "Limits", "Measure", "compare_results"]
 class Limits:
     """How much worse a row may be.
 
-    ``slowdown`` and ``growth`` are factors of times and costs, and of bytes, at least 1;
+    ``slowdown``, ``growth`` and ``instructions`` are factors of times and costs, of bytes, and of
+    instructions, at least 1;
     ``map_loss``, ``agreement_loss`` and ``recall_loss`` are points out of 100. Times that differ by
     less than ``floor_ms`` milliseconds are never worse: they are noise.
     """
 
     slowdown: float = 1.1
     growth: float = 1.1
+    instructions: float = 1.05
     map_loss: float = 0.5
     agreement_loss: float = 1.0
     recall_loss: float = 0.5
     floor_ms: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (self.slowdown >= 1 and self.growth >= 1):
+        if not min(self.slowdown, self.growth, self.instructions) >= 1:
             raise UsageError("a largest slowdown or growth is a factor of at least 1")
         losses = (self.map_loss, self.agreement_loss, self.recall_loss, self.floor_ms)
         if not all(each >= 0 for each in losses):
@@ -45,7 +47,9 @@ class Measure:
     """
 
     key: str
-    limit: Literal["slowdown", "growth", "map_loss", "agreement_loss", "recall_loss"]
+    limit: Literal[
+        "slowdown", "growth", "instructions", "map_loss", "agreement_loss", "recall_loss"
+    ]
     scale: float = 1.0
 
 
@@ -136,6 +140,17 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             },
             same_machine=True,
         ),
+        "regression": Kind(
+            protocol=("protocol",),
+            tables={
+                "rows": (
+                    ("workload",),
+                    (Measure(key="instructions", limit="instructions"),),
+                )
+            },
+            # Valgrind shows every processor with AVX2 as the same one, nearly.
+            same_machine=False,
+        ),
     }
 )
 """Kinds of results that can be compared, by name."""
@@ -192,6 +207,7 @@ def compare_results(
     )
 
 
+_FACTORS = ("slowdown", "growth", "instructions")
 _Key = tuple[str, str]
 _Figures = dict[_Key, tuple[float | None, Measure]]
 
@@ -255,7 +271,7 @@ def _judge(
     change: float | None = None
     crossed = new is None
     if old is not None and new is not None:
-        if measure.limit in ("slowdown", "growth"):
+        if measure.limit in _FACTORS:
             change = new / old if old else None
             noise = measure.key.endswith("_ms") and new - old < limits.floor_ms
             crossed = new > limit * old and not noise
@@ -268,6 +284,6 @@ def _judge(
         "old": old,
         "new": new,
         "change": change,
-        "limit": limit if measure.limit in ("slowdown", "growth") else -limit,
+        "limit": limit if measure.limit in _FACTORS else -limit,
         "crossed": crossed,
     }

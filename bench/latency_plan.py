@@ -72,7 +72,16 @@ class LatencyPlan:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all systems, in order."""
-        return (*self.backbones, *(model.name for model in self.models))
+        return (*self.backbones, *self.model_names)
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Return the names of the model files: their paths where two are called the same."""
+        names = [model.name for model in self.models]
+        return tuple(
+            str(model) if names.count(name) > 1 else name
+            for model, name in zip(self.models, names, strict=True)
+        )
 
     @property
     def offline_blocks(self) -> int:

@@ -1,7 +1,8 @@
 """The same network in onnxruntime, PyTorch (eager and compiled) and OpenVINO, each as tuned.
 
 Every runtime is called in the same way: one batch at a time, from one thread, with a fixed number
-of threads inside, in float32, and gives back numpy embeddings.
+of threads inside, and gives back numpy embeddings. All compute in float32, but for model files in
+8 bits, which are given as they are to those runtimes that read ONNX.
 """
 
 from __future__ import annotations

@@ -101,9 +101,9 @@ def export_design(design: Design, folder: Path, *, image_size: int | None, seed:
     return System(name=design.name, model=folder / "model.onnx", run=run, manifest=manifest)
 
 
-def given_system(model: Path) -> System:
-    """Return a system of a model file that exists."""
-    return System(name=model.name, model=model, run=None, manifest=read_manifest(model))
+def given_system(model: Path, name: str | None = None) -> System:
+    """Return a system of a model file that exists, called as the file if not otherwise."""
+    return System(name=name or model.name, model=model, run=None, manifest=read_manifest(model))
 
 
 def build_network(run: Path) -> FusedEncoder:

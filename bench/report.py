@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from boost_edge.bench.report_ablation import ablation_section
+from boost_edge.bench.report_alternatives import alternatives_section
 from boost_edge.bench.report_blocks import Section
 from boost_edge.bench.report_evidence import Evidence, read_evidence
 from boost_edge.bench.report_headline import headline_section
@@ -56,6 +57,7 @@ def make_sections(evidence: Evidence) -> tuple[Section, ...]:
         search_section,
         stages_section,
         cost_section,
+        *((alternatives_section,) if evidence.of("alternatives") else ()),
         provenance_section,
     )
     return tuple(make(evidence) for make in makers)

@@ -19,6 +19,7 @@ from boost_edge.bench.report_blocks import (
     Text,
     words,
 )
+from boost_edge.bench.report_cheaper import cheaper_claims
 from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_honesty import verdicts
 from boost_edge.bench.report_labels import labels_needed
@@ -61,6 +62,7 @@ def headline_section(evidence: Evidence) -> Section:
         blocks += absent("versus", "A small boosted network against a bigger raw one was")
     blocks += _picture(evidence)
     blocks += _papers_way(evidence)
+    blocks += cheaper_claims(evidence)
     blocks.append(
         Paragraph(
             text=words(
@@ -195,8 +197,9 @@ def _papers_way(evidence: Evidence) -> list[Block]:
         f"{number(theirs['p50_ms'], 1)} ms with the second (p50, {ours['threads']} thread"
         f"{'s' if ours['threads'] > 1 else ''})"
     )
-    ratio = theirs["ratio"]
-    if ratio is not None and source.result["reference"]["system"] == ours["system"]:
+    reference = source.result["reference"]["system"]
+    ratio = theirs["ratio"] if reference == ours["system"] else ours.get("times_cheaper")
+    if ratio is not None and reference in (ours["system"], theirs["system"]):
         low, high = ratio["low"], ratio["high"]
         said += f": {ratio['estimate']:.1f} times as long (95%: {low:.1f} to {high:.1f})"
     return [_claim(words(start, said, ". (", source.link("rows", place), ")"))]

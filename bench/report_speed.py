@@ -226,7 +226,8 @@ def _systems(source: Source) -> Table:
         start = latency["cold_starts"].get(f"query {each['system']}")
         rows.append(
             (
-                each["system"], each["readout"], number(4 * each["dimensions"], 0),
+                each["system"], each["precision"], str(each["image_size"]), each["readout"],
+                number(4 * each["dimensions"], 0),
                 number(each["model_bytes"] / 1e6, 1),
                 number(peak / 1e6, 0) if isinstance(peak, int) else NONE,
                 NONE if start is None else number(start["p50_ms"], 0),
@@ -234,10 +235,10 @@ def _systems(source: Source) -> Table:
         )  # fmt: skip
     return Table(
         caption="Size and start",
-        header=("system", "readout", "bytes an image", "model, MB", "peak memory of a query, MB",
-                "cold start of a query, ms"),
+        header=("system", "precision", "px", "readout", "bytes an image", "model, MB",
+                "peak memory of a query, MB", "cold start of a query, ms"),
         rows=tuple(rows),
-        right=(2, 3, 4, 5),
+        right=(2, 4, 5, 6, 7),
     )  # fmt: skip
 
 

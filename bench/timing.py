@@ -75,6 +75,10 @@ class Ratio:
     low: float
     high: float
 
+    def inverse(self) -> Ratio:
+        """Return how many times as long the other takes."""
+        return Ratio(estimate=1 / self.estimate, low=1 / self.high, high=1 / self.low)
+
 
 def percentile(values: NDArray[np.float64], share: float) -> float:
     """Return the smallest value that at least a share in (0, 1] of the values do not exceed.

@@ -6,6 +6,7 @@ import click
 
 from boost_edge.cli.bench.ablate import ablate
 from boost_edge.cli.bench.agreement import agreement
+from boost_edge.cli.bench.alternatives import alternatives
 from boost_edge.cli.bench.card import card
 from boost_edge.cli.bench.compare import compare
 from boost_edge.cli.bench.cost import cost
@@ -15,6 +16,7 @@ from boost_edge.cli.bench.latency import latency
 from boost_edge.cli.bench.models import models
 from boost_edge.cli.bench.overhead import overhead
 from boost_edge.cli.bench.quality import quality
+from boost_edge.cli.bench.regression import regression
 from boost_edge.cli.bench.report import report
 from boost_edge.cli.bench.search import search
 from boost_edge.cli.bench.split import split
@@ -46,7 +48,9 @@ command.add_command(models)
 command.add_command(search)
 command.add_command(latency)
 command.add_command(overhead)
+command.add_command(alternatives)
 command.add_command(cost)
 command.add_command(compare)
+command.add_command(regression)
 command.add_command(report)
 command.add_command(card)

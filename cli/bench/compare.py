@@ -42,6 +42,14 @@ __all__ = ["compare"]
     help="Largest factor of the size of a model or an index, and of peak memory.",
 )
 @click.option(
+    "--max-instructions",
+    type=click.FloatRange(min=1),
+    default=1.05,
+    show_default=True,
+    metavar="X",
+    help="Largest factor of the instructions of a workload.",
+)
+@click.option(
     "--max-map-loss",
     type=click.FloatRange(min=0),
     default=0.5,
@@ -73,6 +81,7 @@ def compare(
     max_slowdown: float,
     floor_ms: float,
     max_growth: float,
+    max_instructions: float,
     max_map_loss: float,
     max_agreement_loss: float,
     max_recall_loss: float,
@@ -82,8 +91,8 @@ def compare(
 ) -> int:
     """Compare two results of the same bench; exit code 5 when a limit is crossed.
 
-    OLD and NEW are files that --out wrote: of quality, agreement, latency, cost or search. What is
-    in OLD and no longer in NEW has crossed the limit too.
+    OLD and NEW are files that --out wrote: of quality, agreement, latency, cost, search or
+    regression. What is in OLD and no longer in NEW has crossed the limit too.
 
     \b
     Example:
@@ -99,6 +108,7 @@ def compare(
         limits=Limits(
             slowdown=max_slowdown,
             growth=max_growth,
+            instructions=max_instructions,
             map_loss=max_map_loss,
             agreement_loss=max_agreement_loss,
             recall_loss=max_recall_loss,

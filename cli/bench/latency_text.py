@@ -75,15 +75,17 @@ def _sizes(result: dict[str, Any]) -> list[str]:
         cells.append(
             [
                 row["system"],
+                row["precision"],
+                str(row["image_size"]),
                 megabytes(row["model_bytes"]),
                 "" if peak is None else megabytes(peak),
                 "" if start is None else _ms(start["p50_ms"]),
             ]
         )
     lines = table(
-        ["system", "file", "peak memory of query", "cold start of query, ms"],
+        ["system", "precision", "px", "file", "peak memory of query", "cold start of query, ms"],
         cells,
-        right=(1, 2, 3),
+        right=(2, 3, 4, 5),
         squeeze=0,
     )
     if "python-imports" in starts:

@@ -175,7 +175,7 @@ def test_different_things_do_not_compare() -> None:
             compare_results(old, new, limits=Limits())
         assert "\n" not in str(caught.value)
     assert compare_results(one, other, limits=Limits(), any_machine=True)["crossed"] == 0
-    assert set(KINDS) == {"latency", "cost", "quality", "agreement", "search"}
+    assert set(KINDS) == {"latency", "cost", "quality", "agreement", "search", "regression"}
 
 
 def test_quality_compares_across_machines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -25,6 +26,8 @@ from boost_edge.bench.latency_systems import (
     parse_design,
 )
 from boost_edge.bench.scenarios import Load
+from boost_edge.export.onnx_file import save_model
+from boost_edge.export.quantise import calibrate, quantise
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import ParityError, UsageError
 
@@ -38,6 +41,20 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> System:
     folder = tmp_path_factory.mktemp("vit")
     design = parse_design("vit_tiny_patch16_224")
     return export_design(design, folder, image_size=32, seed=0)
+
+
+@pytest.fixture(scope="module")
+def quantised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small convolutional network in 8 bits."""
+    folder = tmp_path_factory.mktemp("int8")
+    design = Design(name="cut", backbone="squeezenet1_1", taps=("features.4",), boosted=False)
+    system = export_design(design, folder, image_size=32, seed=0)
+    images = np.stack([draw_photo(32, 32, seed=seed) for seed in range(16)])
+    calibrated = calibrate(system.model, images, folder)
+    model = quantise(calibrated, calibrated.layers, reduce_range=True)
+    path = folder / "int8.onnx"
+    save_model(model, dataclasses.replace(system.manifest, precision="int8"), path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +127,8 @@ def test_figures_make_sense(result: dict[str, Any]) -> None:
         assert row["ratio"]["low"] <= row["ratio"]["estimate"] * (1 + 1e-9)
         if row["stage"] == "infer":
             assert row["min_cosine"] > 0.999
+        assert row["times_cheaper"]["estimate"] == pytest.approx(1 / row["ratio"]["estimate"])
+        assert row["times_cheaper"]["low"] == pytest.approx(1 / row["ratio"]["high"])
         if (row["system"], row["runtime"]) == (BOOSTED, "onnxruntime"):
             assert row["ratio"] == {"estimate": 1.0, "low": 1.0, "high": 1.0}
     keys = [
@@ -258,11 +277,31 @@ def test_plans_that_make_no_sense(changes: dict[str, Any]) -> None:
         LatencyPlan(**changes).check()
 
 
-def test_given_models_are_named_by_their_file(transformer: System) -> None:
-    """A model file is a system of its own, without torch's network."""
+def test_given_models_are_named_by_their_file(transformer: System, tmp_path: Path) -> None:
+    """A model file is a system of its own, without torch's network; its path tells two apart."""
     system = given_system(transformer.model)
     assert (system.name, system.run) == ("model.onnx", None)
     assert system.manifest == transformer.manifest
+    files = (tmp_path / "a" / "x.onnx", tmp_path / "b" / "x.onnx", tmp_path / "y.onnx")
+    names = LatencyPlan(backbones=(), models=files).names
+    assert names == (str(files[0]), str(files[1]), "y.onnx")
+
+
+def test_int8_stands_beside_float32(quantised: Path, transformer: System) -> None:
+    """A file in 8 bits is a row of the same run; a runtime that rounds otherwise says so."""
+    plan = LatencyPlan(
+        backbones=(), models=(transformer.model, quantised), runtimes=("onnxruntime", "openvino"),
+        batches=(1,), gallery_images=2, blocks=2, seconds=0.05, most=2, starts=0, scenarios=(),
+        photo=(96, 64), small=(40, 30),
+    )  # fmt: skip
+    result = measure_latency(plan)
+    assert [each["precision"] for each in result["systems"]] == ["fp32", "int8"]
+    [ours] = rows_of(result, system="int8.onnx", runtime="onnxruntime", stage="infer")
+    assert ours["times_cheaper"]["estimate"] > 0
+    [other] = rows_of(result, system="int8.onnx", runtime="openvino", stage="infer")
+    assert "in 8 bits are not those of" in other.get("unavailable", "") or (
+        0.9 <= other["min_cosine"] <= 1.001
+    )
 
 
 def test_photos_are_seeded_and_cost_what_photos_cost() -> None:

@@ -125,6 +125,31 @@ def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
     assert commands[0].count("--weights imagenet") == 2
 
 
+def test_what_is_cheaper_is_said_with_intervals(tmp_path: Path) -> None:
+    """Against ViT-B/16, 8 bits and the cheapest file are stated, with what the file finds."""
+    latency = json.loads(json.dumps(TINY["latency.json"]))
+    latency["reference"]["system"] = "vit_b_16"
+    for row in latency["rows"]:
+        if "ratio" in row:
+            times = 470 / row["p50_ms"]
+            row["times_cheaper"] = {"estimate": times, "low": times - 1, "high": times + 1}
+    small, tiny = latency["systems"][0], latency["systems"][1]
+    small |= {"random_weights": False, "precision": "int8"}
+    tiny |= {"random_weights": False, "model_sha256": "f" * 64}
+    models = json.loads(json.dumps(TINY["models.json"]))
+    models["rows"][1]["sha256"] = "f" * 64
+    for name, result in (("latency.json", latency), ("models.json", models)):
+        (tmp_path / name).write_text(json.dumps(result, indent=1))
+    section = headline_section(read_evidence(tmp_path))
+    [int8, cheapest] = [text for text in said_in(section.blocks) if "times cheaper" in text]
+    assert int8.startswith("resnet18+boost (int8, 224 px): its network is 10.7 (9.7 to 11.7) times")
+    assert "The target was 15: not reached. (latency.json)" in int8
+    assert cheapest.startswith("resnet18@layer3:4x4+boost (fp32, 224 px): its network is 13.4 (")
+    assert "mAP@10 30.00, ResNet-18 raw 20.00 on the same queries: +10.00 (95%: +9.50" in cheapest
+    [paper] = [text for text in said_in(section.blocks) if text.startswith("The paper's quality")]
+    assert "8.1 times as long (95%: 7.1 to 9.1)" in paper
+
+
 def numbers_in(value: Any) -> Iterator[float]:
     """Yield all numbers of a JSON value."""
     if isinstance(value, Mapping):
@@ -258,7 +283,7 @@ def test_every_section_shows_what_was_measured(tiny: Path) -> None:
         "| ViT-B/16 | 484.0 | 12.08 | no |",
         "| ResNet-18 (layer3, 4x4 grid) + boost | 49.0 | 33.25 | yes |",
         "| ViT-Tiny/16 | 52.0 | 16.50 | no |",
-        "| resnet18@layer3:4x4+boost | match | 1,032 | 46.0 | 200 | 700 |",
+        "| resnet18@layer3:4x4+boost | fp32 | 224 | match | 1,032 | 46.0 | 200 | 700 |",
         "not measured: openvino is not installed |",
         "| 100 | match | 14.00 | \u22123.00 (95%: \u22123.50 to \u22122.50) |",
         "| 20% | match | 22.00 | +5.00 (95%: +4.50 to +5.50) |",

@@ -188,6 +188,11 @@ def latency() -> dict[str, Any]:
                 else ["layer4"],
                 "readout": "match" if boosted else "raw",
                 "dimensions": 258 if boosted else 768,
+                "weights": "none",
+                "random_weights": True,
+                "precision": "fp32",
+                "image_size": 224,
+                "model_sha256": f"{len(systems)}" * 64,
                 "model_bytes": 46_000_000,
                 "peak_memory_bytes": {"query": 200_000_000, "infer-torch": "not measured: why"},
             }

@@ -49,6 +49,8 @@ def test_verbs_are_the_design_s() -> None:
         "boost-edge bench overhead",
         "boost-edge bench cost",
         "boost-edge bench compare",
+        "boost-edge bench regression",
+        "boost-edge bench alternatives",
         "boost-edge bench search",
         "boost-edge bench report",
         "boost-edge bench card",
