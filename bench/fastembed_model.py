@@ -51,7 +51,7 @@ def _turn_layout(model: onnx.ModelProto, size: int) -> None:
     graph = model.graph
     kept = [each for each in graph.input if each.name != IMAGE]
     del graph.input[:]
-    shape = ["N", 3, size, size]
+    shape: list[str | int | None] = ["N", 3, size, size]
     graph.input.append(helper.make_tensor_value_info("pixels", TensorProto.UINT8, shape))
     graph.input.extend(kept)
     node = helper.make_node("Transpose", ["pixels"], [IMAGE], perm=[0, 2, 3, 1])

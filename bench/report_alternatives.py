@@ -36,7 +36,7 @@ def _figures(source: Source) -> Table:
         if "unavailable" in row:
             rows.append((*start, f"not measured: {row['unavailable']}", *[NONE] * 7))
             continue
-        ratios = row["times_ours"] or {}
+        ratios: dict[str, Any] = row["times_ours"] or {}
         size = source.result["environments"][row["contender"]]["installed_bytes"]
         rows.append(
             (

@@ -117,7 +117,7 @@ def _text(result: dict[str, Any]) -> list[str]:
         if "unavailable" in row:
             continue
         size = result["environments"][row["contender"]]["installed_bytes"]
-        ratios = row["times_ours"] or {}
+        ratios: dict[str, Any] = row["times_ours"] or {}
         cells.append(
             [
                 row["contender"],

@@ -106,7 +106,7 @@ def test_elsewhere_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def result(**changes: float) -> dict[str, Any]:
     """Return a result in which some workloads take another number of instructions."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"workload": name, "instructions": round(1_000_000 * changes.get(name, 1.0)),
          "spread": 0.001, "by_run": []}
         for name in WORKLOADS
