@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
+__all__ = ["main"]
+
 _K = 10
 _BATCH = 32
 _SUFFIX = ".jpg"

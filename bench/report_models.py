@@ -33,7 +33,7 @@ def models_section(evidence: Evidence) -> Section:
 
 def _retrieval(source: Source) -> Table:
     return Table(
-        caption="Model files: retrieval",
+        caption=f"{source.name}: retrieval",
         header=("model", "network", "readout", "precision", "file, MB", "bytes per image",
                 "mAP@10", "std", "nDCG@10", "gain (95%)", "relative"),
         rows=tuple(
@@ -66,7 +66,7 @@ def _labels(source: Source) -> Table:
                     )
                 )  # fmt: skip
     return Table(
-        caption="Model files: labels",
+        caption=f"{source.name}: labels",
         header=("attribute", "model", "images", "accuracy", "commonest value",
                 "calibration error", shown, "of them right"),
         rows=tuple(rows),

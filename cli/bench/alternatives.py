@@ -50,7 +50,6 @@ __all__ = ["alternatives"]
 )
 @click.option(
     "--python",
-    "pythons",
     multiple=True,
     metavar="CONTENDER=PATH",
     help="Python of the environment that a contender runs in, whose size is then told; may be "
@@ -90,7 +89,7 @@ def alternatives(out: Path | None, json: bool, **options: Any) -> int:
         images=options["images"],
         threads=tuple(dict.fromkeys(threads)),
         rounds=options["rounds"],
-        environments=dict(_python(each) for each in options["pythons"]),
+        environments=dict(_python(each) for each in options["python"]),
         seed=options["seed"],
     )
     with need_train_extra("comparing with alternatives"), Bars() as bars:

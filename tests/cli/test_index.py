@@ -18,7 +18,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from boost_edge.cli.model import shipped_model
-from boost_edge.runtime import gallery as gallery_module
+from boost_edge.runtime import indexing
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import ModelFileError
 from boost_edge.runtime.gallery_facts import gallery_stats
@@ -292,7 +292,7 @@ def test_an_interrupted_index_keeps_what_it_did(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(gallery_module, "index_images", interrupt)
+        patch.setattr(indexing, "index_images", interrupt)
         line = refused(130, *command)
     assert line == "interrupted: what was done is kept, the same command goes on from there"
     assert gallery_stats(gallery).images == 1

@@ -19,7 +19,7 @@ import boost_edge
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.main import VERBS, run
 from boost_edge.cli.reference import commands
-from boost_edge.runtime import errors, gallery
+from boost_edge.runtime import errors, gallery_facts
 
 Call = Callable[..., CompletedProcess[str]]
 
@@ -53,7 +53,7 @@ def inspecting(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Non
         def raise_it(_: Path) -> None:
             raise error
 
-        monkeypatch.setattr(gallery, "gallery_stats", raise_it)
+        monkeypatch.setattr(gallery_facts, "gallery_stats", raise_it)
 
     return let_it_raise
 
