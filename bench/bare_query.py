@@ -29,7 +29,8 @@ def main(model: str, graph: str, image: str) -> None:
     session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
     size = session.get_inputs()[0].shape[1]
     picture: Any = cv2.imread(image)
-    pixels = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), (size, size))
+    rgb: Any = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    pixels: Any = cv2.resize(rgb, (size, size))
     [embedding] = session.run(["embedding"], {"image": pixels[None]})[0]
     index: Any = Index(ndim=len(embedding), metric="ip", dtype="i8")
     index.view(graph)
