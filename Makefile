@@ -8,12 +8,14 @@ BASE := .venv-base
 EVERYTHING := '.[train,bench,dev]'
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help demo test faults check zoo zoo-drawn evidence regression \
+.PHONY: help demo test coverage faults check zoo zoo-drawn evidence regression \
 	regression-baseline format clean
 
 help:
 	@echo "make demo    search a small drawn catalogue; installs the runtime only"
-	@echo "make test    run the test suite"
+	@echo "make test    run the test suite, in a process for each core"
+	@echo "make coverage"
+	@echo "             the same, and which lines it never ran"
 	@echo "make faults  kill the indexer 200 times, flip 1,000 bits in each file, 8 readers,"
 	@echo "             read 10,000 malformed images, live through 300 histories; a quarter of an hour"
 	@echo "make check   everything CI runs: format, lint, types, tests, wheel"
@@ -30,9 +32,14 @@ demo: $(BASE)/ready
 	$(BASE)/bin/boost-edge demo
 
 # A process for each core, and in it one thread for what would take them all.
+SUITE = OMP_NUM_THREADS=1 $(FULL)/bin/python -m pytest --numprocesses auto --dist loadfile
+
 test: $(FULL)/ready
-	OMP_NUM_THREADS=1 $(FULL)/bin/python -m pytest --numprocesses auto --dist loadfile \
-		--cov --cov-report=term:skip-covered
+	$(SUITE)
+
+# Tracing every line takes its time, so it is no part of the checks.
+coverage: $(FULL)/ready
+	$(SUITE) --cov --cov-report=term:skip-covered
 
 # BOOST_EDGE_FAULT_SEED chooses other moments.
 faults: $(FULL)/ready
