@@ -12,6 +12,7 @@ from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RESIZE, READOUT
 
 __all__ = [
     "DEFAULT_GALLERY",
+    "attributes_option",
     "chosen_format",
     "exclude_option",
     "gallery_argument",
@@ -28,6 +29,7 @@ __all__ = [
     "resize_option",
     "shipped_model_option",
     "threads_option",
+    "training_seed_option",
     "use_threads",
     "where_option",
 ]
@@ -61,6 +63,20 @@ image_column_option = click.option(
     "--image-column",
     metavar="NAME",
     help="Column of the label table that names the image; default: file_name, else id.",
+)
+attributes_option = click.option(
+    "--attributes",
+    callback=names,
+    metavar="A,B,C",
+    help="Label columns to learn; default: every categorical column.",
+)
+training_seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Decides split, initial weights and order.",
 )
 model_option = click.option(
     "--model",

@@ -12,12 +12,13 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import (
+    attributes_option,
     image_column_option,
     images_option,
     json_option,
-    names,
     readout_option,
     resize_option,
+    training_seed_option,
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import (
@@ -48,12 +49,7 @@ __all__ = ["command"]
     metavar="RUN",
     help="Folder to write the run to.",
 )
-@click.option(
-    "--attributes",
-    callback=names,
-    metavar="A,B,C",
-    help="Label columns to learn; default: every categorical column.",
-)
+@attributes_option
 @image_column_option
 @click.option(
     "--backbone",
@@ -114,14 +110,7 @@ __all__ = ["command"]
     metavar="N",
     help="Fit on at most N labelled images; the held-out part comes on top.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Decides split, initial weights and order.",
-)
+@training_seed_option
 @click.option("--strict", is_flag=True, help="Refuse to start when an image is missing.")
 @json_option
 def command(

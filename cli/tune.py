@@ -11,11 +11,13 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import (
+    attributes_option,
     image_column_option,
     images_option,
     json_option,
     names,
     resize_option,
+    training_seed_option,
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import print_json, warn, warn_of_gaps
@@ -69,12 +71,7 @@ def _numbers(
     help="Least mAP@10 on validation images, in points (61.5) or as a share of the best found "
     "(95%); the fastest model that reaches it is chosen.",
 )
-@click.option(
-    "--attributes",
-    callback=names,
-    metavar="A,B,C",
-    help="Label columns to learn; default: every categorical column.",
-)
+@attributes_option
 @image_column_option
 @click.option(
     "--backbone",
@@ -152,14 +149,7 @@ def _numbers(
     metavar="N",
     help="Begin no further candidate after N seconds; default: try all.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Decides split, initial weights and order.",
-)
+@training_seed_option
 @click.option(
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
