@@ -26,11 +26,11 @@ def main(model: str, graph: str, image: str) -> None:
     from usearch.index import Index
 
     runtime: Any = onnxruntime
+    vision: Any = cv2
     session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
     size = session.get_inputs()[0].shape[1]
-    picture: Any = cv2.imread(image)
-    rgb: Any = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    pixels: Any = cv2.resize(rgb, (size, size))
+    rgb = vision.cvtColor(vision.imread(image), vision.COLOR_BGR2RGB)
+    pixels = vision.resize(rgb, (size, size))
     [embedding] = session.run(["embedding"], {"image": pixels[None]})[0]
     index: Any = Index(ndim=len(embedding), metric="ip", dtype="i8")
     index.view(graph)
