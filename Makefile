@@ -192,7 +192,8 @@ $(ALONE)/%/ready: pyproject.toml
 
 # Its tables stand in docs/performance.md.
 $(RESULTS)/overhead.json: | $(FULL)/ready
-	$(BENCH) overhead --model models/zoo/fashion.onnx --out $@
+	$(BENCH) overhead --backbones resnet18+boost,resnet18@layer3+boost \
+		--model models/zoo/fashion.onnx --out $@
 	$(FULL)/bin/python -m boost_edge.bench.performance docs/performance.md $@
 
 $(RESULTS)/cost.json: $(RESULTS)/latency.json

@@ -5,10 +5,12 @@ The result's format is in docs/latency-format.md.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -33,6 +35,7 @@ from boost_edge.runtime.images import decode_image, fit_image, read_bytes, resiz
 from boost_edge.runtime.model_file import ATTRIBUTES, EMBEDDING, IMAGE, open_model
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.search import GRAPH_NAME
+from boost_edge.runtime.spread import images_at_once
 from boost_edge.runtime.synthetic_gallery import fill_gallery
 
 __all__ = ["OVERHEAD_STAGES", "measure_overhead"]
@@ -46,8 +49,6 @@ OVERHEAD_STAGES = {
     "encode": "the network's input to checked embedding and attributes",
     "search": "an embedding to ten hits of the gallery",
 }
-# As indexing gives them to the network.
-_BATCH = 8
 # Different pictures among the photos that are indexed; the rest differ in bytes alone.
 _PICTURES = 4
 
@@ -130,7 +131,8 @@ def _measure(
     gallery, photo = folder / "gallery", photos[0]
     with Encoder.open(system.model, threads=max(plan.threads)) as encoder:
         images, seed = plan.gallery_images, plan.seed
-        fill_gallery(gallery, encoder, images=images, seed=seed, size=plan.photo)
+        like = _embedding(encoder, photo)
+        fill_gallery(gallery, encoder, images=images, seed=seed, size=plan.photo, like=like)
         sha256 = encoder.sha256
         # The first query builds the graph of a large gallery, which is not to be timed.
         with Gallery.open(gallery, encoder, progress=report) as opened:
@@ -162,7 +164,7 @@ def _time_queries(
         for threads in plan.threads:
             encoder = stack.enter_context(Encoder.open(system.model, threads=threads))
             opened = stack.enter_context(Gallery.open(gallery, encoder, create=False))
-            calls = _stage_calls(system, encoder, opened, photo, plan.seed)
+            calls = _stage_calls(system, encoder, opened, photo)
             for stage, call in calls.items():
                 cases[threads, stage] = Case(call=call, prepare=partial(set_threads, threads))
         timings = dict(
@@ -181,7 +183,7 @@ def _time_queries(
 
 
 def _stage_calls(
-    system: System, encoder: Encoder, gallery: Gallery, photo: Path, seed: int
+    system: System, encoder: Encoder, gallery: Gallery, photo: Path
 ) -> Mapping[str, Callable[[], object]]:
     """Return what to call for each of the stages."""
     spec, source = system.manifest.image, os.fspath(photo)
@@ -189,7 +191,7 @@ def _stage_calls(
     batch = encoder.load(photo)[None]
     session = open_model(system.model, threads=encoder.threads).session
     names = [EMBEDDING, ATTRIBUTES] if system.manifest.attributes else [EMBEDDING]
-    vector = np.random.default_rng(seed).normal(size=encoder.dimensions).astype(np.float32)
+    vector = _embedding(encoder, photo)
     return {
         "query": lambda: gallery.query(photo),
         "session": lambda: session.run(names, {IMAGE: batch}),
@@ -201,17 +203,22 @@ def _stage_calls(
     }
 
 
+def _embedding(encoder: Encoder, photo: Path) -> NDArray[np.float32]:
+    embedding: NDArray[np.float32] = encoder.run(encoder.load(photo)[None]).embeddings[0]
+    return embedding
+
+
 def _time_indexing(
     plan: OverheadPlan, system: System, photos: Sequence[Path], folder: Path, report: Progress
 ) -> dict[str, Any]:
     """Return how fast photos are indexed, and how fast it were if only two costs were added.
 
-    They are those of decoding and of the network, each on one thread, spread over all threads.
+    They are those of decoding and of the network: on one thread while the others rest, spread over
+    all threads; and on all threads at once, where they share caches and memory.
     """
     threads, spec = max(plan.threads), system.manifest.image
-    data = [path.read_bytes() for path in photos[:_BATCH]]
 
-    def fit_all() -> list[NDArray[np.uint8]]:
+    def fit_all(data: Sequence[bytes]) -> list[NDArray[np.uint8]]:
         return [fit_image(each, spec, source="<drawn>")[0] for each in data]
 
     def index(encoder: Encoder) -> None:
@@ -220,32 +227,54 @@ def _time_indexing(
             gallery.index([photos[0].parent])
         shutil.rmtree(made)
 
-    batch = np.stack(fit_all())
     with (
         Encoder.open(system.model, threads=1) as single,
         Encoder.open(system.model, threads=threads) as all_of_them,
+        ThreadPoolExecutor(threads) as pool,
     ):
+        paths = itertools.islice(itertools.cycle(photos), images_at_once(all_of_them))
+        data = [path.read_bytes() for path in paths]
+        batch = np.stack(fit_all(data))
+
+        def on_all(work: Callable[[], object]) -> object:
+            return [each.result() for each in [pool.submit(work) for _ in range(threads)]]
+
         alone, together = partial(set_threads, 1), partial(set_threads, threads)
         cases = [
-            Case(call=fit_all, prepare=alone, images=len(batch)),
+            Case(call=lambda: fit_all(data), prepare=alone, images=len(batch)),
             Case(call=lambda: single.run(batch), prepare=alone, images=len(batch)),
             Case(call=lambda: np.stack(list(batch)), prepare=alone, images=len(batch)),
+            Case(
+                call=lambda: on_all(lambda: fit_all(data)),
+                prepare=alone,
+                images=threads * len(batch),
+            ),
+            Case(
+                call=lambda: on_all(lambda: single.run(batch)),
+                prepare=alone,
+                images=threads * len(batch),
+            ),
             Case(call=lambda: index(all_of_them), prepare=together, images=len(photos)),
         ]
         timings = _time(plan, cases, report, "indexing")
-    decode, infer, assemble, indexing = (
+    decode, infer, assemble, decode_busy, infer_busy, indexing = (
         float(np.median(each.milliseconds())) / each.images for each in timings
     )
     added = 1e3 * threads / (decode + infer)
+    busy = 1e3 / (decode_busy + infer_busy)
     return {
         "threads": threads,
-        "batch": _BATCH,
+        "batch": len(batch),
         "decode_ms": decode,
         "infer_ms": infer,
         "assemble_ms": assemble,
         "images_per_second": 1e3 / indexing,
         "added_images_per_second": added,
         "efficiency": 1e3 / indexing / added,
+        "busy_decode_ms": threads * decode_busy,
+        "busy_infer_ms": threads * infer_busy,
+        "busy_images_per_second": busy,
+        "busy_efficiency": 1e3 / indexing / busy,
     }
 
 

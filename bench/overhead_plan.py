@@ -11,9 +11,8 @@ from typing import Any
 from boost_edge.bench.latency_stages import PHOTO
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["DEFAULT_DESIGN", "TARGETS", "OverheadPlan"]
+__all__ = ["TARGETS", "OverheadPlan"]
 
-DEFAULT_DESIGN = "resnet18@layer3+boost"
 
 TARGETS: Mapping[str, float] = MappingProxyType(
     {
@@ -39,7 +38,7 @@ class OverheadPlan:
     threads
         Numbers of threads of a query, each at least 1; indexing has the largest.
     gallery_images
-        Random vectors in the gallery that is searched.
+        Drawn vectors in the gallery that is searched.
     files
         Photos that are indexed at once.
     blocks, seconds, most
@@ -52,11 +51,11 @@ class OverheadPlan:
         Of weights, pictures, vectors and orders.
     """
 
-    backbones: tuple[str, ...] = (DEFAULT_DESIGN,)
+    backbones: tuple[str, ...] = ("resnet18+boost",)
     models: tuple[Path, ...] = ()
     threads: tuple[int, ...] = (1,)
     gallery_images: int = 100_000
-    files: int = 64
+    files: int = 256
     blocks: int = 10
     seconds: float = 10.0
     most: int = 200

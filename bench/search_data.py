@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.progress import Progress
 from boost_edge.runtime.replace import replacing
+from boost_edge.runtime.synthetic_gallery import scatter, unit
 
 __all__ = [
     "KINDS",
@@ -24,7 +25,6 @@ __all__ = [
     "label_names",
     "load_vectors",
     "make_vectors",
-    "unit",
 ]
 
 Matrix: TypeAlias = NDArray[np.float32]
@@ -102,13 +102,6 @@ def buckets_of(plan: DataPlan) -> dict[str, NDArray[np.int64]]:
     return {f"{name}{share}": groups[name] % share for share in SHARES for name in groups}
 
 
-def unit(points: NDArray[np.floating]) -> Matrix:
-    """Return rows of norm 1."""
-    norms = np.linalg.norm(points, axis=1, keepdims=True)
-    rows: Matrix = (points / np.maximum(norms, 1e-12)).astype(np.float32)
-    return rows
-
-
 def _random(plan: DataPlan, purpose: int, number: int) -> np.random.Generator:
     return np.random.default_rng([plan.seed, purpose, number])
 
@@ -123,9 +116,9 @@ def _centres(plan: DataPlan) -> Matrix:
 
 
 def _around(plan: DataPlan, centres: Matrix, random: np.random.Generator) -> Matrix:
-    noise = random.standard_normal(centres.shape, np.float32)
     if plan.kind == "clustered":
-        return unit(np.maximum(centres + np.float32(0.7) * noise, 0))
+        return scatter(centres, random)
+    noise = random.standard_normal(centres.shape, np.float32)
     sure = np.exp(0.3 * random.standard_normal((len(centres), 1), np.float32) + 0.3)
     logits = (6 * centres + noise) * sure
     return unit(np.concatenate(list(_roots(logits)), axis=1))

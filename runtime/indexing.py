@@ -27,15 +27,11 @@ from boost_edge.runtime.prefetch import batched, decoders, prefetch
 from boost_edge.runtime.prune import find_gone, holds, is_gone
 from boost_edge.runtime.reading import Job, Read, read_job
 from boost_edge.runtime.selection import EVERYTHING, Selection
+from boost_edge.runtime.spread import images_at_once
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.whereabouts import Whereabouts
 
 __all__ = ["IndexOptions", "index_images"]
-
-# More at once is no faster on a CPU: 32 take 250 MB more with ResNet-18.
-_BATCH = 8
-# But each thread of the encoder has images of its own, two of them so that none waits long.
-_EACH = 2
 
 _GO_ON = "what was encoded before is kept: index again to go on"
 
@@ -122,7 +118,7 @@ class _Run:
                 # Looks at names only, which is much cheaper than what comes.
                 self._total = sum(1 for _ in self._find())
             threads = self._encoder.threads
-            size = max(_BATCH, _EACH * threads)
+            size = images_at_once(self._encoder)
             read = prefetch(
                 self._jobs(),
                 partial(read_job, spec=self._encoder.manifest.image),

@@ -23,6 +23,7 @@ from boost_edge.runtime.errors import ImageError, UsageError
 from boost_edge.runtime.prefetch import batched, decoders, prefetch
 from boost_edge.runtime.progress import Progress
 from boost_edge.runtime.selection import EVERYTHING, Selection
+from boost_edge.runtime.spread import Spread, images_at_once
 
 __all__ = [
     "DEFAULT_MIN_P",
@@ -42,9 +43,6 @@ worth ``p - (1 - p)``, which is not negative from 0.5 on: the rule of C. K. Chow
 recognition error and reject tradeoff" (1970), for a rejection that costs half of an error. Above
 it, no other value can be as likely either.
 """
-
-# As when indexing: more at once is no faster on a CPU, and takes more memory.
-_BATCH = 8
 
 # A file and the posteriors ``(sum K_a,) float32`` of its attributes.
 Posteriors: TypeAlias = tuple[str, NDArray[np.float32]]
@@ -140,13 +138,14 @@ def posteriors_of(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors
 
     Close the iterator where its reader may stop early.
     """
+    size = images_at_once(encoder)
     loaded = prefetch(
-        files, partial(_load, encoder), workers=decoders(encoder.threads), ahead=2 * _BATCH
+        files, partial(_load, encoder), workers=decoders(encoder.threads), ahead=2 * size
     )
-    with closing(cast("Any", loaded)):
-        for batch in batched(loaded, _BATCH):
+    with closing(cast("Any", loaded)), closing(Spread(encoder)) as spread:
+        for batch in batched(loaded, size):
             pixels = [each[1] for each in batch if not isinstance(each, ImageError)]
-            rows = iter(_run(encoder, pixels))
+            rows = iter(_run(spread, pixels))
             for each in batch:
                 yield each if isinstance(each, ImageError) else (each[0], next(rows))
 
@@ -196,11 +195,10 @@ def _load(encoder: Encoder, path: str) -> tuple[str, NDArray[np.uint8]] | ImageE
         return error
 
 
-def _run(encoder: Encoder, pixels: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+def _run(spread: Spread, pixels: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Return the posteriors ``(N, sum K_a)`` of N images, ready resized; N may be 0."""
     if not pixels:
         return np.empty((0, 0), np.float32)
-    attributes = encoder.run(np.stack(pixels)).attributes
-    if attributes is None:
-        raise UsageError(f"{encoder.path}: predicts no attributes")
-    return attributes
+    attributes = spread.run(np.stack(pixels)).attributes
+    # Whoever asks for posteriors has made sure that there are some.
+    return cast("NDArray[np.float32]", attributes)

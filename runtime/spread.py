@@ -16,7 +16,21 @@ from numpy.typing import NDArray
 from boost_edge.runtime.encoder import Encoder, Encoding
 from boost_edge.runtime.errors import ModelFileError
 
-__all__ = ["Spread"]
+__all__ = ["Spread", "images_at_once"]
+
+# More at once is no faster on a CPU, and takes memory: 16 instead of 8 of 224 pixels took 100 MB
+# more with ResNet-18 and 2 threads, and saved 4% of the time.
+_PIXELS = 8 * 224 * 224
+# A small network is busy reading its weights, which a batch reads once.
+_FEWEST, _MOST = 8, 32
+# But each thread has images of its own, two of them so that none waits long.
+_EACH = 2
+
+
+def images_at_once(encoder: Encoder) -> int:
+    """Return how many images make a batch where many are encoded."""
+    pixels = encoder.manifest.image.size**2
+    return max(_FEWEST, min(_MOST, _PIXELS // pixels), _EACH * encoder.threads)
 
 
 class Spread:

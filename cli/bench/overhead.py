@@ -20,7 +20,7 @@ __all__ = ["overhead"]
 @click.option(
     "--backbones",
     callback=names,
-    default="resnet18@layer3+boost",
+    default="resnet18+boost",
     show_default=True,
     metavar="A,B|none",
     help="Architectures to measure, with random weights, as for bench latency.",
@@ -38,12 +38,12 @@ __all__ = ["overhead"]
     default=100_000,
     show_default=True,
     metavar="N",
-    help="Random vectors in the gallery that is searched.",
+    help="Drawn vectors in the gallery that is searched.",
 )
 @click.option(
     "--files",
     type=click.IntRange(min=1),
-    default=64,
+    default=256,
     show_default=True,
     metavar="N",
     help="Photos of one megapixel that are indexed at once.",
@@ -147,6 +147,8 @@ def _text(result: dict[str, Any]) -> list[str]:
         rows += [
             [each["system"], "indexing: share of decode and network added",
              f"{indexing['efficiency']:.2f}", wanted],
+            [each["system"], "indexing: of both with all threads at work",
+             f"{indexing['busy_efficiency']:.2f}", wanted],
             [each["system"], "cold start: times a bare script", ratio,
              f"{targets['cold_start_ratio']:g}"],
             [each["system"], "cold start: peak memory", memory,

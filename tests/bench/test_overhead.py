@@ -55,6 +55,9 @@ def test_every_stage_is_timed_and_every_target_measured(result: dict[str, Any]) 
     added = 1e3 * indexing["threads"] / (indexing["decode_ms"] + indexing["infer_ms"])
     assert indexing["added_images_per_second"] == pytest.approx(added)
     assert indexing["efficiency"] == pytest.approx(indexing["images_per_second"] / added)
+    busy = 1e3 * indexing["threads"] / (indexing["busy_decode_ms"] + indexing["busy_infer_ms"])
+    assert indexing["busy_images_per_second"] == pytest.approx(busy)
+    assert indexing["busy_efficiency"] == pytest.approx(indexing["images_per_second"] / busy)
     # Without a graph there is nothing that a bare script could search.
     assert (system["cold_start"]["bare"], system["cold_start"]["ratio"]) == (None, None)
     assert system["cold_start"]["peak_memory_bytes"] > 10_000_000

@@ -278,8 +278,12 @@ def test_a_commit_that_fails_ends_the_run(gallery: Gallery, pictures: Path) -> N
     assert counts(gallery.index([pictures])) == {"added": 9}
 
 
-def test_threads_end_with_an_interruption(gallery: Gallery, pictures: Path) -> None:
+def test_threads_end_with_an_interruption(
+    gallery: Gallery, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After Ctrl-C neither a decoder nor the committer goes on, and all that was encoded is in."""
+    # Of nine images in all.
+    monkeypatch.setattr("boost_edge.runtime.indexing.images_at_once", lambda _: 8)
     before = threading.active_count()
     settled = 0
 

@@ -23,6 +23,7 @@ from boost_edge.runtime.labelling import (
     posteriors_of,
 )
 from boost_edge.runtime.selection import Selection
+from boost_edge.runtime.spread import images_at_once
 
 WritePicture = Callable[..., Path]
 BuildModel = Callable[..., Path]
@@ -91,7 +92,8 @@ def test_few_images_are_held(pictures: Path, encoder: Encoder) -> None:
     found = posteriors_of(encoder, files())
     with closing(cast("Any", found)):
         path, row = cast("tuple[str, NDArray[np.float32]]", next(found))
-        assert taken <= 32
+        # A batch, and two that are read meanwhile.
+        assert taken <= 3 * images_at_once(encoder) < 200
         assert path.endswith("red/0.png")
         assert row.shape == (5,)
 
