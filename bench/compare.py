@@ -108,6 +108,19 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             },
             same_machine=False,
         ),
+        "models": Kind(
+            protocol=("labels_sha256", "attributes", "protocol", "samples"),
+            tables={
+                "rows": (
+                    ("model",),
+                    (
+                        Measure(key="map10.mean", limit="map_loss"),
+                        Measure(key="bytes", limit="growth"),
+                    ),
+                )
+            },
+            same_machine=False,
+        ),
         "agreement": Kind(
             protocol=("labels_sha256", "attribute", "queries", "hits", "seed"),
             tables={

@@ -91,7 +91,7 @@ def compare(
 ) -> int:
     """Compare two results of the same bench; exit code 5 when a limit is crossed.
 
-    OLD and NEW are files that --out wrote: of quality, agreement, latency, cost, search or
+    OLD and NEW are files that --out wrote: of quality, models, agreement, latency, cost, search or
     regression. What is in OLD and no longer in NEW has crossed the limit too.
 
     \b

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boost_edge.bench.compare import KINDS, Limits, compare_results
+from boost_edge.bench.results import read_result
 from boost_edge.runtime.errors import UsageError
 
+COMMITTED = Path(__file__).resolve().parents[2] / "bench" / "results"
 MACHINE = {"processor": "one", "cores": 2}
 
 
@@ -175,7 +178,24 @@ def test_different_things_do_not_compare() -> None:
             compare_results(old, new, limits=Limits())
         assert "\n" not in str(caught.value)
     assert compare_results(one, other, limits=Limits(), any_machine=True)["crossed"] == 0
-    assert set(KINDS) == {"latency", "cost", "quality", "agreement", "search", "regression"}
+    measured = {"latency", "cost", "quality", "models", "agreement", "search", "regression"}
+    assert set(KINDS) == measured
+
+
+def test_a_shipped_model_that_got_worse_is_found() -> None:
+    """Model files are compared by name, on the same queries: what they find, and their size."""
+    old = read_result(COMMITTED / "models.json", kind="models")
+    assert not any(crossed(old, copy.deepcopy(old), map_loss=0.0, growth=1.0))
+    new = copy.deepcopy(old)
+    new["rows"][2]["map10"]["mean"] -= 0.6
+    new["rows"][1]["bytes"] *= 2
+    found = compare_results(old, new, limits=Limits())["rows"]
+    assert [(row["name"], row["measure"]) for row in found if row["crossed"]] == [
+        (old["rows"][1]["model"], "bytes"),
+        (old["rows"][2]["model"], "map10.mean"),
+    ]
+    with pytest.raises(UsageError, match="differ in samples"):
+        compare_results(old, {**old, "samples": []}, limits=Limits())
 
 
 def test_quality_compares_across_machines() -> None:
