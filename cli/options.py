@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -14,6 +16,7 @@ __all__ = [
     "DEFAULT_GALLERY",
     "attributes_option",
     "chosen_format",
+    "count_option",
     "exclude_option",
     "gallery_argument",
     "gallery_option",
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 DEFAULT_GALLERY = Path(".boost-edge")
 
 
@@ -50,6 +55,20 @@ def names(
     if not all(parts):
         raise click.BadParameter(f"{value!r} has an empty name", param=parameter)
     return parts
+
+
+def count_option(
+    name: str, *, default: int, text: str, least: int = 1
+) -> Callable[[_Function], _Function]:
+    """Give a command an option that is a whole number; 1 is the least unless said otherwise."""
+    return click.option(
+        name,
+        type=click.IntRange(min=least),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help=text,
+    )
 
 
 images_option = click.option(

@@ -9,7 +9,7 @@ import click
 
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import images_option
+from boost_edge.cli.options import count_option, images_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 
@@ -37,22 +37,8 @@ __all__ = ["agreement"]
 @click.option(
     "--attribute", required=True, metavar="NAME", help="The label that hits should share."
 )
-@click.option(
-    "--queries",
-    type=click.IntRange(min=1),
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="How many query images are drawn.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Decides which images are drawn.",
-)
+@count_option("--queries", default=200, text="How many query images are drawn.")
+@count_option("--seed", default=0, least=0, text="Decides which images are drawn.")
 @result_options
 def agreement(
     labels: Path,

@@ -9,7 +9,7 @@ import click
 
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import names
+from boost_edge.cli.options import count_option, names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import megabytes, table, wrapped
 from boost_edge.runtime.errors import UsageError
@@ -24,14 +24,7 @@ __all__ = ["alternatives"]
     metavar="FILE",
     help="Model file of ours and of fastembed; default: ResNet-18 + boost with random weights.",
 )
-@click.option(
-    "--images",
-    type=click.IntRange(min=1),
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="Photos that are drawn, indexed and searched.",
-)
+@count_option("--images", default=200, text="Photos that are drawn, indexed and searched.")
 @click.option(
     "--threads",
     callback=names,
@@ -40,13 +33,8 @@ __all__ = ["alternatives"]
     metavar="N,all",
     help="Processors that a contender may use.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="Turns that each contender has, interleaved with all others.",
+@count_option(
+    "--rounds", default=5, text="Turns that each contender has, interleaved with all others."
 )
 @click.option(
     "--python",
@@ -55,13 +43,8 @@ __all__ = ["alternatives"]
     help="Python of the environment that a contender runs in, whose size is then told; may be "
     "repeated. Default: this one.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Decides weights, photos and the order of the turns.",
+@count_option(
+    "--seed", default=0, least=0, text="Decides weights, photos and the order of the turns."
 )
 @result_options
 def alternatives(out: Path | None, json: bool, **options: Any) -> int:

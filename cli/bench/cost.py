@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from boost_edge.cli.bench.options import finish, result_options
+from boost_edge.cli.options import count_option
 from boost_edge.cli.render import table, wrapped
 from boost_edge.runtime.errors import UsageError
 
@@ -43,14 +44,7 @@ _DEFAULT_MACHINE = "aws-c7i.large"
     metavar="USD",
     help="What all labels of one image cost; the default is an assumption.",
 )
-@click.option(
-    "--labelled-images",
-    type=click.IntRange(min=0),
-    default=3_000,
-    show_default=True,
-    metavar="N",
-    help="How many images were labelled.",
-)
+@count_option("--labelled-images", default=3_000, least=0, text="How many images were labelled.")
 @click.option(
     "--against",
     metavar="SYSTEM",

@@ -10,7 +10,7 @@ import click
 from boost_edge.cli.bench.latency_text import latency_text
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import names
+from boost_edge.cli.options import count_option, names
 from boost_edge.cli.progress import Bars
 from boost_edge.runtime.errors import UsageError
 
@@ -74,21 +74,13 @@ _ALL = "all"
     metavar="S",
     help="Edge of the network's input in pixels; default: the backbone's own.",
 )
-@click.option(
-    "--gallery-images",
-    type=click.IntRange(min=1),
-    default=20_000,
-    show_default=True,
-    metavar="N",
-    help="Random vectors in the gallery that is searched.",
+@count_option(
+    "--gallery-images", default=20_000, text="Random vectors in the gallery that is searched."
 )
-@click.option(
+@count_option(
     "--blocks",
-    type=click.IntRange(min=1),
     default=10,
-    show_default=True,
-    metavar="N",
-    help="Turns that each row has, interleaved with all others; offline has at most 3.",
+    text="Turns that each row has, interleaved with all others; offline has at most 3.",
 )
 @click.option(
     "--seconds",
@@ -98,21 +90,12 @@ _ALL = "all"
     metavar="X",
     help="Longest time of each row, over all its turns.",
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(min=1),
-    default=200,
-    show_default=True,
-    metavar="N",
-    help="Most calls of each row, over all its turns.",
-)
-@click.option(
+@count_option("--samples", default=200, text="Most calls of each row, over all its turns.")
+@count_option(
     "--cold-starts",
-    type=click.IntRange(min=0),
     default=7,
-    show_default=True,
-    metavar="N",
-    help="Fresh processes for each cold start; 0: no cold start, no peak memory.",
+    least=0,
+    text="Fresh processes for each cold start; 0: no cold start, no peak memory.",
 )
 @click.option(
     "--scenarios",
@@ -138,13 +121,11 @@ _ALL = "all"
     metavar="MS",
     help="Milliseconds that 99% of the server's answers must keep to.",
 )
-@click.option(
+@count_option(
     "--seed",
-    type=click.IntRange(min=0),
     default=0,
-    show_default=True,
-    metavar="N",
-    help="Decides weights, pictures, vectors and the order of the turns.",
+    least=0,
+    text="Decides weights, pictures, vectors and the order of the turns.",
 )
 @result_options
 def latency(out: Path | None, json: bool, **options: Any) -> int:

@@ -9,7 +9,7 @@ import click
 
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import image_column_option, images_option, names
+from boost_edge.cli.options import count_option, image_column_option, images_option, names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import megabytes, table, warn, wrapped
 
@@ -39,30 +39,16 @@ __all__ = ["models"]
     metavar="A,B",
     help="Columns to judge by; default: the paper's seven, else all that look categorical.",
 )
-@click.option(
-    "--groups",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="How many groups of test images with equal attributes are drawn.",
+@count_option(
+    "--groups", default=100, text="How many groups of test images with equal attributes are drawn."
 )
-@click.option(
+@count_option(
     "--per-group",
-    type=click.IntRange(min=2),
     default=10,
-    show_default=True,
-    metavar="N",
-    help="How many images of each group; smaller groups are left out.",
+    least=2,
+    text="How many images of each group; smaller groups are left out.",
 )
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="How many samples are drawn.",
-)
+@count_option("--seeds", default=5, text="How many samples are drawn.")
 @image_column_option
 @result_options
 def models(

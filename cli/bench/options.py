@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.options import images_option, json_option, names
+from boost_edge.cli.options import count_option, images_option, json_option, names
 from boost_edge.cli.render import print_json
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS
@@ -91,38 +91,18 @@ _SETUP = (
         metavar="NAME",
         help="Column whose words grade what agrees; default: all that agrees is relevant alike.",
     ),
-    click.option(
-        "--groups",
-        type=click.IntRange(min=1),
-        default=100,
-        show_default=True,
-        metavar="N",
-        help="How many groups of images with equal attributes are drawn.",
+    count_option(
+        "--groups", default=100, text="How many groups of images with equal attributes are drawn."
     ),
-    click.option(
+    count_option(
         "--per-group",
-        type=click.IntRange(min=1),
         default=40,
-        show_default=True,
-        metavar="N",
-        help="How many images of each group; smaller groups are left out.",
+        text="How many images of each group; smaller groups are left out.",
     ),
-    click.option(
-        "--test",
-        type=click.IntRange(min=1),
-        default=1000,
-        show_default=True,
-        metavar="N",
-        help="How many of the images drawn are searched, not trained on.",
+    count_option(
+        "--test", default=1000, text="How many of the images drawn are searched, not trained on."
     ),
-    click.option(
-        "--seeds",
-        type=click.IntRange(min=1),
-        default=5,
-        show_default=True,
-        metavar="N",
-        help="How many samples are drawn, and heads trained.",
-    ),
+    count_option("--seeds", default=5, text="How many samples are drawn, and heads trained."),
 )
 
 

@@ -9,7 +9,7 @@ import click
 
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import names
+from boost_edge.cli.options import count_option, names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 
@@ -32,29 +32,12 @@ __all__ = ["overhead"]
     metavar="FILE",
     help="A model file to measure beside them; may be repeated.",
 )
-@click.option(
-    "--gallery-images",
-    type=click.IntRange(min=1),
-    default=100_000,
-    show_default=True,
-    metavar="N",
-    help="Drawn vectors in the gallery that is searched.",
+@count_option(
+    "--gallery-images", default=100_000, text="Drawn vectors in the gallery that is searched."
 )
-@click.option(
-    "--files",
-    type=click.IntRange(min=1),
-    default=256,
-    show_default=True,
-    metavar="N",
-    help="Photos of one megapixel that are indexed at once.",
-)
-@click.option(
-    "--blocks",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="Turns that each stage has, interleaved with all others.",
+@count_option("--files", default=256, text="Photos of one megapixel that are indexed at once.")
+@count_option(
+    "--blocks", default=10, text="Turns that each stage has, interleaved with all others."
 )
 @click.option(
     "--seconds",
@@ -64,21 +47,12 @@ __all__ = ["overhead"]
     metavar="X",
     help="Longest time of each stage, over all its turns.",
 )
-@click.option(
-    "--cold-starts",
-    type=click.IntRange(min=1),
-    default=15,
-    show_default=True,
-    metavar="N",
-    help="Fresh processes for each cold start.",
-)
-@click.option(
+@count_option("--cold-starts", default=15, text="Fresh processes for each cold start.")
+@count_option(
     "--seed",
-    type=click.IntRange(min=0),
     default=0,
-    show_default=True,
-    metavar="N",
-    help="Decides weights, pictures, vectors and the order of the turns.",
+    least=0,
+    text="Decides weights, pictures, vectors and the order of the turns.",
 )
 @result_options
 def overhead(

@@ -10,6 +10,7 @@ import click
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.model import shipped_model
+from boost_edge.cli.options import count_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, warn, wrapped
 
@@ -38,14 +39,7 @@ _MODEL = "garments-drawn"
     is_flag=True,
     help="Compare counts of other versions of Python, libraries, valgrind and model too.",
 )
-@click.option(
-    "--runs",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="How often all is counted, in new processes.",
-)
+@count_option("--runs", default=3, text="How often all is counted, in new processes.")
 @result_options
 def regression(
     baseline: Path | None,

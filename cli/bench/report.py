@@ -9,6 +9,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
+from boost_edge.cli.options import count_option
 from boost_edge.cli.progress import Bars
 from boost_edge.runtime.errors import UsageError
 
@@ -60,14 +61,7 @@ _BY_SUFFIX = {".html": "html", ".htm": "html", ".md": "md"}
     help="A gallery to show hits of; may be repeated.",
 )
 @click.option("--attribute", metavar="NAME", help="The label that hits should share.")
-@click.option(
-    "--queries",
-    type=click.IntRange(min=1),
-    default=6,
-    show_default=True,
-    metavar="N",
-    help="How many example queries are shown.",
-)
+@count_option("--queries", default=6, text="How many example queries are shown.")
 @click.option(
     "--pictures",
     type=click.Path(path_type=Path, file_okay=False),

@@ -10,7 +10,7 @@ import click
 
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.model import shipped_model
-from boost_edge.cli.options import names
+from boost_edge.cli.options import count_option, names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
 
@@ -20,14 +20,7 @@ _ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
 
 
 @click.command("search")
-@click.option(
-    "--rows",
-    type=click.IntRange(min=100),
-    default=100_000,
-    show_default=True,
-    metavar="N",
-    help="How many vectors to search among.",
-)
+@count_option("--rows", default=100_000, least=100, text="How many vectors to search among.")
 @click.option(
     "--dimensions",
     type=click.IntRange(min=8),
@@ -43,22 +36,8 @@ _ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
     show_default=True,
     help="What they are like: features, or roots of attribute posteriors.",
 )
-@click.option(
-    "--queries",
-    type=click.IntRange(min=20),
-    default=500,
-    show_default=True,
-    metavar="N",
-    help="How many searches are compared.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Decides which vectors are drawn.",
-)
+@count_option("--queries", default=500, least=20, text="How many searches are compared.")
+@count_option("--seed", default=0, least=0, text="Decides which vectors are drawn.")
 @click.option(
     "--engines",
     callback=names,

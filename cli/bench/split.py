@@ -10,7 +10,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import image_column_option, images_option, json_option
+from boost_edge.cli.options import count_option, image_column_option, images_option, json_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import print_json, printable, table, warn
 
@@ -31,30 +31,9 @@ _SHOWN = 5
     metavar="NAME",
     help="Column with the product's name; equal names are one product.",
 )
-@click.option(
-    "--test",
-    type=click.IntRange(min=1),
-    default=6000,
-    show_default=True,
-    metavar="N",
-    help="Images to test on, at least.",
-)
-@click.option(
-    "--val",
-    type=click.IntRange(min=1),
-    default=1500,
-    show_default=True,
-    metavar="N",
-    help="Images to validate on, at least.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Decides which products are held out.",
-)
+@count_option("--test", default=6000, text="Images to test on, at least.")
+@count_option("--val", default=1500, text="Images to validate on, at least.")
+@count_option("--seed", default=0, least=0, text="Decides which products are held out.")
 @image_column_option
 @click.option(
     "--out",
