@@ -168,6 +168,10 @@ runs/vit-tiny/vit-tiny-raw.onnx: | runs/zoo/products.csv
 $(RESULTS)/tuned.json: runs/vit-tiny/vit-tiny-raw.onnx $(TUNED)
 	$(JUDGE) $(foreach each,$^,--model $(each)) --out $@
 
+# With nothing else running: 8 bits by onnxruntime's tools, and by NNCF.
+$(RESULTS)/quantisers.json: runs/grid/run/train.json
+	$(BENCH) quantisers runs/grid/run --readout match --out $@
+
 # In instructions, whatever else runs; no part of the evidence. A new baseline is made on purpose.
 regression: | $(FULL)/ready
 	$(BENCH) regression --baseline $(RESULTS)/regression.json

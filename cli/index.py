@@ -121,7 +121,7 @@ def command(
     if not prune or not has_store(gallery):
         # Before anything is made, or a model read.
         require_paths(paths)
-    if model is None and not gallery.exists():
+    if model is None and not has_store(gallery):
         model = shipped_model_with_warning()
     use_threads(threads)
     encoder = None if model is None else Encoder.open(model, threads=threads)

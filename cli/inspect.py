@@ -31,7 +31,7 @@ __all__ = ["command"]
 
 
 @click.command("inspect")
-@click.argument("target", type=click.Path(path_type=Path), metavar="FILE_OR_DIR")
+@click.argument("target", type=click.Path(path_type=Path, readable=False), metavar="FILE_OR_DIR")
 @json_option
 def command(target: Path, json: bool) -> int:
     """Show what a model file, a training run or a gallery is.

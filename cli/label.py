@@ -36,7 +36,11 @@ __all__ = ["command"]
 
 @click.command("label")
 @click.argument(
-    "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
+    "images",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    type=click.Path(path_type=Path, readable=False),
 )
 @shipped_model_option
 @click.option(

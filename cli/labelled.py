@@ -133,7 +133,8 @@ def _print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
 def _print_line(cells: Sequence[str | None]) -> None:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
-    click.echo(line.getvalue(), nl=False)
+    # With colours, or click takes out what looks like one in a file's name.
+    click.echo(line.getvalue(), nl=False, color=True)
 
 
 def _folder_of(images: Sequence[Path]) -> str:

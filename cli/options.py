@@ -107,7 +107,7 @@ shipped_model_option = click.option(
     "--model",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="The ONNX file; default: the shipped one, which knows drawn garments only.",
+    help="The ONNX file; default: the shipped one, which knows photos of fashion.",
 )
 include_option = click.option(
     "--include",

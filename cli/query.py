@@ -43,7 +43,7 @@ _MOST_DIGITS = 18
     nargs=-1,
     required=False,
     metavar="[IMAGE]...",
-    type=click.Path(),
+    type=click.Path(readable=False),
 )
 @gallery_option
 @model_option

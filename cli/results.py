@@ -106,7 +106,8 @@ def print_answers(
             for each in answers:
                 click.echo(to_json(_as_object(each, facets=facets)))
         case "csv":
-            click.echo(decodable(_as_csv(results, preferred=preferred)), nl=False)
+            # With colours, or click takes out what looks like one in a file's name.
+            click.echo(decodable(_as_csv(results, preferred=preferred)), nl=False, color=True)
         case "html":
             from boost_edge.cli.page import results_page
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from boost_edge.export.float16 import store_float16
 from boost_edge.export.onnx_file import save_model
-from boost_edge.export.quantise import Calibrated, calibrate, quantise
+from boost_edge.export.quantise import Calibrated, calibrate, keeps_to_7_bits, quantise
 from boost_edge.export.race import race_models
 from boost_edge.export.retrieval import average_precisions
 from boost_edge.export.samples import Samples
@@ -46,12 +46,8 @@ class _Trial:
     samples: Samples
     precisions: NDArray[np.float64]
     processor: Processor
+    reduce_range: bool
     max_loss: float
-
-    @property
-    def reduce_range(self) -> bool:
-        """Whether weights keep to 7 bits: unless it is known that sums cannot saturate."""
-        return not (self.processor.family == "arm" or self.processor.has_int8_dot)
 
 
 def pass_gate(
@@ -91,12 +87,14 @@ def pass_gate(
     """
     begin("calibrating")
     calibrated = calibrate(fp32, samples.calibration, folder)
+    processor = read_processor()
     trial = _Trial(
         fp32=fp32,
         manifest=manifest,
         samples=samples,
         precisions=_precisions(fp32, samples),
-        processor=read_processor(),
+        processor=processor,
+        reduce_range=keeps_to_7_bits(processor),
         max_loss=max_loss,
     )
     if np.isnan(trial.precisions).all():

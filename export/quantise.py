@@ -18,10 +18,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from boost_edge.runtime.cpu_features import Processor
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.model_file import IMAGE
 
-__all__ = ["Calibrated", "calibrate", "quantise"]
+__all__ = ["Calibrated", "backbone_layers", "calibrate", "keeps_to_7_bits", "quantise"]
 
 _LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
 # Between two layers in 8 bits these work in 8 bits too: without them, each would convert.
@@ -45,6 +46,11 @@ class Calibrated:
     ranges: Any
     layers: tuple[str, ...]
     between: tuple[str, ...]
+
+
+def keeps_to_7_bits(processor: Processor) -> bool:
+    """Return whether weights keep to 7 bits: unless it is known that sums cannot saturate."""
+    return not (processor.family == "arm" or processor.has_int8_dot)
 
 
 def calibrate(model: Path, images: NDArray[np.uint8], folder: Path) -> Calibrated:
@@ -71,7 +77,7 @@ def calibrate(model: Path, images: NDArray[np.uint8], folder: Path) -> Calibrate
     # onnxruntime's symbolic shape inference fails on ReduceL2; onnx's own finds what is needed.
     tools.quant_pre_process(model, prepared, skip_symbolic_shape=True)
     ready = onnx.load(os.fspath(prepared))
-    layers = _layers(ready.graph)
+    layers = backbone_layers(ready.graph)
     if not layers:
         raise UsageError("the backbone has no layer that could be quantised: use another precision")
     calibrator: Any = tools.create_calibrator(
@@ -141,7 +147,7 @@ class _Reader:
         return None if batch is None else {IMAGE: batch}
 
 
-def _layers(graph: onnx.GraphProto) -> tuple[str, ...]:
+def backbone_layers(graph: onnx.GraphProto) -> tuple[str, ...]:
     """Return the names of the layers with weights that make the features."""
     weights = {tensor.name for tensor in graph.initializer}
     behind = {name for name in weights if name.startswith("head.")}

@@ -123,7 +123,7 @@ def _write_whole(path: Path, write: Callable[[IO[bytes]], None]) -> None:
         with replacing(path) as temporary, temporary.open("xb") as file:
             write(file)
     except OSError as error:
-        left = "it is as it was" if there else "there is none"
+        left = "it is as it was" if there else "nothing was written: choose another folder"
         raise GalleryError(
             f"{path}: cannot be written: {error.strerror or error}: {left}"
         ) from error

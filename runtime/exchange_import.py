@@ -124,7 +124,10 @@ def _opened(source: str | os.PathLike[str] | IO[bytes]) -> Generator[tuple[str, 
             name = os.fspath(source)
             try:
                 file: IO[bytes] = stack.enter_context(Path(name).open("rb"))
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError) as error:
+            except IsADirectoryError as error:
+                what = "is a folder: give the file that gallery export wrote"
+                raise UsageError(f"{name}: {what}") from error
+            except (FileNotFoundError, NotADirectoryError, ValueError) as error:
                 raise UsageError(f"{name}: there is no such file") from error
             except OSError as error:
                 raise GalleryError(f"{name}: cannot be read: {error.strerror or error}") from error

@@ -16,6 +16,7 @@ from boost_edge.cli.bench.latency import latency
 from boost_edge.cli.bench.models import models
 from boost_edge.cli.bench.overhead import overhead
 from boost_edge.cli.bench.quality import quality
+from boost_edge.cli.bench.quantisers import quantisers
 from boost_edge.cli.bench.regression import regression
 from boost_edge.cli.bench.report import report
 from boost_edge.cli.bench.search import search
@@ -49,6 +50,7 @@ command.add_command(search)
 command.add_command(latency)
 command.add_command(overhead)
 command.add_command(alternatives)
+command.add_command(quantisers)
 command.add_command(cost)
 command.add_command(compare)
 command.add_command(regression)

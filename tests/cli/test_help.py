@@ -39,6 +39,7 @@ def test_verbs_are_the_design_s() -> None:
         *(f"boost-edge {verb}" for verb in VERBS),
         "boost-edge bench split",
         "boost-edge bench quality",
+        "boost-edge bench quantisers",
         "boost-edge bench versus",
         "boost-edge bench ablate",
         "boost-edge bench honesty",

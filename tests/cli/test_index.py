@@ -45,8 +45,12 @@ def test_index_twice(
 def test_a_new_gallery_takes_the_shipped_model(
     photos: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without --model a new gallery is made with the model that comes with the package."""
+    """Without --model a new gallery is made with the model that comes with the package.
+
+    Also in a folder that is there, and empty.
+    """
     monkeypatch.chdir(tmp_path)
+    (tmp_path / ".boost-edge").mkdir()
     assert call("index", photos.name).returncode == 0
     assert gallery_stats(".boost-edge").model_path == str(shipped_model())
     assert call("query", photos / "00001.jpg", "-k", 1).stdout.endswith("  all\n")

@@ -269,6 +269,27 @@ def test_an_unreadable_image_among_others(
         assert call(*search, "--format", style).returncode == 3
 
 
+@pytest.mark.parametrize("verb", ["query", "label"])
+def test_what_may_not_be_read_is_left_to_the_reader(
+    image: Path, shop: Path, call: Call, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Permission is no matter of usage: only opening a file tells, and the others are answered."""
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: os.fspath(path) != str(image))
+    where = ("--gallery", shop / "gallery") if verb == "query" else ()
+    assert call(verb, image, *where).returncode == 0
+
+
+def test_a_name_with_an_escape_sequence_stays_itself(
+    image: Path, shop: Path, call: Call, tmp_path: Path
+) -> None:
+    """What looks like a colour in a file's name is in the CSV too, so that the file is found."""
+    odd = tmp_path / "\x1b[31mred.jpg"
+    shutil.copy(image, odd)
+    done = call("query", odd, "--gallery", shop / "gallery", "--format", "csv")
+    assert str(odd) in done.stdout
+    assert odd.name in call("label", odd, "--format", "csv").stdout
+
+
 def test_all_images_unreadable(shop: Path, call: Call, tmp_path: Path) -> None:
     """Where nothing could be answered, every image is named in order, and the exit code is 1.
 
