@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.index import report_text
 from boost_edge.cli.model import shipped_model
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.results import result_table
@@ -65,12 +67,13 @@ def command(out: Path, count: int) -> int:
     draw_catalogue(out / "queries", count=_QUERIES, seed=_QUERY_SEED, size=_SIZE)
     images, queries = out / "catalogue" / "images", out / "queries" / "images"
     gallery = out / "gallery"
-    click.echo(f"$ boost-edge index {images} --gallery {gallery}")
-    with Encoder.open(shipped_model(_MODEL)) as encoder, Gallery.open(gallery, encoder) as opened:
+    model = shipped_model(_MODEL)
+    typed = ["boost-edge", "index", str(images), "--gallery", str(gallery), "--model", str(model)]
+    click.echo(f"$ {shlex.join(typed)}")
+    with Encoder.open(model) as encoder, Gallery.open(gallery, encoder) as opened:
         with Bars() as bars:
             report = opened.index([images], progress=lambda done, total: bars("index", done, total))
-        rate = report.added / report.seconds
-        click.echo(f"{report.added} images in {report.seconds:.1f} s ({rate:.0f} per second)")
+        click.echo(report_text(report, gallery, len(opened)))
         results = _search(opened, sorted(queries.iterdir()))
     click.echo(f"\n$ boost-edge query {results[0].query} --gallery {gallery} -k 5\n")
     click.echo(result_table(results[0]))

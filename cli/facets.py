@@ -10,7 +10,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_option, json_option, names, where_option
-from boost_edge.cli.render import of_gallery, print_json, printable, table
+from boost_edge.cli.render import of_gallery, print_json, printable, table, warn_of_nothing
 
 if TYPE_CHECKING:
     from boost_edge.runtime.facets import Facets
@@ -63,6 +63,8 @@ def command(
         print_json(of_gallery(gallery, dataclasses.asdict(counted)))
     else:
         click.echo("\n".join(_as_text(counted, gallery)))
+    if where is not None and not counted.images:
+        warn_of_nothing(where)
     return ExitCode.FINE
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from boost_edge.runtime.gallery import Gallery
     from boost_edge.runtime.index_report import IndexReport
 
-__all__ = ["command"]
+__all__ = ["command", "report_text"]
 
 
 @click.command("index")
@@ -171,7 +171,7 @@ def _print(report: IndexReport, gallery: Path, count: int, *, json: bool) -> Non
             click.echo(f"would delete {printable(path)}")
         if more := report.pruned_count - len(report.pruned):
             click.echo(f"would delete {more:,} more")
-    click.echo(_as_text(report, gallery, count))
+    click.echo(report_text(report, gallery, count))
 
 
 def _watch(
@@ -190,7 +190,7 @@ def _watch(
         if json:
             click.echo(to_json(_as_json(report, gallery, len(opened))))
         else:
-            click.echo(_as_text(report, gallery, len(opened)), err=True)
+            click.echo(report_text(report, gallery, len(opened)), err=True)
     raise click.Abort
 
 
@@ -224,7 +224,8 @@ def _read_user_labels(
     return {os.fspath(path.absolute()): labels for path, labels in cells.by_image.items()}
 
 
-def _as_text(report: IndexReport, gallery: Path, count: int) -> str:
+def report_text(report: IndexReport, gallery: Path, count: int) -> str:
+    """Return what indexing did, in one line; ``count`` images are in the gallery now."""
     parts = [
         f"{number:,} {name}"
         for name, number in (

@@ -23,7 +23,7 @@ from boost_edge.cli.options import (
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.query_stream import answer_stream
-from boost_edge.cli.render import warn
+from boost_edge.cli.render import warn, warn_of_nothing
 from boost_edge.cli.results import FORMATS, print_answers
 from boost_edge.runtime.errors import ImageError, UsageError
 
@@ -177,7 +177,13 @@ def command(
         print_answers(answers, style, preferred=bool(prefer), facets=facets)
     if failed:
         return ExitCode.FAILED
+    if where is not None and min_score is None and not any(map(_has_hits, answers)):
+        warn_of_nothing(where)
     return ExitCode.SKIPPED if unread else ExitCode.FINE
+
+
+def _has_hits(answer: QueryResult | ImageError) -> bool:
+    return not isinstance(answer, ImageError) and len(answer) > 0
 
 
 def _check_stream(images: Sequence[str], like: Sequence[str], style: str | None) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "to_json",
     "warn",
     "warn_of_gaps",
+    "warn_of_nothing",
     "wrapped",
 ]
 
@@ -40,6 +41,11 @@ _SHOWN = 10
 def warn(message: str) -> None:
     """Print one line to stderr."""
     click.echo(f"boost-edge: {printable(message)}", err=True)
+
+
+def warn_of_nothing(where: str) -> None:
+    """Say on stderr that a filter lets no image pass, which a wrong value does too."""
+    warn(f"no image passes {where!r}: boost-edge facets lists the values, whose capitals count")
 
 
 def warn_of_gaps(missing: Sequence[str], skipped: Sequence[ImageError]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -136,6 +137,10 @@ def test_demo_runs_on_the_base_install(base_python: Path, tmp_path: Path) -> Non
     """The demo draws, indexes, searches and writes its page without torch or network."""
     shown = run(base_python, "-m", "boost_edge", "demo", "--count", "60", cwd=tmp_path)
     assert "rank" in shown
+    # What it says that it runs can be typed.
+    [command] = [line for line in shown.splitlines() if line.startswith("$ boost-edge index ")]
+    again = run(base_python, "-m", "boost_edge", *shlex.split(command)[2:], cwd=tmp_path)
+    assert "60 unchanged; 60 images in all" in again
     page = (tmp_path / "boost-edge-demo" / "results.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == 8 * 6
     code, message = fails(base_python, "demo", cwd=tmp_path)

@@ -74,7 +74,7 @@ def test_the_model_may_be_gone(
     model, gallery = tmp_path / "model.onnx", tmp_path / "g"
     shutil.copy(shop / "model.onnx", model)
     assert call("index", catalogue / "images", "--model", model, "--gallery", gallery).stderr == ""
-    facets = ("facets", "--gallery", gallery, "--json", "--where", "p(colour) >= 0.5")
+    facets = ("facets", "--gallery", gallery, "--json", "--where", "p(colour) >= 0.1")
     with_model = json.loads(call(*facets).stdout)
     model.unlink()
     done = call(*facets)
@@ -82,6 +82,13 @@ def test_the_model_may_be_gone(
     assert json.loads(done.stdout) == with_model
     assert list(with_model["facets"]) == ["type", "colour", "pattern", "sleeve", "background"]
     assert "did you mean 'colour'?" in refused(2, *facets[:3], "--where", "colr = red")
+
+
+def test_a_filter_that_nothing_passes(shop: Path, call: Call) -> None:
+    """It is fine, and may be a wrong value: one line says where the right ones are."""
+    done = call("facets", "--gallery", shop / "gallery", "--where", "colour = RED")
+    assert (done.returncode, done.stdout) == (0, f"{shop / 'gallery'}: 0 images\n")
+    assert done.stderr.startswith("boost-edge: no image passes 'colour = RED': ")
 
 
 def test_an_empty_gallery(shop: Path, call: Call, tmp_path: Path) -> None:

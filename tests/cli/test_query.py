@@ -352,6 +352,12 @@ def test_where_leaves_out_what_does_not_pass(image: Path, shop: Path, call: Call
     assert [hit["id"] for hit in json.loads(done.stdout)["hits"]] == passing
     none = call(*search, "--where", "colour = nothing")
     assert (none.returncode, json.loads(none.stdout)["hits"]) == (0, [])
+    assert none.stderr == (
+        "boost-edge: no image passes 'colour = nothing': boost-edge facets lists the values, whose "
+        "capitals count\n"
+    )
+    # Here it may be the bound on the score that leaves nothing.
+    assert call(*search, "--where", "colour = nothing", "--min-score", 1).stderr == ""
 
 
 def test_a_wrong_filter_points_at_the_place(image: Path, shop: Path, refused: Refused) -> None:
