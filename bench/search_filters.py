@@ -13,11 +13,11 @@ from boost_edge.bench.search_data import (
     Matrix,
     buckets_of,
     label_names,
-    unit,
 )
 from boost_edge.bench.search_ours import Ours
 from boost_edge.bench.search_truth import exact_bars, recall_of
 from boost_edge.runtime.progress import Progress
+from boost_edge.runtime.synthetic_gallery import unit
 
 __all__ = ["measure_filters"]
 

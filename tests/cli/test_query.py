@@ -274,7 +274,11 @@ def test_what_may_not_be_read_is_left_to_the_reader(
     image: Path, shop: Path, call: Call, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     """Permission is no matter of usage: only opening a file tells, and the others are answered."""
-    monkeypatch.setattr(os, "access", lambda path, *_, **__: os.fspath(path) != str(image))
+
+    def may_read(path: str | os.PathLike[str], *_: object, **__: object) -> bool:
+        return os.fspath(path) != str(image)
+
+    monkeypatch.setattr(os, "access", may_read)
     where = ("--gallery", shop / "gallery") if verb == "query" else ()
     assert call(verb, image, *where).returncode == 0
 

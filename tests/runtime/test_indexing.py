@@ -282,8 +282,11 @@ def test_threads_end_with_an_interruption(
     gallery: Gallery, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After Ctrl-C neither a decoder nor the committer goes on, and all that was encoded is in."""
-    # Of nine images in all.
-    monkeypatch.setattr("boost_edge.runtime.indexing.images_at_once", lambda _: 8)
+
+    def eight_of_nine(_: Encoder) -> int:
+        return 8
+
+    monkeypatch.setattr("boost_edge.runtime.indexing.images_at_once", eight_of_nine)
     before = threading.active_count()
     settled = 0
 
