@@ -83,7 +83,8 @@ EVIDENCE := $(RESULTS)/resize.json $(RESULTS)/agreement-layer3.json $(RESULTS)/a
 	$(RESULTS)/honesty/resnet18-grid.json $(RESULTS)/curve/resnet18-grid.json \
 	$(RESULTS)/ablation/resnet18-layer3.json $(RESULTS)/search.json $(RESULTS)/tuned.json \
 	$(RESULTS)/latency.json \
-	$(RESULTS)/overhead.json $(RESULTS)/alternatives.json $(RESULTS)/cost.json
+	$(RESULTS)/overhead.json $(RESULTS)/alternatives.json $(RESULTS)/quantisers.json \
+	$(RESULTS)/cost.json
 
 evidence: $(EVIDENCE)
 	$(MAKE) $(RESULTS)/report.html
