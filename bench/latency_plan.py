@@ -38,7 +38,7 @@ class LatencyPlan:
     image_size
         Edge S in pixels of the systems that are made; ``None`` is each backbone's own.
     gallery_images
-        Random vectors in the gallery that is searched.
+        Drawn vectors in the gallery that is searched.
     blocks, seconds, most
         Turns of each case, and its seconds and calls over all turns. Offline has at most three.
     starts

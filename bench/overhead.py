@@ -131,7 +131,7 @@ def _measure(
     gallery, photo = folder / "gallery", photos[0]
     with Encoder.open(system.model, threads=max(plan.threads)) as encoder:
         images, seed = plan.gallery_images, plan.seed
-        like = _embedding(encoder, photo)
+        like = encoder.encode([photo])[0]
         fill_gallery(gallery, encoder, images=images, seed=seed, size=plan.photo, like=like)
         sha256 = encoder.sha256
         # The first query builds the graph of a large gallery, which is not to be timed.
@@ -191,7 +191,7 @@ def _stage_calls(
     batch = encoder.load(photo)[None]
     session = open_model(system.model, threads=encoder.threads).session
     names = [EMBEDDING, ATTRIBUTES] if system.manifest.attributes else [EMBEDDING]
-    vector = _embedding(encoder, photo)
+    vector = encoder.encode([photo])[0]
     return {
         "query": lambda: gallery.query(photo),
         "session": lambda: session.run(names, {IMAGE: batch}),
@@ -201,11 +201,6 @@ def _stage_calls(
         "encode": lambda: encoder.run(batch),
         "search": lambda: gallery.search(vector),
     }
-
-
-def _embedding(encoder: Encoder, photo: Path) -> NDArray[np.float32]:
-    embedding: NDArray[np.float32] = encoder.run(encoder.load(photo)[None]).embeddings[0]
-    return embedding
 
 
 def _time_indexing(
@@ -232,12 +227,13 @@ def _time_indexing(
         Encoder.open(system.model, threads=threads) as all_of_them,
         ThreadPoolExecutor(threads) as pool,
     ):
-        paths = itertools.islice(itertools.cycle(photos), images_at_once(all_of_them))
+        paths = itertools.islice(itertools.cycle(photos), images_at_once(spec.size, threads))
         data = [path.read_bytes() for path in paths]
         batch = np.stack(fit_all(data))
 
         def on_all(work: Callable[[], object]) -> object:
-            return [each.result() for each in [pool.submit(work) for _ in range(threads)]]
+            done = [pool.submit(work) for _ in range(threads)]
+            return [each.result() for each in done]
 
         alone, together = partial(set_threads, 1), partial(set_threads, threads)
         cases = [

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,14 @@ from boost_edge.bench.latency_runtimes import RuntimeAbsentError, open_runtime, 
 from boost_edge.bench.latency_systems import System, given_system
 from boost_edge.bench.results import make_result
 from boost_edge.bench.timing import Case, compare_blocks, time_cases
-from boost_edge.runtime.bootstrap import paired_bootstrap
 from boost_edge.runtime.cpu_features import read_processor
-from boost_edge.runtime.encoder import Encoder
-from boost_edge.runtime.errors import GateError, UsageError
-from boost_edge.runtime.manifest import Readout
+from boost_edge.runtime.encoder import read_manifest
+from boost_edge.runtime.errors import GateError
+from boost_edge.runtime.manifest import DEFAULT_MAX_LOSS, Readout
 from boost_edge.runtime.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from boost_edge.export.samples import Samples
 
 __all__ = ["QUANTISERS", "QuantisersPlan", "measure_quantisers", "quantise_with_nncf"]
 
@@ -69,7 +71,7 @@ class QuantisersPlan:
 
     run: Path
     readout: Readout | None = None
-    max_loss: float = 1.0
+    max_loss: float = DEFAULT_MAX_LOSS
     threads: int = 1
     blocks: int = 10
     seconds: float = 10.0
@@ -89,22 +91,14 @@ def measure_quantisers(plan: QuantisersPlan, *, progress: Progress | None = None
     RunError
         When the run is damaged.
     """
-    from boost_edge.export.retrieval import average_precisions
-    from boost_edge.export.run import read_run
-    from boost_edge.export.samples import read_samples
+    from boost_edge.export.gate import precisions_of
 
     report = progress or silent
     with tempfile.TemporaryDirectory(prefix="boost-edge-quantisers-") as temporary:
-        systems, absent = _make(plan, Path(temporary), report)
-        spec = systems[_FIRST].manifest.image
-        samples = read_samples(plan.run, read_run(plan.run), spec)
-        precisions: dict[str, NDArray[np.float64]] = {}
-        for name, system in systems.items():
-            with Encoder.open(system.model) as encoder:
-                found = encoder.encode(samples.held_out)
-            precisions[name] = average_precisions(found, samples.codes)
-        if np.isnan(precisions[_FIRST]).all():
-            raise UsageError(f"{plan.run}: no two held-out images have a label in common")
+        systems, samples, absent = _make(plan, Path(temporary), report)
+        precisions = {
+            name: precisions_of(system.model, samples) for name, system in systems.items()
+        }
         times = _time(plan, systems, samples.held_out[:1], report)
         manifest = systems[_FIRST].manifest
         rows = [
@@ -128,7 +122,7 @@ def measure_quantisers(plan: QuantisersPlan, *, progress: Progress | None = None
                 "backbone": manifest.backbone,
                 "taps": list(manifest.taps),
                 "readout": manifest.readout,
-                "image_size": spec.size,
+                "image_size": manifest.image.size,
                 "weights": manifest.weights.name,
             },
             "calibration_images": len(samples.calibration),
@@ -191,14 +185,14 @@ def quantise_with_nncf(
             ignored_scope=nncf.IgnoredScope(names=head),
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=kind),
         )
-    manifest = dataclasses.replace(given_system(fp32).manifest, precision="int8")
+    manifest = dataclasses.replace(read_manifest(fp32), precision="int8")
     save_model(store_float16(quantised), manifest, out)
 
 
 def _make(
     plan: QuantisersPlan, folder: Path, report: Progress
-) -> tuple[dict[str, System], dict[str, str]]:
-    """Export and quantise; return the systems, and why others are not there."""
+) -> tuple[dict[str, System], Samples, dict[str, str]]:
+    """Export and quantise; return the systems, the images, and why others are not there."""
     from boost_edge.export.convert import export_model
     from boost_edge.export.quantise import keeps_to_7_bits
     from boost_edge.export.run import read_run
@@ -206,7 +200,8 @@ def _make(
 
     files = {name: folder / f"{name}.onnx" for name in QUANTISERS}
     absent: dict[str, str] = {}
-    export_model(plan.run, files[_FIRST], readout=plan.readout)
+    manifest = export_model(plan.run, files[_FIRST], readout=plan.readout)
+    samples = read_samples(plan.run, read_run(plan.run), manifest.image)
     report("quantising", 1, len(QUANTISERS))
     try:
         export_model(
@@ -219,8 +214,6 @@ def _make(
     except GateError as error:
         absent["boost-edge"] = str(error)
     report("quantising", 2, len(QUANTISERS))
-    spec = given_system(files[_FIRST]).manifest.image
-    samples = read_samples(plan.run, read_run(plan.run), spec)
     try:
         quantise_with_nncf(
             files[_FIRST],
@@ -231,9 +224,8 @@ def _make(
     except RuntimeAbsentError as error:
         absent["nncf"] = str(error)
     report("quantising", 3, len(QUANTISERS))
-    return {
-        name: given_system(file, name) for name, file in files.items() if name not in absent
-    }, absent
+    systems = {name: given_system(file, name) for name, file in files.items() if name not in absent}
+    return systems, samples, absent
 
 
 _Times = Mapping[tuple[str, str], dict[str, Any]]
@@ -276,15 +268,15 @@ def _row(
     precisions: Mapping[str, NDArray[np.float64]],
     times: _Times,
 ) -> dict[str, Any]:
-    before, after = precisions[_FIRST], precisions[name]
-    asked = ~np.isnan(before)
-    loss = paired_bootstrap(100 * after[asked], 100 * before[asked])
+    from boost_edge.export.gate import loss_of
+
+    loss = None if name == _FIRST else asdict(loss_of(precisions[_FIRST], precisions[name]))
     quantisation = system.manifest.quantisation
     return {
         "quantiser": name,
         "bytes": system.model.stat().st_size,
         "fp32_layers": None if quantisation is None else quantisation.fp32_layers,
-        "map10": float(100 * after[asked].mean()),
-        "loss": None if name == _FIRST else asdict(loss),
+        "map10": float(100 * np.nanmean(precisions[name])),
+        "loss": loss,
         "runtimes": {runtime: times[name, runtime] for runtime in _RUNTIMES},
     }

@@ -11,6 +11,7 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.index import report_text
 from boost_edge.cli.model import shipped_model
+from boost_edge.cli.options import count_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.results import result_table
 from boost_edge.runtime.errors import UsageError
@@ -38,14 +39,7 @@ _MODEL = "garments-drawn"
     metavar="DIR",
     help="Folder to make.",
 )
-@click.option(
-    "--count",
-    type=click.IntRange(min=20),
-    default=400,
-    show_default=True,
-    metavar="N",
-    help="How many garments to draw.",
-)
+@count_option("--count", default=400, least=20, text="How many garments to draw.")
 def command(out: Path, count: int) -> int:
     """Draw a catalogue of garments, index it and search it.
 
@@ -75,7 +69,8 @@ def command(out: Path, count: int) -> int:
             report = opened.index([images], progress=lambda done, total: bars("index", done, total))
         click.echo(report_text(report, gallery, len(opened)))
         results = _search(opened, sorted(queries.iterdir()))
-    click.echo(f"\n$ boost-edge query {results[0].query} --gallery {gallery} -k 5\n")
+    typed = ["boost-edge", "query", results[0].query, "--gallery", str(gallery), "-k", "5"]
+    click.echo(f"\n$ {shlex.join(typed)}\n")
     click.echo(result_table(results[0]))
     page = out / "results.html"
     _write_page(page, results, count)

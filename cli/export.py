@@ -10,10 +10,10 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import json_option, readout_option
+from boost_edge.cli.options import json_option, max_loss_option, readout_option
 from boost_edge.cli.progress import show_step
 from boost_edge.cli.render import megabytes, print_json, printable, quantisation_facts
-from boost_edge.runtime.manifest import DEFAULT_MAX_LOSS, PRECISIONS, Precision, Readout
+from boost_edge.runtime.manifest import PRECISIONS, Precision, Readout
 
 __all__ = ["command"]
 
@@ -40,14 +40,7 @@ __all__ = ["command"]
     show_default=True,
     help="fp16: half the file, the same speed. int8: smaller still and faster, or refused.",
 )
-@click.option(
-    "--max-loss",
-    type=click.FloatRange(min=0),
-    default=DEFAULT_MAX_LOSS,
-    show_default=True,
-    metavar="POINTS",
-    help="Most points of mAP@10, on held-out images, that int8 may lose.",
-)
+@max_loss_option
 @readout_option
 @json_option
 def command(

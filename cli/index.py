@@ -121,15 +121,15 @@ def command(
     if not prune or not has_store(gallery):
         # Before anything is made, or a model read.
         require_paths(paths)
-    if model is None and not has_store(gallery):
+    there = has_store(gallery)
+    if model is None and not there:
         model = shipped_model_with_warning()
     use_threads(threads)
     encoder = None if model is None else Encoder.open(model, threads=threads)
     cells = None if labels is None else _read_user_labels(labels, paths, image_column)
     with ExitStack() as stack:
         folder = gallery
-        is_new = encoder is not None and not has_store(gallery)
-        if dry_run and is_new:
+        if dry_run and not there:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="boost-edge-")))
         bars = stack.enter_context(Bars())
         # What is of an older format is not brought up to date by a dry run.
@@ -138,7 +138,7 @@ def command(
                 folder,
                 encoder,
                 threads=threads,
-                read_only=dry_run and not is_new,
+                read_only=dry_run and there,
                 progress=bars,
             )
         )

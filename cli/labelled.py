@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boost_edge.cli.render import decodable, printable, to_json, warn, wrapped
+from boost_edge.cli.render import decodable, print_csv, printable, to_json, warn, wrapped
 from boost_edge.runtime.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -133,8 +133,7 @@ def _print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
 def _print_line(cells: Sequence[str | None]) -> None:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
-    # With colours, or click takes out what looks like one in a file's name.
-    click.echo(line.getvalue(), nl=False, color=True)
+    print_csv(line.getvalue())
 
 
 def _folder_of(images: Sequence[Path]) -> str:

@@ -10,7 +10,13 @@ import click
 from click.core import ParameterSource
 
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RESIZE, READOUTS, RESIZE_POLICIES
+from boost_edge.runtime.manifest import (
+    DEFAULT_MAX_LOSS,
+    DEFAULT_READOUT,
+    DEFAULT_RESIZE,
+    READOUTS,
+    RESIZE_POLICIES,
+)
 
 __all__ = [
     "DEFAULT_GALLERY",
@@ -26,6 +32,7 @@ __all__ = [
     "include_option",
     "json_format_option",
     "json_option",
+    "max_loss_option",
     "model_option",
     "names",
     "readout_option",
@@ -58,11 +65,11 @@ def names(
 
 
 def count_option(
-    name: str, *, default: int, text: str, least: int = 1
+    *flags: str, default: int, text: str, least: int = 1
 ) -> Callable[[_Function], _Function]:
     """Give a command an option that is a whole number; 1 is the least unless said otherwise."""
     return click.option(
-        name,
+        *flags,
         type=click.IntRange(min=least),
         default=default,
         show_default=True,
@@ -89,13 +96,16 @@ attributes_option = click.option(
     metavar="A,B,C",
     help="Label columns to learn; default: every categorical column.",
 )
-training_seed_option = click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
+training_seed_option = count_option(
+    "--seed", default=0, least=0, text="Decides split, initial weights and order."
+)
+max_loss_option = click.option(
+    "--max-loss",
+    type=click.FloatRange(min=0),
+    default=DEFAULT_MAX_LOSS,
     show_default=True,
-    metavar="N",
-    help="Decides split, initial weights and order.",
+    metavar="POINTS",
+    help="Most points of mAP@10, on held-out images, that int8 may lose.",
 )
 model_option = click.option(
     "--model",

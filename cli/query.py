@@ -14,6 +14,7 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import (
     chosen_format,
+    count_option,
     gallery_option,
     json_format_option,
     model_option,
@@ -47,14 +48,7 @@ _MOST_DIGITS = 18
 )
 @gallery_option
 @model_option
-@click.option(
-    "-k",
-    type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="How many hits.",
-)
+@count_option("-k", default=10, text="How many hits.")
 @click.option(
     "--min-score",
     type=click.FloatRange(-1.0, 1.0),

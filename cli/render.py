@@ -20,6 +20,7 @@ __all__ = [
     "decodable",
     "megabytes",
     "of_gallery",
+    "print_csv",
     "print_json",
     "printable",
     "quality_table",
@@ -36,6 +37,14 @@ __all__ = [
 _GAP = "  "
 _NARROWEST = 12
 _SHOWN = 10
+
+
+def print_csv(text: str) -> None:
+    """Print lines of CSV as they are, but for what is no UTF-8 in names.
+
+    Without ``color`` click would take out what looks like a colour in a file's name.
+    """
+    click.echo(decodable(text), nl=False, color=True)
 
 
 def warn(message: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boost_edge.cli.render import decodable, print_json, printable, table, to_json, wrapped
+from boost_edge.cli.render import print_csv, print_json, printable, table, to_json, wrapped
 from boost_edge.runtime.errors import ImageError
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def print_answers(
             for each in answers:
                 click.echo(to_json(_as_object(each, facets=facets)))
         case "csv":
-            # With colours, or click takes out what looks like one in a file's name.
-            click.echo(decodable(_as_csv(results, preferred=preferred)), nl=False, color=True)
+            print_csv(_as_csv(results, preferred=preferred))
         case "html":
             from boost_edge.cli.page import results_page
 

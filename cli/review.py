@@ -11,6 +11,7 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.model import shipped_model_with_warning
 from boost_edge.cli.options import (
     chosen_format,
+    count_option,
     image_column_option,
     images_option,
     json_format_option,
@@ -41,15 +42,7 @@ _SHOWN = 10
     help="Label columns to judge; default: all that the model predicts.",
 )
 @image_column_option
-@click.option(
-    "-n",
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="List at most N labels.",
-)
+@count_option("-n", "--limit", default=50, text="List at most N labels.")
 @click.option(
     "--format",
     type=click.Choice(FORMATS),

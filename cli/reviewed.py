@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boost_edge.cli.render import decodable, print_json, printable, skipped_objects, table, to_json
+from boost_edge.cli.render import print_csv, print_json, printable, skipped_objects, table, to_json
 
 if TYPE_CHECKING:
     from boost_edge.export.review import Doubt, Review
@@ -28,7 +28,7 @@ def print_review(review: Review, style: str) -> None:
             for doubt in review.doubts:
                 click.echo(to_json(_doubt(doubt)))
         case "csv":
-            click.echo(_as_csv(review), nl=False)
+            print_csv(_as_csv(review))
         case "html":
             from boost_edge.cli.review_page import review_page
 
@@ -79,7 +79,7 @@ def _as_csv(review: Review) -> str:
         labels = [each.file_name, each.attribute, each.given, each.suggested]
         shown = [f"{number:.6f}" for number in (each.p_given, each.p_suggested, each.score)]
         writer.writerow([each.row, *labels, *shown, "yes" if each.likely else "no"])
-    return decodable(text.getvalue())
+    return text.getvalue()
 
 
 def _as_text(review: Review) -> list[str]:

@@ -15,6 +15,7 @@ from boost_edge.cli.options import (
     image_column_option,
     images_option,
     json_option,
+    max_loss_option,
     names,
     resize_option,
     training_seed_option,
@@ -24,7 +25,6 @@ from boost_edge.cli.render import print_json, warn, warn_of_gaps
 from boost_edge.cli.tuned import tuned_lines, warn_of_doubts
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import (
-    DEFAULT_MAX_LOSS,
     READOUTS,
     Precision,
     Readout,
@@ -129,14 +129,7 @@ def _numbers(
     help="Threads that the network may use; one is measured in any case.",
 )
 @resize_option
-@click.option(
-    "--max-loss",
-    type=click.FloatRange(min=0),
-    default=DEFAULT_MAX_LOSS,
-    show_default=True,
-    metavar="POINTS",
-    help="Most points of mAP@10 that int8 may lose.",
-)
+@max_loss_option
 @click.option(
     "--limit",
     type=click.IntRange(min=1),

@@ -25,13 +25,13 @@ from boost_edge.export.race import race_models
 from boost_edge.export.retrieval import average_precisions
 from boost_edge.export.samples import Samples
 from boost_edge.export.sensitivity import most_sensitive_first
-from boost_edge.runtime.bootstrap import paired_bootstrap
+from boost_edge.runtime.bootstrap import Interval, paired_bootstrap
 from boost_edge.runtime.cpu_features import Processor, read_processor
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import GateError, UsageError
 from boost_edge.runtime.manifest import Manifest, Quantisation
 
-__all__ = ["pass_gate"]
+__all__ = ["loss_of", "pass_gate", "precisions_of"]
 
 # The order of the layers needs fewer images than their ranges.
 _JUDGED_ALONE = 8
@@ -92,7 +92,7 @@ def pass_gate(
         fp32=fp32,
         manifest=manifest,
         samples=samples,
-        precisions=_precisions(fp32, samples),
+        precisions=precisions_of(fp32, samples),
         processor=processor,
         reduce_range=keeps_to_7_bits(processor),
         max_loss=max_loss,
@@ -138,9 +138,8 @@ def _judge(
 ) -> Quantisation:
     """Write a candidate, and measure it beside the model in float32."""
     save_model(model, dataclasses.replace(trial.manifest, precision="int8"), path)
-    before, after = trial.precisions, _precisions(path, trial.samples)
-    asked = ~np.isnan(before)
-    loss = paired_bootstrap(100 * after[asked], 100 * before[asked])
+    before, after = trial.precisions, precisions_of(path, trial.samples)
+    loss = loss_of(before, after)
     fp32_ms, int8_ms = race_models((trial.fp32, path), trial.samples.held_out[0])
     return Quantisation(
         layers=len(calibrated.layers),
@@ -148,8 +147,8 @@ def _judge(
         reduce_range=trial.reduce_range,
         calibration_images=len(trial.samples.calibration),
         images=loss.queries,
-        map10_fp32=float(100 * before[asked].mean()),
-        map10_int8=float(100 * after[asked].mean()),
+        map10_fp32=float(100 * np.nanmean(before)),
+        map10_int8=float(100 * np.nanmean(after)),
         loss_low=loss.low,
         loss_high=loss.high,
         max_loss=trial.max_loss,
@@ -159,9 +158,16 @@ def _judge(
     )
 
 
-def _precisions(model: Path, samples: Samples) -> NDArray[np.float64]:
+def precisions_of(model: Path, samples: Samples) -> NDArray[np.float64]:
+    """Return what `average_precisions` says of a model file and the held-out images."""
     with Encoder.open(model) as encoder:
         return average_precisions(encoder.encode(samples.held_out), samples.codes)
+
+
+def loss_of(before: NDArray[np.float64], after: NDArray[np.float64]) -> Interval:
+    """Return how many points of mAP@10 are lost between two of `precisions_of`, paired."""
+    asked = ~np.isnan(before)
+    return paired_bootstrap(100 * after[asked], 100 * before[asked])
 
 
 def _refusal(tried: list[Quantisation]) -> str:

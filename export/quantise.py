@@ -49,7 +49,10 @@ class Calibrated:
 
 
 def keeps_to_7_bits(processor: Processor) -> bool:
-    """Return whether weights keep to 7 bits: unless it is known that sums cannot saturate."""
+    """Return whether weights keep to 7 bits: unless it is known that sums cannot saturate.
+
+    `Processor.needs_reduced_range` is whether it is known that they can.
+    """
     return not (processor.family == "arm" or processor.has_int8_dot)
 
 

@@ -118,10 +118,11 @@ class _Run:
                 # Looks at names only, which is much cheaper than what comes.
                 self._total = sum(1 for _ in self._find())
             threads = self._encoder.threads
-            size = images_at_once(self._encoder)
+            spec = self._encoder.manifest.image
+            size = images_at_once(spec.size, threads)
             read = prefetch(
                 self._jobs(),
-                partial(read_job, spec=self._encoder.manifest.image),
+                partial(read_job, spec=spec),
                 workers=decoders(threads),
                 # So many are decoded, or being decoded, while a batch is encoded.
                 ahead=2 * size,

@@ -137,8 +137,14 @@ def posteriors_of(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors
     """Yield what a model with attributes says of each file, in order, as soon as it is known.
 
     Close the iterator where its reader may stop early.
+
+    Raises
+    ------
+    UsageError
+        When the model predicts no attributes.
     """
-    size = images_at_once(encoder)
+    require_attributes(encoder)
+    size = images_at_once(encoder.manifest.image.size, encoder.threads)
     loaded = prefetch(
         files, partial(_load, encoder), workers=decoders(encoder.threads), ahead=2 * size
     )
@@ -200,5 +206,4 @@ def _run(spread: Spread, pixels: list[NDArray[np.uint8]]) -> NDArray[np.float32]
     if not pixels:
         return np.empty((0, 0), np.float32)
     attributes = spread.run(np.stack(pixels)).attributes
-    # Whoever asks for posteriors has made sure that there are some.
     return cast("NDArray[np.float32]", attributes)

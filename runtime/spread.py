@@ -27,10 +27,9 @@ _FEWEST, _MOST = 8, 32
 _EACH = 2
 
 
-def images_at_once(encoder: Encoder) -> int:
-    """Return how many images make a batch where many are encoded."""
-    pixels = encoder.manifest.image.size**2
-    return max(_FEWEST, min(_MOST, _PIXELS // pixels), _EACH * encoder.threads)
+def images_at_once(edge: int, threads: int) -> int:
+    """Return how many images of ``edge`` pixels make a batch where many are encoded."""
+    return max(_FEWEST, min(_MOST, _PIXELS // edge**2), _EACH * threads)
 
 
 class Spread:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from boost_edge.cli.bench.latency_text import latency_text
-from boost_edge.cli.bench.options import finish, result_options
+from boost_edge.cli.bench.options import finish, result_options, seconds_option
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import count_option, names
 from boost_edge.cli.progress import Bars
@@ -75,21 +75,14 @@ _ALL = "all"
     help="Edge of the network's input in pixels; default: the backbone's own.",
 )
 @count_option(
-    "--gallery-images", default=20_000, text="Random vectors in the gallery that is searched."
+    "--gallery-images", default=20_000, text="Drawn vectors in the gallery that is searched."
 )
 @count_option(
     "--blocks",
     default=10,
     text="Turns that each row has, interleaved with all others; offline has at most 3.",
 )
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="X",
-    help="Longest time of each row, over all its turns.",
-)
+@seconds_option("row")
 @count_option("--samples", default=200, text="Most calls of each row, over all its turns.")
 @count_option(
     "--cold-starts",

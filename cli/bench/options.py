@@ -27,6 +27,7 @@ __all__ = [
     "readouts_option",
     "recipe_option",
     "result_options",
+    "seconds_option",
     "setup_options",
 ]
 
@@ -104,6 +105,18 @@ _SETUP = (
     ),
     count_option("--seeds", default=5, text="How many samples are drawn, and heads trained."),
 )
+
+
+def seconds_option(what: str) -> Callable[[_Function], _Function]:
+    """Give a command --seconds, for each of what it times in turns."""
+    return click.option(
+        "--seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        default=10.0,
+        show_default=True,
+        metavar="X",
+        help=f"Longest time of each {what}, over all its turns.",
+    )
 
 
 def setup_options(function: _Function) -> _Function:

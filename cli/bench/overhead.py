@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.bench.options import finish, result_options
+from boost_edge.cli.bench.options import finish, result_options, seconds_option
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import count_option, names
 from boost_edge.cli.progress import Bars
@@ -39,14 +39,7 @@ __all__ = ["overhead"]
 @count_option(
     "--blocks", default=10, text="Turns that each stage has, interleaved with all others."
 )
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="X",
-    help="Longest time of each stage, over all its turns.",
-)
+@seconds_option("stage")
 @count_option("--cold-starts", default=15, text="Fresh processes for each cold start.")
 @count_option(
     "--seed",

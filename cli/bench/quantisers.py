@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from boost_edge.cli.bench.options import finish, result_options
+from boost_edge.cli.bench.options import finish, result_options, seconds_option
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import count_option
+from boost_edge.cli.options import count_option, max_loss_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import megabytes, table, wrapped
 from boost_edge.runtime.manifest import READOUTS
@@ -24,24 +24,10 @@ __all__ = ["quantisers"]
     type=click.Choice(READOUTS),
     help="What the embedding is; default: what the run was trained for.",
 )
-@click.option(
-    "--max-loss",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    metavar="X",
-    help="Most points of mAP@10 that ours may lose, as for export.",
-)
+@max_loss_option
 @count_option("--threads", default=1, text="Threads of the network.")
 @count_option("--blocks", default=10, text="Turns that each row has, interleaved with all others.")
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="X",
-    help="Longest time of each row, over all its turns.",
-)
+@seconds_option("row")
 @count_option("--seed", default=0, least=0, text="Decides the order of the turns.")
 @result_options
 def quantisers(run: Path, out: Path | None, json: bool, **options: Any) -> int:

@@ -382,8 +382,9 @@ def test_where_nothing_can_be_written(some: Path, tmp_path: Path) -> None:
         export_gallery(tmp_path / "no", tmp_path / "a.jsonl")
     with pytest.raises(UsageError, match="no such file"):
         import_gallery(tmp_path / "no.jsonl", some)
-    with pytest.raises(UsageError, match="is a folder: give the file"):
-        import_gallery(tmp_path, some)
+    for named in (None, "jsonl"):
+        with pytest.raises(UsageError, match="is a folder: give the file"):
+            import_gallery(tmp_path, some, format=named)
 
 
 def test_parquet_needs_its_extra(

@@ -283,7 +283,7 @@ def test_threads_end_with_an_interruption(
 ) -> None:
     """After Ctrl-C neither a decoder nor the committer goes on, and all that was encoded is in."""
 
-    def eight_of_nine(_: Encoder) -> int:
+    def eight_of_nine(_edge: int, _threads: int) -> int:
         return 8
 
     monkeypatch.setattr("boost_edge.runtime.indexing.images_at_once", eight_of_nine)

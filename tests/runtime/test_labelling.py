@@ -93,7 +93,7 @@ def test_few_images_are_held(pictures: Path, encoder: Encoder) -> None:
     with closing(cast("Any", found)):
         path, row = cast("tuple[str, NDArray[np.float32]]", next(found))
         # A batch, and two that are read meanwhile.
-        assert taken <= 3 * images_at_once(encoder) < 200
+        assert taken <= 3 * images_at_once(encoder.manifest.image.size, encoder.threads) < 200
         assert path.endswith("red/0.png")
         assert row.shape == (5,)
 
