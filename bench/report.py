@@ -12,6 +12,7 @@ from pathlib import Path
 from boost_edge.bench.report_ablation import ablation_section
 from boost_edge.bench.report_alternatives import alternatives_section
 from boost_edge.bench.report_blocks import Section
+from boost_edge.bench.report_choosing import choosing_section
 from boost_edge.bench.report_evidence import Evidence, read_evidence
 from boost_edge.bench.report_headline import headline_section
 from boost_edge.bench.report_honesty import honesty_section
@@ -43,6 +44,7 @@ _LEAD = (
 
 def make_sections(evidence: Evidence) -> tuple[Section, ...]:
     """Return the report's sections."""
+    # Most who measure have one model, and labels of all their images: that is no gap.
     makers = (
         headline_section,
         quality_section,
@@ -50,9 +52,9 @@ def make_sections(evidence: Evidence) -> tuple[Section, ...]:
         tradeoff_section,
         honesty_section,
         labels_section,
+        *((choosing_section,) if evidence.of("choosing") else ()),
         ablation_section,
         agreement_section,
-        # Most who measure have one model and nothing to compare it with: that is no gap.
         *((models_section,) if evidence.of("models") else ()),
         search_section,
         stages_section,

@@ -56,7 +56,8 @@ def command(model: Path | None, gallery: Path | None, seconds: float, json: bool
     Looks at processor, cores, memory and libraries, imports each library in a process of its own
     (one that was built for another processor would kill it), and measures decoding, encoding and
     searching for a few seconds. Other work on the machine slows that down: its ratios mean more
-    than its milliseconds. Leaves nothing behind. The exit code is 1 where boost-edge cannot work.
+    than its milliseconds. Leaves nothing behind. The exit code is 1 where boost-edge cannot work,
+    and 4 where only the model or gallery cannot be used.
 
     \b
     Example:
@@ -72,7 +73,10 @@ def command(model: Path | None, gallery: Path | None, seconds: float, json: bool
         print_json(_as_json(found))
     else:
         click.echo("\n".join(_as_text(found)))
-    return ExitCode.FINE if found.works else ExitCode.FAILED
+    if not found.works:
+        return ExitCode.FAILED
+    unusable = any(finding.code == "files_unusable" for finding in found.findings)
+    return ExitCode.INTEGRITY if unusable else ExitCode.FINE
 
 
 def _as_json(found: Diagnosis) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from boost_edge.cli.options import (
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import of_gallery, print_json, printable, to_json, warn
+from boost_edge.cli.user_labels import read_user_labels
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def command(
         model = shipped_model_with_warning()
     use_threads(threads)
     encoder = None if model is None else Encoder.open(model, threads=threads)
-    cells = None if labels is None else _read_user_labels(labels, paths, image_column)
+    cells = None if labels is None else read_user_labels(labels, paths, image_column)
     with ExitStack() as stack:
         folder = gallery
         if dry_run and not there:
@@ -204,24 +204,6 @@ def _warn_of_outdated(report: IndexReport) -> None:
 
 def _as_json(report: IndexReport, gallery: Path, count: int) -> dict[str, object]:
     return of_gallery(gallery, {"images": count, **dataclasses.asdict(report)})
-
-
-def _read_user_labels(
-    table: Path, paths: tuple[Path, ...], image_column: str | None
-) -> dict[str, Mapping[str, str]]:
-    """Return the known cells of the table by image path."""
-    from boost_edge.export.labels import read_cells
-
-    folders = [path for path in paths if path.is_dir()]
-    if len(folders) != 1:
-        raise UsageError(
-            f"--labels needs exactly one folder among the paths, not {len(folders)}: the names "
-            f"in {table} are relative to it"
-        )
-    cells = read_cells(table, images=folders[0], image_column=image_column)
-    if cells.missing:
-        warn(f"{len(cells.missing)} rows of {table} have no image, the first is {cells.missing[0]}")
-    return {os.fspath(path.absolute()): labels for path, labels in cells.by_image.items()}
 
 
 def report_text(report: IndexReport, gallery: Path, count: int) -> str:

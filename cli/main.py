@@ -22,8 +22,8 @@ from boost_edge.runtime.errors import BoostEdgeError
 __all__ = ["VERBS", "cli", "main", "run"]
 
 VERBS = (
-    "train", "export", "tune", "index", "query", "label", "review", "facets", "duplicates",
-    "inspect", "verify", "compact", "gallery", "bench", "doctor", "demo",
+    "train", "export", "tune", "index", "query", "label", "choose", "review", "facets",
+    "duplicates", "inspect", "verify", "compact", "gallery", "bench", "doctor", "demo",
 )  # fmt: skip
 # What these did before an interruption counts: the same command goes on from there.
 _RESUMING = (["train"], ["tune"], ["index"], ["gallery", "import"], ["gallery", "merge"])

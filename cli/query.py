@@ -173,7 +173,16 @@ def command(
         return ExitCode.FAILED
     if where is not None and min_score is None and not any(map(_has_hits, answers)):
         warn_of_nothing(where)
+    elif prefer and not any(map(_is_lifted, answers)):
+        warn(
+            f"no hit was lifted or lowered by --prefer {' '.join(prefer)}: boost-edge facets lists "
+            "the values, whose capitals count"
+        )
     return ExitCode.SKIPPED if unread else ExitCode.FINE
+
+
+def _is_lifted(answer: QueryResult | ImageError) -> bool:
+    return not isinstance(answer, ImageError) and any(hit.preference for hit in answer.hits)
 
 
 def _has_hits(answer: QueryResult | ImageError) -> bool:

@@ -37,6 +37,7 @@ CODES = (
     "start_failed",
     "benchmark_failed",
     "int8_range",
+    "files_unusable",
     "bytecode",
     "threads",
     "threads_no_gain",
@@ -167,7 +168,7 @@ def benchmark_findings(
         return [_finding("benchmark_failed", what, repair)]
     if refusal := probe.facts.get("refused"):
         # The messages of our own errors say what to do.
-        return [_finding("benchmark_failed", "model or gallery cannot be used", refusal)]
+        return [_finding("files_unusable", "model or gallery cannot be used", refusal)]
     found: list[Finding] = []
     if probe.facts.get("full_range") and processor.needs_reduced_range:
         what = (

@@ -1,7 +1,6 @@
 """Say what a model predicts of any number of images, and leave open what it is not sure of.
 
-Images are found as they are needed, read ahead in a few threads, and given to the network in small
-batches, so that no more than two batches are held, however many images there are.
+Images are found as they are needed, and no more than two batches of them are held.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -19,11 +17,10 @@ from numpy.typing import NDArray
 from boost_edge.runtime.argument_types import real_number
 from boost_edge.runtime.crawl import find_images, require_paths
 from boost_edge.runtime.encoder import Encoder, Prediction
+from boost_edge.runtime.encodings import encodings_of
 from boost_edge.runtime.errors import ImageError, UsageError
-from boost_edge.runtime.prefetch import batched, decoders, prefetch
 from boost_edge.runtime.progress import Progress
 from boost_edge.runtime.selection import EVERYTHING, Selection
-from boost_edge.runtime.spread import Spread, images_at_once
 
 __all__ = [
     "DEFAULT_MIN_P",
@@ -31,6 +28,7 @@ __all__ = [
     "Posteriors",
     "check_min_p",
     "label_images",
+    "labelled",
     "posteriors_of",
     "require_attributes",
 ]
@@ -103,6 +101,18 @@ def label_images(
     return _label_images(encoder, given, least, selection, progress)
 
 
+def labelled(
+    encoder: Encoder, path: str, posteriors: NDArray[np.float32], least: Mapping[str, float]
+) -> Labelled:
+    """Return what the posteriors ``(sum K_a,) float32`` of an image say; see `check_min_p`."""
+    attributes = encoder.describe(posteriors)
+    return Labelled(
+        path=path,
+        attributes=attributes,
+        labels={name: best.value for name, best in attributes.items() if best.p >= least[name]},
+    )
+
+
 def check_min_p(encoder: Encoder, min_p: float | Mapping[str, float]) -> dict[str, float]:
     """Return the least probability for each attribute of a model.
 
@@ -117,8 +127,8 @@ def check_min_p(encoder: Encoder, min_p: float | Mapping[str, float]) -> dict[st
         return dict.fromkeys(names, _probability("min_p", min_p))
     if unknown := [name for name in min_p if name not in names]:
         raise UsageError(
-            f"min_p names {unknown[0]!r}, which is no attribute of {encoder.path}: it has "
-            f"{', '.join(names)}"
+            f"a least probability is given for {unknown[0]!r}, which is no attribute of "
+            f"{encoder.path}: it has {', '.join(names)}"
         )
     least = dict.fromkeys(names, DEFAULT_MIN_P)
     return least | {name: _probability(f"min_p of {name}", p) for name, p in min_p.items()}
@@ -144,16 +154,17 @@ def posteriors_of(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors
         When the model predicts no attributes.
     """
     require_attributes(encoder)
-    size = images_at_once(encoder.manifest.image.size, encoder.threads)
-    loaded = prefetch(
-        files, partial(_load, encoder), workers=decoders(encoder.threads), ahead=2 * size
-    )
-    with closing(cast("Any", loaded)), closing(Spread(encoder)) as spread:
-        for batch in batched(loaded, size):
-            pixels = [each[1] for each in batch if not isinstance(each, ImageError)]
-            rows = iter(_run(spread, pixels))
-            for each in batch:
-                yield each if isinstance(each, ImageError) else (each[0], next(rows))
+    return _posteriors(encoder, files)
+
+
+def _posteriors(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors | ImageError]:
+    with closing(cast("Any", encodings_of(encoder, files))) as found:
+        for each in found:
+            if isinstance(each, ImageError):
+                yield each
+            else:
+                # A model with attributes says something about every image.
+                yield each.path, cast("NDArray[np.float32]", each.attributes)
 
 
 def _label_images(
@@ -171,17 +182,7 @@ def _label_images(
             if isinstance(each, ImageError):
                 yield each
             else:
-                path, row = each
-                attributes = encoder.describe(row)
-                yield Labelled(
-                    path=path,
-                    attributes=attributes,
-                    labels={
-                        name: best.value
-                        for name, best in attributes.items()
-                        if best.p >= least[name]
-                    },
-                )
+                yield labelled(encoder, *each, least)
             if progress is not None:
                 # Files may have come since they were counted.
                 progress("label", done, max(total, done))
@@ -192,18 +193,3 @@ def _probability(name: str, value: object) -> float:
     if not 0 <= p <= 1:
         raise UsageError(f"{name} is {p}, but must be in [0, 1]")
     return p
-
-
-def _load(encoder: Encoder, path: str) -> tuple[str, NDArray[np.uint8]] | ImageError:
-    try:
-        return path, encoder.load(path)
-    except ImageError as error:
-        return error
-
-
-def _run(spread: Spread, pixels: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Return the posteriors ``(N, sum K_a)`` of N images, ready resized; N may be 0."""
-    if not pixels:
-        return np.empty((0, 0), np.float32)
-    attributes = spread.run(np.stack(pixels)).attributes
-    return cast("NDArray[np.float32]", attributes)

@@ -8,6 +8,7 @@ from boost_edge.cli.bench.ablate import ablate
 from boost_edge.cli.bench.agreement import agreement
 from boost_edge.cli.bench.alternatives import alternatives
 from boost_edge.cli.bench.card import card
+from boost_edge.cli.bench.choose import choose
 from boost_edge.cli.bench.compare import compare
 from boost_edge.cli.bench.cost import cost
 from boost_edge.cli.bench.curve import curve
@@ -44,6 +45,7 @@ command.add_command(versus)
 command.add_command(ablate)
 command.add_command(honesty)
 command.add_command(curve)
+command.add_command(choose)
 command.add_command(agreement)
 command.add_command(models)
 command.add_command(search)

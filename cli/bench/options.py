@@ -29,6 +29,7 @@ __all__ = [
     "result_options",
     "seconds_option",
     "setup_options",
+    "subject_options",
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -52,7 +53,7 @@ readouts_option = click.option(
 recipe_option = click.option(
     "--recipe", default="boost", show_default=True, metavar="NAME", help="Recipe, as for train."
 )
-_SETUP = (
+_SUBJECT = (
     click.argument("labels", type=click.Path(path_type=Path)),
     images_option,
     click.option(
@@ -92,6 +93,9 @@ _SETUP = (
         metavar="NAME",
         help="Column whose words grade what agrees; default: all that agrees is relevant alike.",
     ),
+)
+_SEEDS = count_option("--seeds", default=5, text="How many samples are drawn, and heads trained.")
+_PROTOCOL = (
     count_option(
         "--groups", default=100, text="How many groups of images with equal attributes are drawn."
     ),
@@ -103,7 +107,6 @@ _SETUP = (
     count_option(
         "--test", default=1000, text="How many of the images drawn are searched, not trained on."
     ),
-    count_option("--seeds", default=5, text="How many samples are drawn, and heads trained."),
 )
 
 
@@ -121,7 +124,14 @@ def seconds_option(what: str) -> Callable[[_Function], _Function]:
 
 def setup_options(function: _Function) -> _Function:
     """Give a command LABELS, --images, and what says how to measure: `make_setup` takes that."""
-    for option in reversed(_SETUP):
+    for option in reversed((*_SUBJECT, *_PROTOCOL, _SEEDS)):
+        function = option(function)
+    return function
+
+
+def subject_options(function: _Function) -> _Function:
+    """Give a command the same, but for how images are drawn, which it decides itself."""
+    for option in reversed((*_SUBJECT, _SEEDS)):
         function = option(function)
     return function
 
@@ -139,13 +149,11 @@ def make_setup(
     image_size: int | None,
     attributes: tuple[str, ...] | None,
     name_column: str | None,
-    groups: int,
-    per_group: int,
-    test: int,
     seeds: int,
+    **drawing: int,
 ) -> Setup:
-    """Return the setup that the options describe."""
-    from boost_edge.bench.relevance import Protocol
+    """Return the setup that the options describe; ``drawing`` is empty with `subject_options`."""
+    from boost_edge.bench.relevance import PAPER, Protocol
     from boost_edge.bench.subject import Setup
     from boost_edge.models.backbones import parse_taps
 
@@ -156,7 +164,7 @@ def make_setup(
         image_size=image_size,
         attributes=attributes,
         name_column=name_column,
-        protocol=Protocol(groups=groups, per_group=per_group, min_size=per_group, test=test),
+        protocol=Protocol(**drawing, min_size=drawing["per_group"]) if drawing else PAPER,
         seeds=seeds,
     )
 

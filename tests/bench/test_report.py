@@ -276,6 +276,8 @@ def test_every_section_shows_what_was_measured(tiny: Path) -> None:
         "| 2,500 | 0.50 | 0.75 |",
         "| raw.onnx | ResNet-18 | raw | fp32 | 2.5 | 2,048 | 20.00 | 1.00 | 0.500 | \u2013 |",
         "| 400 | 30.00 | \u2013 | 0.625 | +10.00 (+9.50 to +10.50) | +50% |",
+        "| 200 | 27.00 | 29.50 | +2.50 (+2.00 to +3.00) |",
+        "| type | 37.0% | 39.5% | 37.0% | 39.5% | +3.40 (+2.90 to +3.90) |",
         "| type | new.onnx | 600 | 87.5% | 25.0% | 0.062 | 50.0% | \u2013 |",
         "Trained on another table, and may have seen test images: new.onnx.",
         "| vit\\_b\\_16 | 9.00 | 2.00 | 470.00 | 3.00 |",
@@ -294,12 +296,15 @@ def test_every_section_shows_what_was_measured(tiny: Path) -> None:
     assert f" | {cost['break_even_queries']:,.0f} |" in text
 
 
-def test_model_files_are_no_gap(tmp_path: Path) -> None:
-    """A report without results of model files has no such section, and does not miss it."""
-    folder = write_tiny(tmp_path, without="models")
+@pytest.mark.parametrize(
+    ("kind", "title"), [("models", "unseen products"), ("choosing", "Which images to label")]
+)
+def test_what_most_do_not_measure_is_no_gap(kind: str, title: str, tmp_path: Path) -> None:
+    """A report without results of such a kind has no section of it, and does not miss it."""
+    folder = write_tiny(tmp_path, without=kind)
     write_report(folder, folder / "report.md", ("md",))
     text = (folder / "report.md").read_text(encoding="utf-8")
-    assert "unseen products" not in text
+    assert title not in text
     assert "Missing" not in text
 
 

@@ -115,6 +115,48 @@ def curve() -> dict[str, Any]:
     )  # fmt: skip
 
 
+def choosing() -> dict[str, Any]:
+    """Return what choosing labels gave, in two steps that begin alike."""
+
+    def row(labels: int, way: str, mean: float) -> dict[str, Any]:
+        shares = {
+            name: {"mean": mean / 100 + place / 10, "std": None, "by_seed": [0.5]}
+            for place, name in enumerate(("colour", "type"))
+        }
+        made = {
+            "labels": labels,
+            "way": way,
+            "map10": {"mean": mean, "std": None, "by_seed": [mean]},
+            "gain_over_raw": gain(mean - 20),
+            "accuracy": shares,
+            "agreement10": shares,
+        }
+        if way == "chosen":
+            made |= {
+                "gain": gain(2.5),
+                "agreement_gain": {"colour": gain(0.01, 0.005), "type": gain(0.034, 0.005)},
+            }
+        return made
+
+    return measured(
+        "choosing",
+        "resnet18",
+        ["layer3"],
+        attributes=["colour", "type"],
+        readout="match",
+        doubts_of=["type"],
+        pool=7000,
+        test=900,
+        seeds=1,
+        rows=[
+            row(100, "chance", 25.0),
+            row(100, "chosen", 25.0),
+            row(200, "chance", 27.0),
+            row(200, "chosen", 29.5),
+        ],
+    )
+
+
 def ablation() -> dict[str, Any]:
     """Return a recipe as it is, and a choice that is better, one that is worse."""
     head = {"readout": "match", "dimensions": 202}
@@ -280,6 +322,7 @@ TINY: Mapping[str, dict[str, Any]] = {
     "ablation/resnet.json": ablation(),
     "agreement.json": agreement(),
     "models.json": models(),
+    "choosing.json": choosing(),
     "latency.json": latency(),
     "cost.json": measure_cost(latency(), price=own_price(0.5)),
     "search.json": search(),

@@ -31,8 +31,8 @@ def find_command(words: list[str]) -> click.Context:
 def test_verbs_are_the_design_s() -> None:
     """The verbs are those of the design, in the order of its pipeline, with the groups' own."""
     assert VERBS == (
-        "train", "export", "tune", "index", "query", "label", "review", "facets", "duplicates",
-        "inspect", "verify", "compact", "gallery", "bench", "doctor", "demo",
+        "train", "export", "tune", "index", "query", "label", "choose", "review", "facets",
+        "duplicates", "inspect", "verify", "compact", "gallery", "bench", "doctor", "demo",
     )  # fmt: skip
     assert set(COMMANDS) == {
         "boost-edge",
@@ -44,6 +44,7 @@ def test_verbs_are_the_design_s() -> None:
         "boost-edge bench ablate",
         "boost-edge bench honesty",
         "boost-edge bench curve",
+        "boost-edge bench choose",
         "boost-edge bench agreement",
         "boost-edge bench models",
         "boost-edge bench latency",

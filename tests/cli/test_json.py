@@ -202,6 +202,16 @@ def test_label(photos: Path, shop: Path, say: Say) -> None:
     assert_shape(say(*command, photos / "empty.jpg", code=1), "An unread image")
 
 
+def test_choose(photos: Path, shop: Path, say: Say) -> None:
+    """What was chosen is as label says it, image by image, and an unreadable one is left out."""
+    model = ("--model", shop / "model.onnx")
+    said = say("choose", photos, *model, "-n", 9, code=3)
+    assert len(said) == 4
+    for each in said:
+        assert_shape(each, "label")
+        assert each == say("label", each["path"], *model)
+
+
 def test_review(catalogue: Path, shop: Path, say: Say, tmp_path: Path) -> None:
     """A table with wrong and unknown values, an image that is absent and one that is empty."""
     shutil.copytree(catalogue / "images", tmp_path / "images")

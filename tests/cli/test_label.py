@@ -219,7 +219,7 @@ def test_the_shipped_model_is_named(photos: Path, call: Call) -> None:
         (("PHOTOS", "--min-p", "2"), "--min-p 2: is neither a probability in [0, 1] nor NAME=P"),
         (("PHOTOS", "--min-p", "=0.5"), "--min-p =0.5: is neither"),
         (("PHOTOS", "--min-p", "nan"), "--min-p nan: is neither"),
-        (("PHOTOS", "--min-p", "colr=0.5"), "min_p names 'colr', which is no attribute of"),
+        (("PHOTOS", "--min-p", "colr=0.5"), "is given for 'colr', which is no attribute of"),
         (("PHOTOS", "--json", "--format", "csv"), "give one of them"),
         (("PHOTOS/gone.jpg",), "there is no such file or folder"),
         (("PHOTOS", "--include", ""), "a pattern of include is empty"),

@@ -391,6 +391,18 @@ def test_prefer_lifts_what_is_preferred(image: Path, shop: Path, call: Call) -> 
     assert [h["id"] for h in json.loads(first.stdout)["hits"]] == [h["id"] for h in hits[:3]]
 
 
+def test_a_preference_without_effect_is_told(image: Path, shop: Path, call: Call) -> None:
+    """A value that no image has is most often a misspelt one; the hits are as without it."""
+    search = ("query", image, "--gallery", shop / "gallery", "-k", 3, "--format", "csv")
+    plain, wrong = call(*search), call(*search, "--prefer", "type=SHIRT", "--prefer", "colour=x:-1")
+    assert wrong.returncode == 0
+    assert wrong.stderr.startswith(
+        "boost-edge: no hit was lifted or lowered by --prefer type=SHIRT"
+    )
+    paths = [row["path"] for row in csv.DictReader(io.StringIO(wrong.stdout))]
+    assert paths == [row["path"] for row in csv.DictReader(io.StringIO(plain.stdout))]
+
+
 def test_preferences_are_shown_where_they_are_used(image: Path, shop: Path, call: Call) -> None:
     """Table and page show what was added; CSV has a column where it was asked for."""
     search = ("query", image, "--gallery", shop / "gallery", "-k", 2)

@@ -189,6 +189,7 @@ def test_a_benchmark_that_failed() -> None:
     refused = probe("x", facts={"refused": "m.onnx: is damaged: export it again"})
     finding = only(benchmark_findings(refused, processor("epyc-7003"), limits(2), 0.0))
     assert finding.repair == "m.onnx: is damaged: export it again"
+    assert (finding.code, finding.serious) == ("files_unusable", False)
 
 
 def test_threads_that_do_not_help() -> None:

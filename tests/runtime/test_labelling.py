@@ -122,7 +122,10 @@ def test_what_makes_no_sense_is_refused_at_once(
         (1.5, r"min_p is 1.5, but must be in \[0, 1\]"),
         (float("nan"), "min_p is nan"),
         ({"colour": -1}, "min_p of colour is -1.0"),
-        ({"colr": 0.5}, "min_p names 'colr', which is no attribute of .*: it has colour, light"),
+        (
+            {"colr": 0.5},
+            "given for 'colr', which is no attribute of .*: it has colour, light",
+        ),
         (cast("Any", "0.5"), "min_p is '0.5', but must be a number"),
     ):
         with pytest.raises(UsageError, match=said):

@@ -1,0 +1,79 @@
+"""The report's section on choosing what to label, against labels drawn by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from boost_edge.bench.report_blocks import Block, Paragraph, Section, Table
+from boost_edge.bench.report_evidence import Evidence, Source
+from boost_edge.bench.report_words import interval, network, number, sourced
+
+__all__ = ["choosing_section"]
+
+
+def choosing_section(evidence: Evidence) -> Section:
+    """Return what is gained by number of labels, and by attribute with the most."""
+    blocks: list[Block] = []
+    for source in evidence.of("choosing"):
+        result = source.result
+        doubts = ", ".join(result["doubts_of"] or ()) or "all attributes"
+        text = (
+            f"{network(result['backbone'], result['taps'])}, readout {result['readout']}. Of "
+            f"{result['pool']:,} images some are labelled, a step at a time: drawn by chance, or "
+            f"chosen where the model trained so far is in doubt (of {doubts}) and no two alike. "
+            f"Judged on {result['test']:,} images that are never asked for."
+        )
+        blocks += [Paragraph(text=(text,)), _steps(source), _attributes(source), sourced(source)]
+    title = "Which images to label"
+    return Section(title=title, anchor="choosing", blocks=tuple(blocks))
+
+
+def _steps(source: Source) -> Table:
+    return Table(
+        caption=f"{source.name}: mAP@10 within the test part",
+        header=("labels", "by chance", "chosen", "gain (95%)"),
+        rows=tuple(
+            (
+                f"{chosen['labels']:,}", number(chance["map10"]["mean"]),
+                number(chosen["map10"]["mean"]), interval(chosen["gain"], bare=True),
+            )
+            for chance, chosen in _pairs(source.result["rows"])
+        ),
+        right=(0, 1, 2, 3),
+    )  # fmt: skip
+
+
+def _attributes(source: Source) -> Table:
+    *_, (chance, chosen) = _pairs(source.result["rows"])
+    return Table(
+        caption=f"{source.name}: {chosen['labels']:,} labels, and the ten nearest of all images",
+        header=("attribute", "accuracy by chance", "chosen", "hits that agree by chance", "chosen",
+                "gain, points (95%)"),
+        rows=tuple(
+            (
+                name,
+                *(_share(row["accuracy"][name]) for row in (chance, chosen)),
+                *(_share(row["agreement10"][name]) for row in (chance, chosen)),
+                interval(_points(chosen["agreement_gain"][name]), bare=True),
+            )
+            for name in source.result["attributes"]
+        ),
+        right=(1, 2, 3, 4, 5),
+    )  # fmt: skip
+
+
+def _pairs(
+    rows: Sequence[Mapping[str, Any]],
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Return by number of labels what chance gave, and what was chosen."""
+    return list(zip(rows[::2], rows[1::2], strict=True))
+
+
+def _share(spread: Mapping[str, Any]) -> str:
+    return f"{spread['mean']:.1%}"
+
+
+def _points(gain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a gain of shares in percentage points."""
+    return {**gain, **{name: 100 * gain[name] for name in ("mean", "low", "high")}}

@@ -1,0 +1,202 @@
+"""Choose which images a person should label next: those that the model doubts, no two alike.
+
+Labels cost a person's time, so they should go where they tell most. An image is drawn with a
+probability that grows with the square of the model's doubt and with the squared distance to what
+is chosen already: doubt alone would ask for the same hard case again and again.
+
+Least confidence is of D. D. Lewis and W. A. Gale, "A sequential algorithm for training text
+classifiers" (1994); drawing by squared distance is how k-means++ begins (D. Arthur and
+S. Vassilvitskii, 2007), and J. T. Ash et al. choose labels by it ("Deep batch active learning by
+diverse, uncertain gradient lower bounds", 2020).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boost_edge.runtime.crawl import absolute, find_images, require_paths
+from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.encodings import Encoded, encodings_of
+from boost_edge.runtime.errors import ImageError, UsageError
+from boost_edge.runtime.labelling import DEFAULT_MIN_P, Labelled, check_min_p, labelled
+from boost_edge.runtime.progress import Progress
+from boost_edge.runtime.selection import EVERYTHING, Selection
+
+__all__ = ["Choice", "choose_images", "choose_rows", "doubts"]
+
+# The squared distance of opposite rows of norm 1: so far is all from nothing.
+_FARTHEST = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The images to label, in the order in which they were drawn, and what was looked at.
+
+    ``images`` have the model's guesses, which a person corrects; none where it has no attributes.
+    ``candidates`` counts the images that were readable, ``labelled`` those left out because they
+    have labels, and ``skipped`` are those that could not be read.
+    """
+
+    images: tuple[Labelled, ...]
+    candidates: int
+    labelled: int
+    skipped: tuple[ImageError, ...]
+
+
+def choose_images(
+    encoder: Encoder,
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    count: int,
+    done: Collection[str] = (),
+    doubts_of: Sequence[str] | None = None,
+    seed: int = 0,
+    selection: Selection = EVERYTHING,
+    progress: Progress | None = None,
+) -> Choice:
+    """Choose images under some paths for labelling; all of them where there are no more.
+
+    The embeddings and posteriors of all candidates are held: about 4 KB for each image.
+
+    Parameters
+    ----------
+    encoder
+        The model. One without attributes has no doubts: then images are chosen by how they look.
+    paths
+        Images, and folders that are searched for images, as for ``Gallery.index``.
+    count
+        How many to choose, at least 1.
+    done
+        Absolute paths of the images that have labels already.
+    doubts_of
+        The attributes that matter; None for all.
+    seed
+        The same images, model and seed give the same choice.
+
+    Raises
+    ------
+    UsageError
+        When a path does not exist, a number makes no sense, or an attribute is not the model's.
+    """
+    if count < 1:
+        raise UsageError(f"count is {count}, but must be at least 1")
+    given = require_paths(paths)
+    columns = _columns(encoder, doubts_of)
+    known = frozenset(done)
+    files = list(find_images(given, selection))
+    wanted = [file for file in files if absolute(file) not in known]
+    found: list[Encoded] = []
+    skipped: list[ImageError] = []
+    with closing(cast("Any", encodings_of(encoder, wanted))) as encoded:
+        for count_done, each in enumerate(encoded, start=1):
+            if isinstance(each, ImageError):
+                skipped.append(each)
+            else:
+                found.append(each)
+            if progress is not None:
+                progress("encode", count_done, len(wanted))
+    chosen = _choose(encoder, found, columns, count, seed) if found else []
+    return Choice(
+        images=tuple(_guess(encoder, each) for each in chosen),
+        candidates=len(found),
+        labelled=len(files) - len(wanted),
+        skipped=tuple(skipped),
+    )
+
+
+def doubts(posteriors: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Return how much a model doubts what it says of N images, ``(N,)`` in [0, 1].
+
+    For each attribute that is the probability that its likeliest value is wrong. The attributes
+    are weighted as in the readout ``match``, by the squared entropy of their values, for which the
+    mean of the posteriors stands: those with many values tell most of what is alike.
+
+    Parameters
+    ----------
+    posteriors
+        A matrices ``(N, K_a)``, rows of which sum to 1; N and A are at least 1.
+    """
+    weights = np.array([_entropy(each.mean(axis=0, dtype=np.float64)) ** 2 for each in posteriors])
+    if not weights.any():
+        weights += 1.0
+    unsure = np.stack([1.0 - each.max(axis=1) for each in posteriors]).astype(np.float64)
+    doubt: NDArray[np.float64] = np.clip(weights @ unsure / weights.sum(), 0.0, 1.0)
+    return doubt
+
+
+def choose_rows(
+    embeddings: NDArray[np.float32],
+    doubt: NDArray[np.float64],
+    count: int,
+    *,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Return ``min(count, N)`` different rows, in the order in which they were drawn.
+
+    Parameters
+    ----------
+    embeddings
+        ``(N, D)`` with rows of norm 1.
+    doubt
+        ``(N,)``, not negative; all equal where nothing is known.
+    """
+    rng = np.random.default_rng(seed)
+    squared = doubt**2
+    distance = np.full(len(squared), _FARTHEST)
+    left = np.ones(len(squared))
+    chosen: list[int] = []
+    for _ in range(min(count, len(squared))):
+        weights = _first_with_any(left * squared * distance, left * squared, left)
+        row = int(rng.choice(len(weights), p=weights / weights.sum()))
+        chosen.append(row)
+        left[row] = 0.0
+        nearness = embeddings @ embeddings[row]
+        distance = np.minimum(distance, np.clip(2.0 - 2.0 * nearness, 0.0, None))
+    return np.array(chosen, np.int64)
+
+
+def _first_with_any(*weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the first weights that are not all zero, or else the last."""
+    return next((each for each in weights if each.any()), weights[-1])
+
+
+def _columns(encoder: Encoder, names: Sequence[str] | None) -> list[int]:
+    """Return which attributes of the model are meant, in its order."""
+    known = [attribute.name for attribute in encoder.manifest.attributes]
+    wanted = known if names is None else names
+    if unknown := [name for name in wanted if name not in known]:
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        raise UsageError(f"{unknown[0]!r} is no attribute of {encoder.path}: {has}")
+    return [column for column, name in enumerate(known) if name in wanted]
+
+
+def _choose(
+    encoder: Encoder, found: Sequence[Encoded], columns: Sequence[int], count: int, seed: int
+) -> list[Encoded]:
+    embeddings = np.stack([each.embedding for each in found])
+    rows = [each.attributes for each in found if each.attributes is not None]
+    doubt = np.ones(len(found))
+    if rows:
+        sizes = [len(attribute.values) for attribute in encoder.manifest.attributes]
+        parts = np.split(np.stack(rows), np.cumsum(sizes)[:-1], axis=1)
+        doubt = doubts([parts[column] for column in columns])
+    return [found[row] for row in choose_rows(embeddings, doubt, count, seed=seed)]
+
+
+def _guess(encoder: Encoder, image: Encoded) -> Labelled:
+    if image.attributes is None:
+        return Labelled(path=image.path, attributes={}, labels={})
+    return labelled(encoder, image.path, image.attributes, check_min_p(encoder, DEFAULT_MIN_P))
+
+
+def _entropy(probabilities: NDArray[np.float64]) -> float:
+    """Return the entropy of a distribution, in nats."""
+    known = probabilities[probabilities > 0]
+    return float(-(known * np.log(known)).sum())

@@ -1,0 +1,121 @@
+"""Labels chosen and drawn by chance, step by step, with the table's labels as the person."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from boost_edge.bench import choosing
+from boost_edge.bench.choosing import ChoosingPlan, measure_choosing
+from boost_edge.bench.subject import Setup
+from boost_edge.export.labels import read_labels
+from boost_edge.export.splits import split_rows
+from boost_edge.runtime.choosing import choose_rows
+from boost_edge.runtime.errors import UsageError
+
+
+def rounded(measured: dict[str, Any]) -> Any:
+    """Return what was measured with numbers to five places."""
+    text = json.dumps(measured)
+    return json.loads(text, parse_float=lambda number: round(float(number), 5))
+
+
+@pytest.fixture(scope="module")
+def plan(setup: Setup) -> ChoosingPlan:
+    """Return a small plan: of the catalogue's 72 images that are not tested, some and all."""
+    return ChoosingPlan(
+        setup=setup, recipe="boost", readout="match", resize="squash", labels=(20, 40, 72)
+    )
+
+
+def test_both_ways_begin_and_end_alike(
+    plan: ChoosingPlan, on_catalogue: dict[str, Any], tmp_path: Path
+) -> None:
+    """At first nothing is chosen yet, and at last nothing is left to choose: equal to the bit.
+
+    What was chosen is written as a label table, with the test part that was never asked for.
+    """
+    table = tmp_path / "chosen.csv"
+    result = measure_choosing(plan=plan, chosen_labels=table, **on_catalogue)
+    json.dumps(result, allow_nan=False)
+    assert (result["pool"], result["test"], result["doubts_of"]) == (72, 8, None)
+    named = {(row["labels"], row["way"]): row for row in result["rows"]}
+    assert list(named) == [(count, way) for count in (20, 40, 72) for way in ("chance", "chosen")]
+    measured = ("map10", "accuracy", "agreement10", "gain_over_raw")
+    for count in (20, 72):
+        for name in measured:
+            assert named[count, "chance"][name] == named[count, "chosen"][name]
+        assert named[count, "chosen"]["gain"]["mean"] == 0
+    assert any(named[40, "chance"][name] != named[40, "chosen"][name] for name in measured)
+    for row in result["rows"]:
+        assert set(row["accuracy"]) == set(row["agreement10"]) == {"type", "background"}
+        assert all(0 <= each["mean"] <= 1 for each in row["agreement10"].values())
+    images, labels = on_catalogue["images"], on_catalogue["labels"]
+    whole = read_labels(labels, images=images)
+    rows: list[int] = split_rows(whole, seed=0).test.tolist()
+    test = {whole.names[row] for row in rows}
+    written = read_labels(table, images=images)
+    assert written.split is not None
+    parts = dict(zip(written.names, written.split, strict=True))
+    assert set(parts) == set(whole.names)
+    assert {name for name, part in parts.items() if part == "test"} == test
+
+
+def test_an_interrupted_measurement_goes_on(
+    plan: ChoosingPlan,
+    on_catalogue: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The seeds that are done are not measured again, and the result is that of one go."""
+    small = dataclasses.replace(plan, labels=(20, 30), doubts_of=("type",))
+    whole = measure_choosing(plan=small, **on_catalogue)
+    assert whole["doubts_of"] == ["type"]
+    out = tmp_path / "result.json"
+
+    calls: list[int] = []
+
+    def choose(*given: Any, seed: int) -> NDArray[np.int64]:
+        """Choose as ever, but be interrupted in the second seed's first call."""
+        calls.append(seed)
+        if calls == [0, 1]:
+            raise KeyboardInterrupt
+        return choose_rows(*given, seed=seed)
+
+    monkeypatch.setattr(choosing, "choose_rows", choose)
+    with pytest.raises(KeyboardInterrupt):
+        measure_choosing(plan=small, out=out, **on_catalogue)
+    resumed = measure_choosing(plan=small, out=out, **on_catalogue)
+    # Scores are on disk in float32.
+    for one, other in zip(resumed["rows"], whole["rows"], strict=True):
+        for name in ("map10", "accuracy", "agreement10"):
+            assert rounded(one[name]) == rounded(other[name])
+    assert calls == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": (20, 73)}, r"labels \(20, 73\): 10 to 72 images can be labelled"),
+        ({"labels": (9,)}, r"labels \(9,\): 10 to 72 images can be labelled"),
+        ({"doubts_of": ("size",)}, "'size' is no attribute that is learnt here: those are type"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    changes: dict[str, Any], message: str, plan: ChoosingPlan, on_catalogue: dict[str, Any]
+) -> None:
+    """Too many or too few labels, and doubts of something else."""
+    with pytest.raises(UsageError, match=message):
+        measure_choosing(plan=dataclasses.replace(plan, **changes), **on_catalogue)
+
+
+def test_the_table_is_a_csv_file(plan: ChoosingPlan, on_catalogue: dict[str, Any]) -> None:
+    """Refused before the hours of measuring."""
+    with pytest.raises(UsageError, match=r"chosen.txt: the new table is CSV"):
+        measure_choosing(plan=plan, chosen_labels=Path("chosen.txt"), **on_catalogue)
