@@ -1,9 +1,9 @@
 """``bench choose``: what it is worth to choose which images are labelled.
 
-The labels of a table stand in for the person. Its test part is never asked for; of all other
-images some are labelled, a few hundred at a time: drawn by chance, or chosen with the head that was
-trained on the labels so far (`boost_edge.runtime.choosing`). Both begin with the same images, drawn
-by chance.
+The labels of a table stand in for the person. The images to judge by are never asked for, nor are
+copies of them; of all others some are labelled, a few hundred at a time: drawn by chance, or chosen
+with the head that was trained on the labels so far (`boost_edge.runtime.choosing`). Both begin with
+the same images, drawn by chance.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from boost_edge.bench.heads import embed, posteriors_of, train_head
 from boost_edge.bench.judging import judge_embeddings, judge_posteriors
 from boost_edge.bench.metrics import agreement_at_k
 from boost_edge.bench.results import make_result
-from boost_edge.bench.split_table import check_split_table, write_split_table
 from boost_edge.bench.subject import Draw, Setup, Subject, carve
-from boost_edge.bench.trials import Trial, run_trials
+from boost_edge.bench.trials import Trial, Trials, run_trials
 from boost_edge.runtime.choosing import choose_rows, doubts
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Readout, ResizePolicy
 from boost_edge.runtime.progress import Progress
 
 if TYPE_CHECKING:
-    from boost_edge.export.labels import LabelTable
     from boost_edge.models.head import BoostHead
 
 __all__ = ["ChoosingPlan", "measure_choosing"]
 
 _RAW = "raw"
 _WAYS = ("chance", "chosen")
+_HITS = 10
+# Queries whose cosines to all images are held at once.
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,6 @@ def measure_choosing(
     images: Path,
     plan: ChoosingPlan,
     out: Path | None = None,
-    chosen_labels: Path | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -68,79 +68,66 @@ def measure_choosing(
 
     ``rows`` are by labels and way (``chance``, ``chosen``): ``map10`` within the test part, and by
     attribute ``accuracy`` on it and ``agreement10``, the share of its images' ten nearest of the
-    whole table that have their value. What was chosen has its paired ``gain`` in mAP@10, and
-    ``agreement_gain``, over as many labels drawn by chance.
-
-    Parameters
-    ----------
-    chosen_labels
-        Where to write what was chosen with seed 0, as a label table whose split column marks it
-        as ``train``, and the test part as ``test``.
+    whole table that have their value; ``raw`` has the same of the features. What was chosen has
+    its paired ``gain`` in mAP@10, and ``agreement_gain``, over as many labels drawn by chance:
+    seeds, each with other labels, are averaged by query, and the interval is over the queries.
 
     Raises
     ------
     UsageError
-        When more labels are asked for than there are, or ``chosen_labels`` is no CSV file.
+        When the numbers of labels do not rise, or more are asked for than there are.
     """
     from boost_edge.export.recipes import RECIPES
 
-    if chosen_labels is not None:
-        check_split_table(chosen_labels, labels)
     subject = Subject(labels, images=images, setup=plan.setup, cache=cache, progress=progress)
     work = _Work(subject, plan)
-    if not 10 <= plan.labels[0] <= plan.labels[-1] <= len(work.pool):
-        raise UsageError(f"labels {plan.labels}: 10 to {len(work.pool)} images can be labelled")
-    description = subject.describe()
+    description = subject.describe() | {"split": "hashed", "protocol": None}
     what = {
         "kind": "choosing",
         "data": {**description, "seeds": None},
         "plan": {**asdict(plan), "setup": None},
         "recipe": RECIPES[plan.recipe].settings(),
-        "labels_to": None if chosen_labels is None else str(chosen_labels),
     }
-
-    def measure(seed: int) -> Trial:
-        trial, chosen = work.measure(seed)
-        if seed == 0 and chosen_labels is not None:
-            _write(chosen_labels, subject.table, chosen, work.test)
-        return trial
-
-    trials = run_trials(plan.setup.seeds, measure, what=what, out=out)
+    trials = run_trials(plan.setup.seeds, work.measure, what=what, out=out)
+    attributes = subject.attributes
     rows: list[dict[str, Any]] = []
     for count in plan.labels:
         for way in _WAYS:
-            name = f"{count}/{way}"
-            row: dict[str, Any] = {"labels": count, "way": way}
-            row["map10"] = spread(trials, name, "map10")
+            name, base = f"{count}/{way}", f"{count}/chance"
+            row = {"labels": count, "way": way, **_judged(trials, name, attributes)}
+            row["accuracy"] = {
+                each: spread(trials, name, f"accuracy.{each}") for each in attributes
+            }
             row["gain_over_raw"] = gain_of(trials, _RAW, name)
-            for kind, metric in (("accuracy", "accuracy"), ("agreement10", "agreement")):
-                row[kind] = {
-                    each: spread(trials, name, f"{metric}.{each}") for each in subject.attributes
-                }
             if way == "chosen":
-                base = f"{count}/chance"
                 row["gain"] = gain_of(trials, base, name)
                 row["agreement_gain"] = {
-                    each: gain_of(trials, base, name, f"agreement.{each}")
-                    for each in subject.attributes
+                    each: gain_of(trials, base, name, f"agreement.{each}") for each in attributes
                 }
             rows.append(row)
     return make_result(
         "choosing",
         {
             **description,
-            "protocol": None,
             "recipe": plan.recipe,
             "readout": plan.readout,
             "resize": plan.resize,
-            "doubts_of": plan.doubts_of and list(plan.doubts_of),
+            "doubts_of": None if plan.doubts_of is None else list(plan.doubts_of),
             "pool": len(work.pool),
             "test": len(work.test),
+            "images": len(subject.table),
             "samples": [trial.sample for trial in trials.seeds],
-            "raw": spread(trials, _RAW, "map10"),
+            "raw": _judged(trials, _RAW, attributes),
             "rows": rows,
         },
     )
+
+
+def _judged(trials: Trials, name: str, attributes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "map10": spread(trials, name, "map10"),
+        "agreement10": {each: spread(trials, name, f"agreement.{each}") for each in attributes},
+    }
 
 
 class _Work:
@@ -151,66 +138,77 @@ class _Work:
         from boost_edge.export.splits import split_rows
 
         self.subject, self.plan, self.recipe = subject, plan, RECIPES[plan.recipe]
-        split = split_rows(subject.table, seed=0)
-        self.test = split.test
-        wanted = plan.doubts_of or subject.attributes
-        unknown = [name for name in wanted if name not in subject.attributes]
-        if unknown:
+        wanted = subject.attributes if plan.doubts_of is None else plan.doubts_of
+        if unknown := [name for name in wanted if name not in subject.attributes]:
             raise UsageError(
                 f"{unknown[0]!r} is no attribute that is learnt here: those are "
                 f"{', '.join(subject.attributes)}"
             )
-        self.columns = [subject.attributes.index(name) for name in wanted]
-        self.pool = np.sort(np.concatenate([split.train, split.val]))
+        self.columns = [column for column, name in enumerate(subject.attributes) if name in wanted]
+        split = split_rows(subject.table, seed=0)
+        self.test = split.test
+        pool = np.sort(np.concatenate([split.train, split.val]))
+        if len(self.test) < 2:
+            raise UsageError(f"{subject.table.path}: has fewer than two images to judge by")
+        draw = Draw(train=pool, val=pool[:0], test=self.test)
+        every = np.arange(len(subject.table))
+        self.matrix = subject.features(subject.backbone(draw), every, plan.resize)
+        self.sample = subject.sample_digest(draw)
+        self.relevance = subject.relevance(self.test)
+        # Copies of a file have the same features to the bit.
+        self.contents = np.unique(
+            [hash(row.tobytes()) for row in self.matrix], return_inverse=True
+        )[1]
+        self.pool = pool[~np.isin(self.contents[pool], self.contents[self.test])]
+        counts = plan.labels
+        if list(counts) != sorted(set(counts)) or not 10 <= counts[0] <= counts[-1] <= len(
+            self.pool
+        ):
+            raise UsageError(
+                f"labels {counts}: give rising numbers from 10 to {len(self.pool)}, as many images "
+                "as can be labelled"
+            )
+        self.raw = self._retrieval(self.matrix)
 
-    def measure(self, seed: int) -> tuple[Trial, NDArray[np.int64]]:
-        """Return the scores of one seed, and the rows that were chosen with it."""
-        subject, plan = self.subject, self.plan
+    def measure(self, seed: int) -> Trial:
+        """Return the scores of one seed."""
+        counts = self.plan.labels
         order = np.random.default_rng(seed).permutation(self.pool)
-        draw = Draw(train=self.pool, val=self.pool[:0], test=self.test)
-        matrix = subject.features(
-            subject.backbone(draw), np.arange(len(subject.table)), plan.resize
-        )
-        relevance = subject.relevance(self.test)
-        rows = {_RAW: judge_embeddings(matrix[self.test], relevance, ranking=False)}
-        chosen = order[: plan.labels[0]]
-        head: BoostHead | None = None
-        for count in plan.labels:
-            if head is not None:
-                chosen = np.concatenate([chosen, self._choose(head, matrix, chosen, count, seed)])
-            for way, labelled in zip(_WAYS, (order[:count], chosen), strict=True):
-                if way == "chosen" and count == plan.labels[0]:
-                    # Both begin alike.
-                    rows[f"{count}/chosen"] = rows[f"{count}/chance"]
-                    continue
-                head = self._train(matrix, labelled, seed, f"{count:,} {way}")
-                rows[f"{count}/{way}"] = self._judge(head, matrix, relevance)
-        return Trial(sample=subject.sample_digest(draw), rows=rows), chosen
+        rows = {_RAW: self.raw}
+        chosen = order[: counts[0]]
+        asked = self._train(chosen, seed, f"{counts[0]:,} labels")
+        rows |= dict.fromkeys((f"{counts[0]}/{way}" for way in _WAYS), self._judge(asked))
+        for count in counts[1:]:
+            by_chance = self._train(order[:count], seed, f"{count:,} by chance")
+            rows[f"{count}/chance"] = self._judge(by_chance)
+            chosen = np.concatenate([chosen, self._choose(asked, chosen, count, seed)])
+            asked = self._train(chosen, seed, f"{count:,} chosen")
+            rows[f"{count}/chosen"] = self._judge(asked)
+        return Trial(sample=self.sample, rows=rows)
 
     def _choose(
-        self,
-        head: BoostHead,
-        matrix: NDArray[np.float32],
-        chosen: NDArray[np.int64],
-        count: int,
-        seed: int,
+        self, head: BoostHead, chosen: NDArray[np.int64], count: int, seed: int
     ) -> NDArray[np.int64]:
         """Choose so many rows that all of them are ``count``."""
         rest = np.setdiff1d(self.pool, chosen)
-        embeddings = self._embed(head, matrix[rest])
-        posteriors = posteriors_of(head, matrix[rest])
-        doubt = doubts([posteriors[column] for column in self.columns])
-        return rest[choose_rows(embeddings, doubt, count - len(chosen), seed=seed)]
+        features = self.matrix[rest]
+        posteriors = posteriors_of(head, features)
+        rows = choose_rows(
+            self._embed(head, features),
+            doubts([posteriors[column] for column in self.columns]),
+            count - len(chosen),
+            labelled=self._embed(head, self.matrix[chosen]),
+            seed=seed,
+        )
+        return rest[rows]
 
-    def _train(
-        self, matrix: NDArray[np.float32], labelled: NDArray[np.int64], seed: int, name: str
-    ) -> BoostHead:
+    def _train(self, labelled: NDArray[np.int64], seed: int, name: str) -> BoostHead:
         # What was chosen first and last are unlike: validate on some of each.
         mixed = np.random.default_rng(seed).permutation(np.sort(labelled))
         part = carve(mixed, self.test)
         return train_head(
-            self.subject.rows(matrix[part.train], part.train),
-            self.subject.rows(matrix[part.val], part.val),
+            self.subject.rows(self.matrix[part.train], part.train),
+            self.subject.rows(self.matrix[part.val], part.val),
             self.subject.classes,
             self.recipe,
             seed=seed,
@@ -218,15 +216,19 @@ class _Work:
             progress=partial(self.subject.report, f"training ({name})"),
         )
 
-    def _judge(
-        self, head: BoostHead, matrix: NDArray[np.float32], relevance: NDArray[np.float32]
-    ) -> dict[str, NDArray[np.float64]]:
-        subject, codes = self.subject, self.subject.table.codes
-        embeddings = self._embed(head, matrix)
-        scores = judge_embeddings(embeddings[self.test], relevance, ranking=False)
-        scores |= judge_posteriors(head, matrix[self.test], codes[self.test], subject.attributes)
-        hits = _nearest(embeddings, self.test)
-        for column, name in enumerate(subject.attributes):
+    def _judge(self, head: BoostHead) -> dict[str, NDArray[np.float64]]:
+        codes, attributes = self.subject.table.codes[self.test], self.subject.attributes
+        return self._retrieval(self._embed(head, self.matrix)) | judge_posteriors(
+            head, self.matrix[self.test], codes, attributes
+        )
+
+    def _retrieval(self, embeddings: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+        """Return mAP@10 within the test part, and how its images' hits of all agree with them."""
+        scores = judge_embeddings(embeddings[self.test], self.relevance, ranking=False)
+        lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+        hits = _nearest(embeddings / np.maximum(lengths, 1e-12), self.test, self.contents)
+        codes = self.subject.table.codes
+        for column, name in enumerate(self.subject.attributes):
             own = codes[:, column]
             scores[f"agreement.{name}"] = agreement_at_k(own[self.test], own[hits])
         return scores
@@ -235,19 +237,13 @@ class _Work:
         return embed(head, features, self.plan.readout, blend=self.recipe.blend)
 
 
-def _nearest(embeddings: NDArray[np.float32], queries: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the ten nearest others of some rows, ``(Q, 10)``, best first."""
-    cosines = embeddings[queries] @ embeddings.T
-    cosines[np.arange(len(queries)), queries] = -np.inf
-    return np.argsort(-cosines, axis=1, kind="stable")[:, :10]
-
-
-def _write(
-    out: Path, table: LabelTable, chosen: NDArray[np.int64], test: NDArray[np.int64]
-) -> None:
-    rows: list[int] = [*chosen.tolist(), *test.tolist()]
-    columns = {
-        name: [cells[row] for row in rows]
-        for name, cells in ({table.image_column: table.names} | dict(table.columns)).items()
-    }
-    write_split_table(out, columns, ["train"] * len(chosen) + ["test"] * len(test))
+def _nearest(
+    units: NDArray[np.float32], queries: NDArray[np.int64], contents: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the ten nearest of some rows, ``(Q, 10)``, best first, but for their own copies."""
+    parts: list[NDArray[np.int64]] = []
+    for rows in np.array_split(queries, len(queries) // _AT_ONCE + 1):
+        cosines = units[rows] @ units.T
+        cosines[contents[rows][:, None] == contents[None, :]] = -np.inf
+        parts.append(np.argsort(-cosines, axis=1, kind="stable")[:, :_HITS])
+    return np.concatenate(parts)

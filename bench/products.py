@@ -7,6 +7,7 @@ are the connected components of that relation, and a product is in one part only
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.bench.split_table import check_split_table, write_split_table
-from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
+from boost_edge.runtime.errors import BoostEdgeError, ImageError, LabelTableError, UsageError
 from boost_edge.runtime.images import decode_image, read_bytes
 from boost_edge.runtime.progress import Progress, silent
+from boost_edge.runtime.replace import replacing
 
 if TYPE_CHECKING:
+    from boost_edge.export.label_files import Table
     from boost_edge.export.label_images import Located
 
 __all__ = ["NEAR", "ProductSplit", "near_pairs", "products", "split_products", "thumbnail"]
@@ -91,7 +93,10 @@ def split_products(
 
     if min(test, val) < 1:
         raise UsageError(f"parts of {test} and {val} images: both need at least one")
-    check_split_table(out, labels)
+    if out.suffix.lower() != ".csv":
+        raise UsageError(f"{out}: the new table is CSV: let its name end in .csv")
+    if out.resolve() == labels.resolve():
+        raise UsageError(f"{out}: is the table to split: write the new one to another file")
     report = progress or silent
     table = read_table(labels)
     check_column(table, name_column, "--name-column")
@@ -108,12 +113,9 @@ def split_products(
             f"{labels}: {len(rows):,} images of {len(set(belongs)):,} products are too few to test "
             f"with {test:,}, validate with {val:,} and train with others: ask for less"
         )
-    columns = {
-        name: [table.rows[row][index] for row in rows] for index, name in enumerate(table.columns)
-    }
     return ProductSplit(
         path=out,
-        sha256=write_split_table(out, columns, parts),
+        sha256=_write(out, table, rows, parts),
         labels_sha256=table.sha256,
         images={part: parts.count(part) for part in _PARTS},
         products=dict.fromkeys(_PARTS, 0)
@@ -243,3 +245,23 @@ def _assign(
             left -= sizes[product]
     parts = [chosen.get(product, "train") for product in belongs]
     return parts if "train" in parts else None
+
+
+def _write(out: Path, table: Table, rows: Sequence[int], parts: Sequence[str]) -> str:
+    """Write the rows with their parts, and return the sha256 of the file."""
+    from boost_edge.export.label_attributes import SPLIT_COLUMN
+
+    columns = [name for name in table.columns if name != SPLIT_COLUMN]
+    kept = [table.columns.index(name) for name in columns]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out) as temporary:
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow([*columns, SPLIT_COLUMN])
+                for row, part in zip(rows, parts, strict=True):
+                    writer.writerow([*(table.rows[row][index] for index in kept), part])
+            digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BoostEdgeError(f"{out}: cannot be written: {error.strerror or error}") from error
+    return digest

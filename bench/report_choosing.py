@@ -7,7 +7,7 @@ from typing import Any
 
 from boost_edge.bench.report_blocks import Block, Paragraph, Section, Table
 from boost_edge.bench.report_evidence import Evidence, Source
-from boost_edge.bench.report_words import interval, network, number, sourced
+from boost_edge.bench.report_words import NONE, interval, network, number, signed, sourced
 
 __all__ = ["choosing_section"]
 
@@ -22,7 +22,8 @@ def choosing_section(evidence: Evidence) -> Section:
             f"{network(result['backbone'], result['taps'])}, readout {result['readout']}. Of "
             f"{result['pool']:,} images some are labelled, a step at a time: drawn by chance, or "
             f"chosen where the model trained so far is in doubt (of {doubts}) and no two alike. "
-            f"Judged on {result['test']:,} images that are never asked for."
+            f"Judged on {result['test']:,} images that are never asked for. Intervals are over "
+            f"these images, after averaging {result['seeds']} drawings of labels."
         )
         blocks += [Paragraph(text=(text,)), _steps(source), _attributes(source), sourced(source)]
     title = "Which images to label"
@@ -32,34 +33,43 @@ def choosing_section(evidence: Evidence) -> Section:
 def _steps(source: Source) -> Table:
     return Table(
         caption=f"{source.name}: mAP@10 within the test part",
-        header=("labels", "by chance", "chosen", "gain (95%)"),
+        header=("labels", "by chance", "chosen", "gain (95%)", "gain of single drawings"),
         rows=tuple(
             (
                 f"{chosen['labels']:,}", number(chance["map10"]["mean"]),
                 number(chosen["map10"]["mean"]), interval(chosen["gain"], bare=True),
+                _range(chance["map10"]["by_seed"], chosen["map10"]["by_seed"]),
             )
             for chance, chosen in _pairs(source.result["rows"])
         ),
-        right=(0, 1, 2, 3),
+        right=(0, 1, 2, 3, 4),
     )  # fmt: skip
 
 
+def _range(before: Sequence[float], after: Sequence[float]) -> str:
+    """Return the least and the greatest gain of a seed."""
+    gains = [new - old for old, new in zip(before, after, strict=True)]
+    return f"{signed(min(gains), 2)} to {signed(max(gains), 2)}"
+
+
 def _attributes(source: Source) -> Table:
-    *_, (chance, chosen) = _pairs(source.result["rows"])
+    result = source.result
+    *_, (chance, chosen) = _pairs(result["rows"])
     return Table(
-        caption=f"{source.name}: {chosen['labels']:,} labels, and the ten nearest of all images",
-        header=("attribute", "accuracy by chance", "chosen", "hits that agree by chance", "chosen",
-                "gain, points (95%)"),
+        caption=f"{source.name}: {chosen['labels']:,} labels; hits are the ten nearest of "
+        f"{result['images']:,}",
+        header=("attribute", "accuracy by chance", "chosen", "hits that agree: raw", "by chance",
+                "chosen", "gain, points (95%)"),
         rows=tuple(
             (
                 name,
                 *(_share(row["accuracy"][name]) for row in (chance, chosen)),
-                *(_share(row["agreement10"][name]) for row in (chance, chosen)),
+                *(_share(row["agreement10"][name]) for row in (result["raw"], chance, chosen)),
                 interval(_points(chosen["agreement_gain"][name]), bare=True),
             )
-            for name in source.result["attributes"]
+            for name in result["attributes"]
         ),
-        right=(1, 2, 3, 4, 5),
+        right=(1, 2, 3, 4, 5, 6),
     )  # fmt: skip
 
 
@@ -71,7 +81,7 @@ def _pairs(
 
 
 def _share(spread: Mapping[str, Any]) -> str:
-    return f"{spread['mean']:.1%}"
+    return NONE if spread["mean"] is None else f"{spread['mean']:.1%}"
 
 
 def _points(gain: Mapping[str, Any]) -> dict[str, Any]:

@@ -249,6 +249,8 @@ def agreement_section(evidence: Evidence) -> Section:
             rows.append(
                 (
                     row["readout"],
+                    f"{row['images']:,}",
+                    f"{source.result['queries']:,}",
                     f"{row['agreement']:.1%} ({low:.1%} to {high:.1%})",
                     gain,
                     f"{row['chance']:.1%}",
@@ -259,15 +261,15 @@ def agreement_section(evidence: Evidence) -> Section:
     first = sources[0].result
     text = (
         f"How many of the {first['hits']} best hits among all images of a gallery have the "
-        f"query's {first['attribute']}; {first['queries']} queries that took no part in the "
-        "training. Gains are paired on the queries, over the first row of the same file; "
-        "intervals are 95%."
+        f"query's {first['attribute']}; the queries took no part in the training. Gains are paired "
+        "on the queries, over the first row of the same file; intervals are 95%."
     )
     table = Table(
         caption=f"Hits with the query's {first['attribute']}",
-        header=("readout", "share of hits", "gain over raw", "chance", "bytes an image", "row"),
+        header=("readout", "images", "queries", "share of hits", "gain over raw", "chance",
+                "bytes an image", "row"),
         rows=tuple(rows),
-        right=(1, 2, 3, 4),
-    )
+        right=(1, 2, 3, 4, 5, 6),
+    )  # fmt: skip
     blocks = (Paragraph(text=(text,)), table, sourced(*sources))
     return Section(title=title, anchor=anchor, blocks=blocks)

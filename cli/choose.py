@@ -28,6 +28,9 @@ from boost_edge.cli.render import warn
 from boost_edge.cli.user_labels import read_user_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from boost_edge.cli.user_labels import UserLabels
     from boost_edge.runtime.choosing import Choice
 
 __all__ = ["command"]
@@ -46,8 +49,8 @@ __all__ = ["command"]
     "--labels",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Label table (its names relative to PATH) of what is labelled already: its images are "
-    "not chosen again, unless all their cells are blank.",
+    help="Label table of what a person labelled, its names relative to PATH, which is one folder "
+    "then: images for which it knows an attribute of the model (or of --doubts-of) are not chosen.",
 )
 @image_column_option
 @count_option("-n", "--limit", default=300, text="How many images to choose.")
@@ -93,6 +96,9 @@ def command(
     model, label them too, and so on. The first images, before there is a model of your own, may be
     any.
 
+    With --labels the tables of --format csv and jsonl have its columns: correct the guesses, fill
+    in what is blank, and append the rows. What is chosen is hard: keep others apart to judge by.
+
     Images that cannot be read are named, and the exit code is 3 (1 where none could be read).
     Patterns are those of index.
 
@@ -109,15 +115,16 @@ def command(
 
     require_paths(paths)
     selection = Selection(include=include, exclude=exclude, hidden=hidden)
-    cells = {} if labels is None else read_user_labels(labels, paths, image_column)
+    table = None if labels is None else read_user_labels(labels, paths, image_column)
     chosen_model = shipped_model_with_warning() if model is None else model
     use_threads(threads)
     with Encoder.open(chosen_model, threads=threads) as encoder, Bars() as bars:
+        known = [attribute.name for attribute in encoder.manifest.attributes]
         choice = choose_images(
             encoder,
             paths,
             count=limit,
-            done={path for path, known in cells.items() if known},
+            done=[] if table is None else _labelled(table, doubts_of or known),
             doubts_of=doubts_of,
             seed=seed,
             selection=selection,
@@ -125,17 +132,31 @@ def command(
         )
         for error in choice.skipped:
             bars.warn(f"skipped {error}")
-    print_labelled(choice.images, style, images=paths, encoder=encoder)
-    return _summed_up(choice, limit, attributes=bool(encoder.manifest.attributes))
-
-
-def _summed_up(choice: Choice, limit: int, *, attributes: bool) -> int:
-    """Say what was not as asked for, and return the exit code."""
-    if not attributes:
-        warn("this model predicts no attributes, so it has no doubts: chosen by how images look")
-    if choice.skipped and not choice.candidates:
+    if choice.skipped and not choice.candidates and not choice.labelled:
         return ExitCode.FAILED
-    if len(choice.images) < limit:
-        without = "without labels " if choice.labelled else ""
-        warn(f"there are only {choice.candidates:,} images {without}here: all are chosen")
+    print_labelled(choice.images, style, images=paths, encoder=encoder, table=table)
+    _warn(choice, limit, attributes=bool(known))
     return ExitCode.SKIPPED if choice.skipped else ExitCode.FINE
+
+
+def _labelled(table: UserLabels, attributes: Sequence[str]) -> list[str]:
+    """Return the images for which a table knows an attribute; without attributes, any cell."""
+    return [
+        path
+        for path, cells in table.by_image.items()
+        if (any(name in cells for name in attributes) if attributes else cells)
+    ]
+
+
+def _warn(choice: Choice, limit: int, *, attributes: bool) -> None:
+    """Say what is not as it was asked for."""
+    if not choice.candidates:
+        warn(
+            "all images here have labels already: nothing was chosen"
+            if choice.labelled
+            else "there are no images here: nothing was chosen"
+        )
+    elif len(choice.images) < limit:
+        warn(f"fewer images than {limit:,} are left to label here: all of them are chosen")
+    if choice.candidates and not attributes:
+        warn("this model predicts no attributes, so it has no doubts: chosen by how images look")

@@ -66,9 +66,14 @@ def command(model: Path | None, gallery: Path | None, seconds: float, json: bool
     """
     from boost_edge.runtime.doctor import diagnose
 
-    if model is None and gallery is None:
-        model = shipped_model()
-    found = diagnose(model=model, gallery=gallery, seconds=seconds, step=show_step)
+    given = model is not None or gallery is not None
+    found = diagnose(
+        model=model if given else shipped_model(),
+        gallery=gallery,
+        given=given,
+        seconds=seconds,
+        step=show_step,
+    )
     if json:
         print_json(_as_json(found))
     else:

@@ -126,7 +126,7 @@ def command(
         model = shipped_model_with_warning()
     use_threads(threads)
     encoder = None if model is None else Encoder.open(model, threads=threads)
-    cells = None if labels is None else read_user_labels(labels, paths, image_column)
+    given = None if labels is None else read_user_labels(labels, paths, image_column)
     with ExitStack() as stack:
         folder = gallery
         if dry_run and not there:
@@ -145,7 +145,7 @@ def command(
         index = partial(
             opened.index,
             paths,
-            labels=cells,
+            labels=None if given is None else given.by_image,
             progress=lambda done, total: bars("index", done, total),
             prune=prune,
             include=include,

@@ -16,6 +16,7 @@ from boost_edge.cli.render import decodable, print_csv, printable, to_json, warn
 from boost_edge.runtime.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
+    from boost_edge.cli.user_labels import UserLabels
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.labelling import Labelled
 
@@ -32,10 +33,12 @@ def print_labelled(
     *,
     images: Sequence[Path],
     encoder: Encoder,
+    table: UserLabels | None = None,
 ) -> None:
     """Print each answer as soon as it comes, as one of `FORMATS`.
 
-    ``images`` are the files and folders that were asked for.
+    ``images`` are the files and folders that were asked for. With ``table`` a label table has its
+    columns, so that the rows can be appended to it.
 
     Raises
     ------
@@ -47,17 +50,16 @@ def print_labelled(
         _print_json((_as_object(each, encoder.sha256) for each in answers), alone=alone)
         return
     read = (each for each in answers if not isinstance(each, ImageError))
+    if style in _TABLES and table is not None:
+        _print_rows(style, table.columns, (_row_of(each, table) for each in read))
+        return
     if style in _TABLES:
         folder = _folder_of(images)
         columns = _columns(encoder)
         if len(images) > 1:
             warn(f"{_NAME} is relative to {folder}: give --images {folder} with this table")
         rows = (_row(each, folder, columns) for each in read)
-        if style == "csv":
-            _print_csv(columns, rows)
-        else:
-            for row in rows:
-                click.echo(to_json(row))
+        _print_rows(style, columns, rows)
         return
     for each in read:
         click.echo("\n".join(_as_text(each)))
@@ -121,6 +123,30 @@ def _row(answer: Labelled, folder: str, columns: Sequence[str]) -> dict[str, Any
     for name, best in answer.attributes.items():
         cells += [answer.labels.get(name), best.p]
     return dict(zip(columns, cells, strict=True))
+
+
+def _row_of(answer: Labelled, table: UserLabels) -> dict[str, Any]:
+    """Return the cells of one image in the columns of a table, None where nothing is known."""
+    from boost_edge.export.label_attributes import SPLIT_COLUMN
+    from boost_edge.export.label_images import name_in_table
+    from boost_edge.runtime.crawl import absolute
+
+    relative = decodable(os.path.relpath(absolute(answer.path), absolute(table.folder)))
+    cells: dict[str, str] = {
+        **answer.labels,
+        # A table that says so for one row must say it for all.
+        SPLIT_COLUMN: "train",
+        table.image_column: name_in_table(relative, table.image_column),
+    }
+    return {name: cells.get(name) for name in table.columns}
+
+
+def _print_rows(style: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    if style == "csv":
+        _print_csv(columns, rows)
+        return
+    for row in rows:
+        click.echo(to_json(row))
 
 
 def _print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:

@@ -173,7 +173,7 @@ def command(
         return ExitCode.FAILED
     if where is not None and min_score is None and not any(map(_has_hits, answers)):
         warn_of_nothing(where)
-    elif prefer and not any(map(_is_lifted, answers)):
+    elif prefer and any(map(_has_hits, answers)) and not any(map(_is_lifted, answers)):
         warn(
             f"no hit was lifted or lowered by --prefer {' '.join(prefer)}: boost-edge facets lists "
             "the values, whose capitals count"

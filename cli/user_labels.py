@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from boost_edge.cli.render import warn
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["read_user_labels"]
+__all__ = ["UserLabels", "read_user_labels"]
 
 
-def read_user_labels(
-    table: Path, paths: tuple[Path, ...], image_column: str | None
-) -> dict[str, Mapping[str, str]]:
-    """Return the known cells of a label table by absolute image path, and name what is missing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserLabels:
+    """A label table that was given beside a folder of images.
+
+    ``by_image`` are its known cells by absolute path; ``folder`` is what its names are relative to,
+    ``columns`` are all of its columns, of which ``image_column`` holds the names.
+    """
+
+    folder: Path
+    columns: tuple[str, ...]
+    image_column: str
+    by_image: Mapping[str, Mapping[str, str]]
+
+
+def read_user_labels(table: Path, paths: tuple[Path, ...], image_column: str | None) -> UserLabels:
+    """Read a label table, and name on stderr what is missing.
 
     Raises
     ------
@@ -23,6 +35,7 @@ def read_user_labels(
         When there is not exactly one folder among the paths, which its names are relative to.
     """
     from boost_edge.export.labels import read_cells
+    from boost_edge.runtime.crawl import absolute
 
     folders = [path for path in paths if path.is_dir()]
     if len(folders) != 1:
@@ -33,4 +46,9 @@ def read_user_labels(
     cells = read_cells(table, images=folders[0], image_column=image_column)
     if cells.missing:
         warn(f"{len(cells.missing)} rows of {table} have no image, the first is {cells.missing[0]}")
-    return {os.fspath(path.absolute()): labels for path, labels in cells.by_image.items()}
+    return UserLabels(
+        folder=folders[0],
+        columns=cells.columns,
+        image_column=cells.image_column,
+        by_image={absolute(path): labels for path, labels in cells.by_image.items()},
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from boost_edge.export.label_files import Table
 from boost_edge.runtime.errors import LabelTableError, UsageError
 
-__all__ = ["Located", "check_column", "locate_images"]
+__all__ = ["Located", "check_column", "locate_images", "name_in_table"]
 
 _COLUMNS = ("file_name", "id")
 # Tried in this order for a name without its suffix.
@@ -69,6 +69,16 @@ def locate_images(table: Table, *, images: Path, image_column: str | None) -> Lo
             f"{names[0]!r}): check the folder and --image-column"
         )
     return Located(column=column, names=names, files=tuple(files))
+
+
+def name_in_table(relative: str, column: str) -> str:
+    """Return how a table's image column names a file, relative to the folder of its images.
+
+    ``column`` is its name: of an ``id`` the suffix is left out.
+    """
+    if column != "id":
+        return relative
+    return next((relative[: -len(end)] for end in _SUFFIXES if relative.endswith(end)), relative)
 
 
 def _choose_column(table: Table, requested: str | None) -> str:

@@ -54,9 +54,12 @@ class Cells:
     """The known cells of the images that exist: file, then column, then text.
 
     Cells that are unknown, the image column, ``split`` and probabilities ``p(NAME)`` are left out.
-    ``missing`` are the names of the images that are in the label file but not on disk.
+    ``missing`` are the names of the images that are in the label file but not on disk; ``columns``
+    are all of the file's, in its order, of which ``image_column`` names the images.
     """
 
+    columns: tuple[str, ...]
+    image_column: str
     by_image: Mapping[Path, Mapping[str, str]]
     missing: tuple[str, ...]
 
@@ -203,7 +206,12 @@ def read_cells(
         earlier = first.setdefault(file, row)
         if by_image.setdefault(file, record) != record:
             raise _conflict(table, file, earlier, row, "cells")
-    return Cells(by_image=by_image, missing=located.missing)
+    return Cells(
+        columns=tuple(table.columns),
+        image_column=located.column,
+        by_image=by_image,
+        missing=located.missing,
+    )
 
 
 def _read_parts(table: Table) -> list[str] | None:

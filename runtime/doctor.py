@@ -79,6 +79,7 @@ def diagnose(
     *,
     model: Path | None,
     gallery: Path | None,
+    given: bool,
     seconds: float,
     step: Callable[[str], None],
 ) -> Diagnosis:
@@ -90,6 +91,8 @@ def diagnose(
         The model to measure; None for that of the gallery.
     gallery
         The gallery to search, in which nothing is written; None for a made one.
+    given
+        Whether these are the user's: where they cannot be used, boost-edge still works.
     seconds
         How long to measure, at least 0; 0 is to open model and gallery and no more.
     step
@@ -115,7 +118,7 @@ def diagnose(
     if start is not None and start.status == "fine":
         step(f"measuring for {seconds:g} s")
         measured = _measure(model, gallery, seconds=seconds, threads=limits.usable)
-        findings += benchmark_findings(measured, processor, limits, load)
+        findings += benchmark_findings(measured, processor, limits, load, given=given)
     return Diagnosis(
         works=not any(finding.serious for finding in findings),
         processor=processor,

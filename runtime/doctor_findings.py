@@ -159,16 +159,21 @@ def machine_findings(
 
 
 def benchmark_findings(
-    probe: Probe, processor: Processor, limits: Limits, load: float
+    probe: Probe, processor: Processor, limits: Limits, load: float, *, given: bool = True
 ) -> list[Finding]:
-    """Return what the self-benchmark showed; ``load`` is that of the machine before it."""
+    """Return what the self-benchmark showed; ``load`` is that of the machine before it.
+
+    ``given`` is whether model or gallery are the user's, and not what is shipped.
+    """
     if probe.status != "fine":
         what = f"encoding and searching failed: {probe.detail}"
         repair = _ILLEGAL if probe.signal == "SIGILL" else f"install again: {_reinstall()}"
         return [_finding("benchmark_failed", what, repair)]
     if refusal := probe.facts.get("refused"):
         # The messages of our own errors say what to do.
-        return [_finding("files_unusable", "model or gallery cannot be used", refusal)]
+        if given:
+            return [_finding("files_unusable", "model or gallery cannot be used", refusal)]
+        return [_finding("benchmark_failed", "the shipped model cannot be used", refusal)]
     found: list[Finding] = []
     if probe.facts.get("full_range") and processor.needs_reduced_range:
         what = (

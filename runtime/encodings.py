@@ -19,11 +19,11 @@ from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.prefetch import batched, decoders, prefetch
 from boost_edge.runtime.spread import Spread, images_at_once
 
-__all__ = ["Encoded", "encodings_of"]
+__all__ = ["FileEncoding", "encodings_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
+class FileEncoding:
     """What the network says of one file.
 
     ``embedding`` is ``(D,) float32`` of norm 1, ``attributes`` the posteriors
@@ -35,14 +35,14 @@ class Encoded:
     attributes: NDArray[np.float32] | None
 
 
-def encodings_of(encoder: Encoder, files: Iterable[str]) -> Iterator[Encoded | ImageError]:
+def encodings_of(encoder: Encoder, files: Iterable[str]) -> Iterator[FileEncoding | ImageError]:
     """Yield what a model says of each file, in order, as soon as it is known.
 
     Close the iterator (`contextlib.closing`) where its reader may stop early.
 
     Yields
     ------
-    Encoded | ImageError
+    FileEncoding | ImageError
         An error for a file that cannot be read as an image.
     """
     size = images_at_once(encoder.manifest.image.size, encoder.threads)
@@ -64,13 +64,13 @@ def _load(encoder: Encoder, path: str) -> tuple[str, NDArray[np.uint8]] | ImageE
         return error
 
 
-def _encode(spread: Spread, read: list[tuple[str, NDArray[np.uint8]]]) -> Iterator[Encoded]:
+def _encode(spread: Spread, read: list[tuple[str, NDArray[np.uint8]]]) -> Iterator[FileEncoding]:
     """Yield what the network says of images, ready resized; there may be none."""
     if not read:
         return
     found: Encoding = spread.run(np.stack([pixels for _, pixels in read]))
     for row, (path, _) in enumerate(read):
-        yield Encoded(
+        yield FileEncoding(
             path=path,
             embedding=found.embeddings[row],
             attributes=None if found.attributes is None else found.attributes[row],

@@ -52,12 +52,6 @@ _READOUTS = [each for each in READOUTS if each != "raw"]
     help="Attributes whose doubts count when choosing; default: all, those with many values most.",
 )
 @resize_option
-@click.option(
-    "--labels-out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write what was chosen with seed 0 as a label table, for train; a CSV file.",
-)
 @result_options
 def choose(
     labels: Path,
@@ -67,16 +61,15 @@ def choose(
     readout: str,
     doubts_of: tuple[str, ...] | None,
     resize: str,
-    labels_out: Path | None,
     out: Path | None,
     json: bool,
     **setup: Any,
 ) -> int:
     """Measure what it is worth to choose which images are labelled.
 
-    LABELS stands in for the person who labels. Its test part (as train would take it) is never
-    asked for; of all other images some are labelled, a few hundred at a time: drawn by chance, or
-    chosen as boost-edge choose does, by the head trained on the labels so far.
+    LABELS stands in for the person who labels. Its test part (the split column's, or the tenth that
+    train would take) is never asked for; of all other images some are labelled, a few hundred at a
+    time: drawn by chance, or chosen as boost-edge choose does, by the head trained on those so far.
 
     \b
     Example:
@@ -101,9 +94,7 @@ def choose(
         labels=numbers,
     )
     with Bars() as bars:
-        result = measure_choosing(
-            labels, images=images, plan=plan, out=out, chosen_labels=labels_out, progress=bars
-        )
+        result = measure_choosing(labels, images=images, plan=plan, out=out, progress=bars)
     return finish(result, out, json, _text(result))
 
 
@@ -111,19 +102,32 @@ def _text(result: dict[str, Any]) -> list[str]:
     title = (
         f"{result['backbone']} {'+'.join(result['taps'])}, recipe {result['recipe']}, readout "
         f"{result['readout']}, {result['seeds']} seeds; {result['test']:,} images tested, "
-        f"{result['pool']:,} to choose from; raw mAP@10 {result['raw']['mean']:.2f}"
+        f"{result['pool']:,} to choose from"
     )
     if result["doubts_of"]:
         title += f"; doubts of {', '.join(result['doubts_of'])}"
-    rows = [
-        [f"{row['labels']:,}", row["way"], *_cells(row, result["attributes"])]
-        for row in result["rows"]
+    attributes = result["attributes"]
+    raw = ["", "raw", *_cells(result["raw"], attributes), ""]
+    rows = [raw]
+    for row in result["rows"]:
+        gain = row.get("gain")
+        between = f"{gain['low']:+.2f} to {gain['high']:+.2f}" if gain else ""
+        rows.append([f"{row['labels']:,}", row["way"], *_cells(row, attributes), between])
+    header = ["labels", "way", "mAP@10", *attributes, "95% of the gain in mAP@10"]
+    said = (
+        f"Attributes: the share of the ten nearest of {result['images']:,} with the query's value."
+    )
+    right = (0, *range(2, len(header) - 1))
+    return [
+        *wrapped(title, indent=""),
+        "",
+        *wrapped(said, indent=""),
+        "",
+        *table(header, rows, right=right),
     ]
-    header = ["labels", "way", "mAP@10", *result["attributes"]]
-    lines = [*wrapped(title, indent=""), "", "share of the ten nearest with the query's value"]
-    return [*lines, "", *table(header, rows, right=range(2, len(header)))]
 
 
 def _cells(row: dict[str, Any], attributes: list[str]) -> list[str]:
     shares = [row["agreement10"][name]["mean"] for name in attributes]
-    return [f"{row['map10']['mean']:.2f}", *(f"{share:.1%}" for share in shares)]
+    known = ["" if share is None else f"{share:.1%}" for share in shares]
+    return [f"{row['map10']['mean']:.2f}", *known]

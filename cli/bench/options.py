@@ -150,13 +150,18 @@ def make_setup(
     attributes: tuple[str, ...] | None,
     name_column: str | None,
     seeds: int,
-    **drawing: int,
+    groups: int | None = None,
+    per_group: int | None = None,
+    test: int | None = None,
 ) -> Setup:
-    """Return the setup that the options describe; ``drawing`` is empty with `subject_options`."""
+    """Return the setup that the options describe: of `setup_options`, or of `subject_options`."""
     from boost_edge.bench.relevance import PAPER, Protocol
     from boost_edge.bench.subject import Setup
     from boost_edge.models.backbones import parse_taps
 
+    protocol = PAPER
+    if groups is not None and per_group is not None and test is not None:
+        protocol = Protocol(groups=groups, per_group=per_group, min_size=per_group, test=test)
     return Setup(
         backbone=backbone,
         weights=weights,
@@ -164,7 +169,7 @@ def make_setup(
         image_size=image_size,
         attributes=attributes,
         name_column=name_column,
-        protocol=Protocol(**drawing, min_size=drawing["per_group"]) if drawing else PAPER,
+        protocol=protocol,
         seeds=seeds,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,12 @@ def plan(setup: Setup) -> ChoosingPlan:
     )
 
 
-def test_both_ways_begin_and_end_alike(
-    plan: ChoosingPlan, on_catalogue: dict[str, Any], tmp_path: Path
-) -> None:
-    """At first nothing is chosen yet, and at last nothing is left to choose: equal to the bit.
-
-    What was chosen is written as a label table, with the test part that was never asked for.
-    """
-    table = tmp_path / "chosen.csv"
-    result = measure_choosing(plan=plan, chosen_labels=table, **on_catalogue)
+def test_both_ways_begin_and_end_alike(plan: ChoosingPlan, on_catalogue: dict[str, Any]) -> None:
+    """At first nothing is chosen yet, and at last nothing is left to choose: equal to the bit."""
+    result = measure_choosing(plan=plan, **on_catalogue)
     json.dumps(result, allow_nan=False)
-    assert (result["pool"], result["test"], result["doubts_of"]) == (72, 8, None)
+    assert (result["pool"], result["test"], result["images"]) == (72, 8, 80)
+    assert (result["split"], result["doubts_of"]) == ("hashed", None)
     named = {(row["labels"], row["way"]): row for row in result["rows"]}
     assert list(named) == [(count, way) for count in (20, 40, 72) for way in ("chance", "chosen")]
     measured = ("map10", "accuracy", "agreement10", "gain_over_raw")
@@ -53,18 +49,38 @@ def test_both_ways_begin_and_end_alike(
             assert named[count, "chance"][name] == named[count, "chosen"][name]
         assert named[count, "chosen"]["gain"]["mean"] == 0
     assert any(named[40, "chance"][name] != named[40, "chosen"][name] for name in measured)
-    for row in result["rows"]:
-        assert set(row["accuracy"]) == set(row["agreement10"]) == {"type", "background"}
+    for row in [result["raw"], *result["rows"]]:
+        assert set(row["agreement10"]) == {"type", "background"}
         assert all(0 <= each["mean"] <= 1 for each in row["agreement10"].values())
-    images, labels = on_catalogue["images"], on_catalogue["labels"]
-    whole = read_labels(labels, images=images)
-    rows: list[int] = split_rows(whole, seed=0).test.tolist()
-    test = {whole.names[row] for row in rows}
-    written = read_labels(table, images=images)
-    assert written.split is not None
-    parts = dict(zip(written.names, written.split, strict=True))
-    assert set(parts) == set(whole.names)
-    assert {name for name, part in parts.items() if part == "test"} == test
+
+
+def test_copies_of_what_is_judged_are_not_asked_for(
+    plan: ChoosingPlan, setup: Setup, catalogue: Path, tmp_path: Path
+) -> None:
+    """A second file with the bytes of a test image is not in the pool."""
+    images, labels = tmp_path / "images", tmp_path / "labels.csv"
+    shutil.copytree(catalogue / "images", images)
+    text = (catalogue / "labels.csv").read_text(encoding="utf-8")
+    table = read_labels(catalogue / "labels.csv", images=images)
+    row = int(split_rows(table, seed=0).test[0])
+    name = table.names[row]
+    [line] = [each for each in text.splitlines() if each.startswith(f"{name},")]
+    copies = [f"copy{number}.jpg" for number in range(12)]
+    for copy in copies:
+        shutil.copy(images / name, images / copy)
+        text += line.replace(name, copy, 1) + "\n"
+    labels.write_text(text, encoding="utf-8")
+    small = dataclasses.replace(
+        plan, labels=(20, 30), setup=dataclasses.replace(setup, seeds=1, attributes=("type",))
+    )
+    result = measure_choosing(labels, images=images, plan=small, cache=tmp_path)
+    again = read_labels(labels, images=images)
+    test = set(split_rows(again, seed=0).test.tolist())
+    alike = {place for place, each in enumerate(again.names) if each in {name, *copies}}
+    # With an image of theirs in the test part, no copy can be asked for.
+    lost = len(alike - test) if alike & test else 0
+    assert lost > 0
+    assert result["pool"] == len(again) - len(test) - lost
 
 
 def test_an_interrupted_measurement_goes_on(
@@ -81,12 +97,12 @@ def test_an_interrupted_measurement_goes_on(
 
     calls: list[int] = []
 
-    def choose(*given: Any, seed: int) -> NDArray[np.int64]:
+    def choose(*given: Any, labelled: Any, seed: int) -> NDArray[np.int64]:
         """Choose as ever, but be interrupted in the second seed's first call."""
         calls.append(seed)
         if calls == [0, 1]:
             raise KeyboardInterrupt
-        return choose_rows(*given, seed=seed)
+        return choose_rows(*given, labelled=labelled, seed=seed)
 
     monkeypatch.setattr(choosing, "choose_rows", choose)
     with pytest.raises(KeyboardInterrupt):
@@ -102,8 +118,9 @@ def test_an_interrupted_measurement_goes_on(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": (20, 73)}, r"labels \(20, 73\): 10 to 72 images can be labelled"),
-        ({"labels": (9,)}, r"labels \(9,\): 10 to 72 images can be labelled"),
+        ({"labels": (20, 73)}, r"labels \(20, 73\): give rising numbers from 10 to 72"),
+        ({"labels": (9,)}, r"labels \(9,\): give rising numbers from 10 to 72"),
+        ({"labels": (30, 20)}, r"labels \(30, 20\): give rising numbers"),
         ({"doubts_of": ("size",)}, "'size' is no attribute that is learnt here: those are type"),
     ],
 )
@@ -113,9 +130,3 @@ def test_what_cannot_be_measured_is_refused(
     """Too many or too few labels, and doubts of something else."""
     with pytest.raises(UsageError, match=message):
         measure_choosing(plan=dataclasses.replace(plan, **changes), **on_catalogue)
-
-
-def test_the_table_is_a_csv_file(plan: ChoosingPlan, on_catalogue: dict[str, Any]) -> None:
-    """Refused before the hours of measuring."""
-    with pytest.raises(UsageError, match=r"chosen.txt: the new table is CSV"):
-        measure_choosing(plan=plan, chosen_labels=Path("chosen.txt"), **on_catalogue)

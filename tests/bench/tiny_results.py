@@ -126,7 +126,7 @@ def choosing() -> dict[str, Any]:
         made = {
             "labels": labels,
             "way": way,
-            "map10": {"mean": mean, "std": None, "by_seed": [mean]},
+            "map10": {"mean": mean, "std": 1.0, "by_seed": [mean - 1, mean + 1]},
             "gain_over_raw": gain(mean - 20),
             "accuracy": shares,
             "agreement10": shares,
@@ -147,7 +147,8 @@ def choosing() -> dict[str, Any]:
         doubts_of=["type"],
         pool=7000,
         test=900,
-        seeds=1,
+        images=7900,
+        raw=row(0, "raw", 20.0),
         rows=[
             row(100, "chance", 25.0),
             row(100, "chosen", 25.0),
@@ -172,7 +173,7 @@ def ablation() -> dict[str, Any]:
 
 def agreement() -> dict[str, Any]:
     """Return two galleries."""
-    head = {"interval": [0.6, 0.7], "chance": 0.045, "gain_interval": [0.03, 0.09]}
+    head = {"images": 400, "interval": [0.6, 0.7], "chance": 0.045, "gain_interval": [0.03, 0.09]}
     return make_result(
         "agreement",
         {

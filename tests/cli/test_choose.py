@@ -11,8 +11,6 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from boost_edge.export.labels import read_cells
-
 Call = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
 
@@ -26,32 +24,73 @@ def model(shop: Path) -> Path:
 def test_from_one_choice_to_the_next(
     catalogue: Path, model: Path, call: Call, tmp_path: Path
 ) -> None:
-    """The table that is printed is a label table, and its images are not chosen again."""
+    """The rows that are printed can be appended to the table, and are not chosen again then."""
     images, table = catalogue / "images", tmp_path / "labels.csv"
     choose = ("choose", images, "--model", model, "-n", 30, "--format", "csv")
     done = call(*choose)
     assert (done.returncode, done.stderr) == (0, "")
-    table.write_text(done.stdout, encoding="utf-8")
-    first = {path.name for path in read_cells(table, images=images).by_image}
-    assert len(first) == 30
     assert call(*choose).stdout == done.stdout
     assert call(*choose, "--seed", 1).stdout != done.stdout
-    # As if a person had filled in what was blank, but for one image.
-    rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    blank = rows[0]["file_name"]
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file_name", "type"])
-        writer.writerows([row["file_name"], "" if row is rows[0] else "shirt"] for row in rows)
+    first = [row["file_name"] for row in csv.DictReader(io.StringIO(done.stdout))]
+    # As if a person had labelled all but the first, whose title alone is known.
+    lines = ["id,title,type,split", f"{Path(first[0]).stem},Blank,,train"]
+    lines += [f"{Path(name).stem},,shirt,train" for name in first[1:]]
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     again = call(*choose, "--labels", table)
     assert (again.returncode, again.stderr) == (0, "")
-    second = {row["file_name"] for row in csv.DictReader(io.StringIO(again.stdout))}
+    header, *rows = again.stdout.splitlines()
+    assert header == lines[0]
+    assert all(row.endswith(",train") for row in rows)
+    second = {f"{row.split(',')[0]}.jpg" for row in rows}
     assert len(second) == 30
-    assert second & first <= {blank}
+    assert second & set(first) <= {first[0]}
+    more = [row.replace(",,train", ",bag,train") for row in rows]
+    kept = [line for line in lines if line.split(",")[0] not in {row.split(",")[0] for row in rows}]
+    table.write_text("\n".join([*kept, *more]) + "\n", encoding="utf-8")
+    labelled = {*first[1:], *second}
     rest = call("choose", images, "--model", model, "--labels", table, "--json")
     assert rest.returncode == 0
-    assert len(json.loads(rest.stdout)) == 80 - 29
-    assert "only 51 images without labels here: all are chosen" in rest.stderr
+    assert len(json.loads(rest.stdout)) == 80 - len(labelled)
+    assert "fewer images than 300 are left to label here: all of them" in rest.stderr
+
+
+def test_the_folder_may_be_named_in_any_way(
+    photos: Path, model: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative, or by a way round: what is labelled is known all the same."""
+    table = tmp_path / "labels.csv"
+    table.write_text("file_name,type\n00000.jpg,shirt\n00001.jpg,bag\n", encoding="utf-8")
+    monkeypatch.chdir(photos)
+    for folder in (photos, Path(), Path("..") / photos.name, photos / ".." / photos.name):
+        done = call("choose", folder, "--model", model, "--labels", table, "--format", "jsonl")
+        names = {json.loads(line)["file_name"] for line in done.stdout.splitlines()}
+        assert names == {"00002.jpg", "copy.jpg"}, folder
+
+
+def test_only_what_the_doubts_are_of_counts_as_labelled(
+    photos: Path, model: Path, call: Call, tmp_path: Path
+) -> None:
+    """An image whose colour is known may be asked for its type, but not the other way round."""
+    table = tmp_path / "labels.csv"
+    text = "file_name,colour,type\n00000.jpg,red,\n00001.jpg,,bag\n"
+    table.write_text(text, encoding="utf-8")
+    choose = ("choose", photos, "--model", model, "--labels", table, "--format", "csv")
+    for options, left in (((), 2), (("--doubts-of", "type"), 3), (("--doubts-of", "sleeve"), 4)):
+        assert len(call(*choose, *options).stdout.splitlines()) == 1 + left, options
+
+
+def test_nothing_to_choose_from(photos: Path, model: Path, call: Call, tmp_path: Path) -> None:
+    """No images, and none without labels, are told apart."""
+    (tmp_path / "empty").mkdir()
+    none = call("choose", tmp_path / "empty", "--model", model, "--json")
+    assert (none.returncode, json.loads(none.stdout)) == (0, [])
+    assert none.stderr == "boost-edge: there are no images here: nothing was chosen\n"
+    table = tmp_path / "labels.csv"
+    names = [path.name for path in sorted(photos.iterdir())]
+    table.write_text("file_name,type\n" + "".join(f"{name},bag\n" for name in names))
+    done = call("choose", photos, "--model", model, "--labels", table)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "boost-edge: all images here have labels already: nothing was chosen\n"
 
 
 def test_doubts_of_some_attributes(catalogue: Path, model: Path, call: Call) -> None:
@@ -94,8 +133,9 @@ def test_unreadable_images_are_named(photos: Path, model: Path, call: Call) -> N
     some = call("choose", photos, "--model", model, "-n", 1)
     assert some.returncode == 3
     assert f"skipped {bad}" in some.stderr
-    none = call("choose", bad, "--model", model)
-    assert (none.returncode, none.stdout) == (1, "")
+    for style in ("table", "json", "csv"):
+        none = call("choose", bad, "--model", model, "--format", style)
+        assert (none.returncode, none.stdout) == (1, "")
 
 
 @pytest.mark.parametrize(
@@ -105,11 +145,16 @@ def test_unreadable_images_are_named(photos: Path, model: Path, call: Call) -> N
         (("PHOTOS", "--doubts-of", "size"), 2, "'size' is no attribute of"),
         (("PHOTOS", "-n", "0"), 2, "0 is not in the range"),
         (("PHOTOS", "--labels", "nowhere.csv"), 2, "nowhere.csv"),
+        (
+            ("PHOTOS/00000.jpg", "--labels", "any.csv"),
+            2,
+            "needs exactly one folder among the paths",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused(
     options: tuple[str, ...], code: int, message: str, photos: Path, model: Path, refused: Refused
 ) -> None:
     """One line, and the code for wrong usage."""
-    given = [str(photos) if each == "PHOTOS" else each for each in options]
+    given = [each.replace("PHOTOS", str(photos)) for each in options]
     assert message in refused(code, "choose", *given, "--model", model)

@@ -105,7 +105,8 @@ def test_images_are_chosen_with_the_model_s_guesses(pictures: Path, encoder: Enc
     assert found.attributes is not None
     sizes = [len(attribute.values) for attribute in encoder.manifest.attributes]
     doubt = doubts(np.split(found.attributes, np.cumsum(sizes)[:-1], axis=1))
-    expected = choose_rows(found.embeddings, doubt, 3, seed=4)
+    labelled = encoder.encode([pictures / "red" / "0.png"])
+    expected = choose_rows(found.embeddings, doubt, 3, labelled=labelled, seed=4)
     assert [each.path for each in choice.images] == [rest[row] for row in expected]
     for each in choice.images:
         assert list(each.attributes) == ["colour", "light"]

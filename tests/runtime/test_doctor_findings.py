@@ -190,6 +190,9 @@ def test_a_benchmark_that_failed() -> None:
     finding = only(benchmark_findings(refused, processor("epyc-7003"), limits(2), 0.0))
     assert finding.repair == "m.onnx: is damaged: export it again"
     assert (finding.code, finding.serious) == ("files_unusable", False)
+    # What is shipped must work.
+    shipped = benchmark_findings(refused, processor("epyc-7003"), limits(2), 0.0, given=False)
+    assert (only(shipped).code, only(shipped).serious) == ("benchmark_failed", True)
 
 
 def test_threads_that_do_not_help() -> None:
