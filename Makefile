@@ -217,8 +217,9 @@ $(RESULTS)/agreement.json: runs/grid/raw/gallery.sqlite runs/grid/match/gallery.
 	$(AGREEMENT) --run runs/grid/run --gallery runs/grid/raw --gallery runs/grid/match --out $@
 
 # All images, and as many queries as are held out.
-$(RESULTS)/agreement-all.json: runs/grid/all/match/gallery.sqlite
-	$(AGREEMENT) --run runs/grid/run --queries 1000 --gallery runs/grid/all/match --out $@
+$(RESULTS)/agreement-all.json: runs/grid/all/raw/gallery.sqlite runs/grid/all/match/gallery.sqlite
+	$(AGREEMENT) --run runs/grid/run --queries 1000 --gallery runs/grid/all/raw \
+		--gallery runs/grid/all/match --out $@
 
 AGREEMENT = $(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv \
 	--images $(FASHION)/images --attribute articleType

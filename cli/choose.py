@@ -91,10 +91,10 @@ def command(
 ) -> int:
     """Choose which images to label next: what a model doubts, no two alike.
 
-    Each PATH is a file or a folder of photos. As many labels teach a model more when it says itself
-    where it is unsure: label some images, train and export, choose some hundred more with that
-    model, label them too, and so on. The first images, before there is a model of your own, may be
-    any.
+    Each PATH is a file or a folder of photos. A model learns many kinds of things sooner when it
+    says itself where it is unsure: label some images, train and export, choose some hundred more
+    with that model, label them too, and so on. The first images, before there is a model of your
+    own, may be any. Where kinds matter no more than colours, chance chooses as well or better.
 
     With --labels the tables of --format csv and jsonl have its columns: correct the guesses, fill
     in what is blank, and append the rows. What is chosen is hard: keep others apart to judge by.
