@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from boost_edge.runtime.choosing import entropy
+
 __all__ = ["information"]
 
 
@@ -20,15 +22,9 @@ def information(codes: NDArray[np.int64]) -> torch.Tensor:
     codes
         ``(n, A)``, below 0 where unknown. Where no attribute varies, all are alike.
     """
-    entropies = np.array([_entropy(column[column >= 0]) for column in codes.T])
+    known = [column[column >= 0] for column in codes.T]
+    entropies = np.array([entropy(np.bincount(each) / max(len(each), 1)) for each in known])
     squares = entropies**2 if entropies.any() else np.ones(len(entropies))
     # Even an attribute that never varies keeps a place in the embedding.
     shares = np.maximum(squares / squares.sum(), 1e-6)
     return torch.from_numpy((shares / shares.sum()).astype(np.float32))
-
-
-def _entropy(codes: NDArray[np.int64]) -> float:
-    """Return the entropy of the values' frequencies in nats."""
-    counts = np.bincount(codes)
-    shares = counts[counts > 0] / max(len(codes), 1)
-    return float(-(shares * np.log(shares)).sum())

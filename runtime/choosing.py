@@ -30,7 +30,7 @@ from boost_edge.runtime.labelling import DEFAULT_MIN_P, Labelled, check_min_p, l
 from boost_edge.runtime.progress import Progress
 from boost_edge.runtime.selection import EVERYTHING, Selection
 
-__all__ = ["Choice", "choose_images", "choose_rows", "doubts"]
+__all__ = ["Choice", "choose_images", "choose_rows", "doubts", "entropy"]
 
 # The squared distance of opposite rows of norm 1: so far is all from nothing.
 _FARTHEST = 4.0
@@ -136,12 +136,18 @@ def doubts(posteriors: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
     posteriors
         A matrices ``(N, K_a)``, rows of which sum to 1; N and A are at least 1.
     """
-    weights = np.array([_entropy(each.mean(axis=0, dtype=np.float64)) ** 2 for each in posteriors])
+    weights = np.array([entropy(each.mean(axis=0, dtype=np.float64)) ** 2 for each in posteriors])
     if not weights.any():
         weights += 1.0
     unsure = np.stack([1.0 - each.max(axis=1) for each in posteriors]).astype(np.float64)
     doubt: NDArray[np.float64] = np.clip(weights @ unsure / weights.sum(), 0.0, 1.0)
     return doubt
+
+
+def entropy(probabilities: NDArray[np.float64]) -> float:
+    """Return the entropy of a distribution ``(K,)``, in nats."""
+    known = probabilities[probabilities > 0]
+    return float(-(known * np.log(known)).sum())
 
 
 def choose_rows(
@@ -164,18 +170,20 @@ def choose_rows(
         ``(L, D)``, what is labelled already; None for nothing.
     """
     rng = np.random.default_rng(seed)
-    squared = doubt**2
-    distance = np.full(len(squared), _FARTHEST)
+    # Of what is chosen both become 0.
+    squared, left = doubt**2, np.ones(len(doubt))
+    distance = np.full(len(doubt), _FARTHEST)
     if labelled is not None:
         for block in np.array_split(labelled, len(labelled) // _AT_ONCE + 1):
             distance = _nearer(distance, (embeddings @ block.T).max(axis=1, initial=-1.0))
-    left = np.ones(len(squared))
     chosen: list[int] = []
-    for _ in range(min(count, len(squared))):
-        weights = _first_with_any(left * squared * distance, left * squared, left)
+    for _ in range(min(count, len(doubt))):
+        weights = squared * distance
+        if not weights.any():
+            weights = squared if squared.any() else left
         row = int(rng.choice(len(weights), p=weights / weights.sum()))
         chosen.append(row)
-        left[row] = 0.0
+        squared[row] = left[row] = 0.0
         distance = _nearer(distance, embeddings @ embeddings[row])
     return np.array(chosen, np.int64)
 
@@ -184,11 +192,6 @@ def _nearer(distance: NDArray[np.float64], cosines: NDArray[np.float32]) -> NDAr
     """Return the lesser of squared distances and those of cosines to something else."""
     nearer: NDArray[np.float64] = np.minimum(distance, np.clip(2.0 - 2.0 * cosines, 0.0, None))
     return nearer
-
-
-def _first_with_any(*weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the first weights that are not all zero, or else the last."""
-    return next((each for each in weights if each.any()), weights[-1])
 
 
 def _columns(encoder: Encoder, names: Sequence[str] | None) -> list[int]:
@@ -228,9 +231,3 @@ def _guesses(encoder: Encoder, images: Sequence[FileEncoding]) -> list[Labelled]
         for each in images
         if each.attributes is not None
     ]
-
-
-def _entropy(probabilities: NDArray[np.float64]) -> float:
-    """Return the entropy of a distribution, in nats."""
-    known = probabilities[probabilities > 0]
-    return float(-(known * np.log(known)).sum())
