@@ -128,7 +128,7 @@ $(RESULTS)/honesty/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --seeds 2 --out $@
 
 $(RESULTS)/curve/resnet18-grid.json: $(VIT)
-	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 3 --out $@
+	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 5 --out $@
 
 $(RESULTS)/choosing.json: | $(FULL)/ready
 	$(BENCH) choose $(DATA) $(GRID) --resize squash --seeds 3 --out $@
