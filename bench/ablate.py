@@ -249,6 +249,7 @@ def _train(
         )
     if not variant.calibrated:
         head.temperature.fill_(1.0)
+        head.typical = None
     return head, test
 
 

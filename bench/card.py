@@ -48,7 +48,7 @@ def make_card(
     row = rows[sha256]
     sections = [
         _what_it_is(row, manifest, sha256),
-        _labels(row, result["shown_from"]),
+        _labels(row, result),
         _retrieval(result, row),
     ]
     if latency is not None:
@@ -87,25 +87,33 @@ def _what_it_is(row: dict[str, Any], manifest: Manifest, sha256: str) -> Section
     return Section(title="What it is", anchor="what", blocks=(table,))
 
 
-def _labels(row: dict[str, Any], shown_from: float) -> Section:
+def _labels(row: dict[str, Any], result: dict[str, Any]) -> Section:
     judged = row.get("attributes", {})
+    surely = f"p ≥ {result['shown_from']:g}"
+    unlike: dict[str, int] = result.get("unlike", {})
     table = Table(
         caption="Attributes",
         header=(
             "attribute", "images", "accuracy", "always the commonest", "calibration error",
-            f"p ≥ {shown_from:g}", "of them right",
+            surely, "of them right", *(f"{surely}: {folder}" for folder in unlike),
         ),
         rows=tuple(
             (
                 name, f"{each['images']:,}", number(each["accuracy"], 3),
                 _share(each["majority"]), number(each["calibration_error"], 3),
                 _share(each["shown"]), _share(each["shown_accuracy"]),
+                *(_share(each["shown_unlike"][folder]) for folder in unlike),
             )
             for name, each in judged.items()
         ),
-        right=(1, 2, 3, 4, 5, 6),
+        right=tuple(range(1, 7 + len(unlike))),
     )  # fmt: skip
-    return Section(title="How well it labels", anchor="labels", blocks=(table,))
+    blocks: tuple[Block, ...] = (table,)
+    if unlike:
+        counts = ", ".join(f"{folder} ({count:,} images)" for folder, count in unlike.items())
+        said = f"Of images of something else nothing should be said for sure: {counts}."
+        blocks = (Paragraph(text=(said,)), table)
+    return Section(title="How well it labels", anchor="labels", blocks=blocks)
 
 
 def _retrieval(result: dict[str, Any], row: dict[str, Any]) -> Section:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.bench.comparing import gain_of, spread
-from boost_edge.bench.heads import embed, posteriors_of, train_head
+from boost_edge.bench.heads import embed, train_head
 from boost_edge.bench.judging import judge_embeddings, judge_posteriors
 from boost_edge.bench.metrics import agreement_at_k
 from boost_edge.bench.results import make_result
@@ -190,6 +190,8 @@ class _Work:
         self, head: BoostHead, chosen: NDArray[np.int64], count: int, seed: int
     ) -> NDArray[np.int64]:
         """Choose so many rows that all of them are ``count``."""
+        from boost_edge.export.calibrate import posteriors_of
+
         rest = np.setdiff1d(self.pool, chosen)
         features = self.matrix[rest]
         posteriors = posteriors_of(head, features)

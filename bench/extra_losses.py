@@ -142,11 +142,13 @@ class _Training:
                 classes,
                 dropout=recipe.dropout,
                 standardise=recipe.standardise,
+                components=recipe.components,
             )
             self.tagger = torch.nn.Linear(width, max(1, tags.shape[1]))
         self.head.fit_standardisation(self.features)
+        trained = [each for each in self.head.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(
-            [*self.head.parameters(), *self.tagger.parameters()],
+            [*trained, *self.tagger.parameters()],
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from boost_edge.models.head import BoostHead
     from boost_edge.runtime.manifest import Readout
 
-__all__ = ["embed", "posteriors_of", "train_head"]
+__all__ = ["embed", "train_head"]
 
 
 def train_head(
@@ -66,13 +66,3 @@ def embed(
     with torch.inference_mode():
         embeddings, _ = read_out(head, torch.from_numpy(features), readout, blend=blend)
     return np.asarray(embeddings.numpy(), np.float32)
-
-
-def posteriors_of(head: BoostHead, features: NDArray[np.float32]) -> list[NDArray[np.float64]]:
-    """Return the calibrated posteriors of each attribute, ``(n, K_a) float64``."""
-    from boost_edge.export.fit import predict_logits
-    from boost_edge.export.temperature import softmax
-
-    temperatures = [float(each) for each in head.temperature]
-    logits = predict_logits(head, features)
-    return [softmax(each, scale) for each, scale in zip(logits, temperatures, strict=True)]

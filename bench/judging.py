@@ -61,7 +61,7 @@ def judge_posteriors(
     Top-1 accuracy and expected calibration error (15 bins) over the rows whose label is known;
     NaN where there is none.
     """
-    from boost_edge.bench.heads import posteriors_of
+    from boost_edge.export.calibrate import posteriors_of
     from boost_edge.export.calibration_error import accuracy, expected_calibration_error
 
     scores: dict[str, NDArray[np.float64]] = {}

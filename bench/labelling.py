@@ -13,7 +13,7 @@ from boost_edge.runtime.manifest import Attribute
 if TYPE_CHECKING:
     from boost_edge.export.labels import LabelTable
 
-__all__ = ["SHOWN_FROM", "judge_predictions"]
+__all__ = ["SHOWN_FROM", "judge_predictions", "shown_shares"]
 
 SHOWN_FROM = 0.5
 """The probability from which on a prediction is worth showing."""
@@ -53,10 +53,9 @@ def judge_predictions(
     from boost_edge.export.calibration_error import accuracy, expected_calibration_error
     from boost_edge.export.temperature import UNKNOWN
 
-    widths = [len(attribute.values) for attribute in schema]
-    blocks = np.split(posteriors.astype(np.float64), np.cumsum(widths)[:-1], axis=1)
     predicted = {
-        attribute.name: (attribute, p) for attribute, p in zip(schema, blocks, strict=True)
+        attribute.name: (attribute, p)
+        for attribute, p in zip(schema, _split(schema, posteriors), strict=True)
     }
     judged: dict[str, dict[str, Any]] = {}
     for column, attribute in enumerate(table.attributes):
@@ -82,3 +81,26 @@ def judge_predictions(
             "shown_accuracy": accuracy(p[shown], truth[shown]) if shown.any() else None,
         }
     return judged
+
+
+def shown_shares(schema: Sequence[Attribute], posteriors: NDArray[np.float32]) -> dict[str, float]:
+    """Return each attribute's share of images that are said to have a value, right or wrong.
+
+    Those are the images whose likeliest value has a probability of `SHOWN_FROM` at least.
+
+    Parameters
+    ----------
+    schema, posteriors
+        As for `judge_predictions`; there is at least one image.
+    """
+    return {
+        attribute.name: float((p.max(axis=1) >= SHOWN_FROM).mean())
+        for attribute, p in zip(schema, _split(schema, posteriors), strict=True)
+    }
+
+
+def _split(
+    schema: Sequence[Attribute], posteriors: NDArray[np.float32]
+) -> list[NDArray[np.float64]]:
+    ends = np.cumsum([len(attribute.values) for attribute in schema])[:-1]
+    return np.split(posteriors.astype(np.float64), ends, axis=1)

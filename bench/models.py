@@ -9,6 +9,7 @@ seed.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,17 @@ from numpy.typing import NDArray
 
 from boost_edge.bench.comparing import gain_of, spread
 from boost_edge.bench.judging import judge_embeddings
-from boost_edge.bench.labelling import SHOWN_FROM, judge_predictions
+from boost_edge.bench.labelling import SHOWN_FROM, judge_predictions, shown_shares
 from boost_edge.bench.metrics import chance_map_at_k
 from boost_edge.bench.paper import PAPER_ATTRIBUTES
 from boost_edge.bench.ranking import RANKING_METRICS
 from boost_edge.bench.relevance import draw_groups, group_rows, relevance_matrix
 from boost_edge.bench.results import make_result
 from boost_edge.bench.trials import Trial, Trials, run_trials
+from boost_edge.runtime.crawl import find_images, require_paths
 from boost_edge.runtime.encoder import Encoder, Encoding, read_manifest
-from boost_edge.runtime.errors import LabelTableError, UsageError
+from boost_edge.runtime.encodings import encodings_of
+from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
 from boost_edge.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -75,10 +78,14 @@ def measure_models(
     images: Path,
     models: Sequence[Path],
     plan: ModelsPlan,
+    unlike: Sequence[Path] = (),
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Judge model files on the test part of a label table, and return a row for each.
+
+    ``unlike`` are folders of images of something else, whose labels are all wrong: for each of them
+    ``shown_unlike`` is the share of its images that are said to have a value all the same.
 
     ``gain`` is the paired bootstrap interval of a model's mAP@10 over the first one's. Samples are
     drawn from one test part and overlap: it resamples images, each with its queries of all seeds.
@@ -86,8 +93,8 @@ def measure_models(
     Raises
     ------
     UsageError
-        When the table has no test part or cannot be used, has too few groups, or no model is
-        given, or one twice.
+        When the table has no test part or cannot be used, has too few groups, no model is given,
+        or one twice, or a folder of unlike images has none or the name of another.
     ModelFileError
         When a file is no model.
     ImageError
@@ -97,6 +104,7 @@ def measure_models(
     """
     _check(plan)
     names = _name(models)
+    others = _find_unlike(unlike)
     for path in models:
         # A file that is no model should not be found out after minutes of work on the others.
         read_manifest(path)
@@ -117,6 +125,14 @@ def measure_models(
                 rows[-1]["attributes"] = judge_predictions(
                     schema, posteriors, table, test=test, train=part["train"]
                 )
+                shares = {
+                    folder: shown_shares(schema, _posteriors(encoder, found, folder))
+                    for folder, found in others.items()
+                }
+                for attribute, judged in rows[-1]["attributes"].items():
+                    judged["shown_unlike"] = {
+                        folder: share[attribute] for folder, share in shares.items()
+                    }
 
     def measure(seed: int) -> Trial:
         (progress or silent)("ranking", seed, plan.seeds)
@@ -136,6 +152,7 @@ def measure_models(
             "distinct_queries": len(np.unique(asked)),
             "chance_map10": 100 * chance_map_at_k(plan.groups * plan.per_group),
             "shown_from": SHOWN_FROM,
+            "unlike": {folder: len(found) for folder, found in others.items()},
             "rows": [
                 row | _scores(trials, row["model"], names[0], described["attributes"], asked)
                 for row in rows
@@ -160,6 +177,30 @@ def _name(models: Sequence[Path]) -> list[str]:
     called = [path.name if files.count(path.name) == 1 else path.as_posix() for path in models]
     # It parts the names in a file of scores.
     return [name.replace("|", "_") for name in called]
+
+
+def _find_unlike(folders: Sequence[Path]) -> dict[str, list[str]]:
+    """Return the images of each folder, by its name."""
+    found: dict[str, list[str]] = {}
+    for folder in folders:
+        name = folder.resolve().name
+        if name in found:
+            raise UsageError(f"{folder}: another folder of unlike images is called {name} too")
+        found[name] = sorted(find_images(require_paths([os.fspath(folder)])))
+        if not found[name]:
+            raise UsageError(f"{folder}: has no images")
+    return found
+
+
+def _posteriors(encoder: Encoder, files: Sequence[str], folder: str) -> NDArray[np.float32]:
+    """Return what is said of images that have no labels, each of which must be readable."""
+    said: list[NDArray[np.float32]] = []
+    for each in encodings_of(encoder, files):
+        if isinstance(each, ImageError):
+            raise UsageError(f"{folder}: {each}: take it out of the folder")
+        if each.attributes is not None:
+            said.append(each.attributes)
+    return np.stack(said)
 
 
 def _read(labels: Path, images: Path, plan: ModelsPlan) -> LabelTable:

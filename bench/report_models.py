@@ -53,6 +53,7 @@ def _retrieval(source: Source) -> Table:
 
 def _labels(source: Source) -> Table:
     shown = f"p ≥ {source.result['shown_from']:g}"
+    unlike: list[str] = list(source.result.get("unlike", {}))
     rows: list[tuple[Cell, ...]] = []
     for name in source.result["attributes"]:
         for row in source.result["rows"]:
@@ -63,14 +64,16 @@ def _labels(source: Source) -> Table:
                         name, row["model"], f"{judged['images']:,}", _share(judged["accuracy"]),
                         _share(judged["majority"]), number(judged["calibration_error"], 3),
                         _share(judged["shown"]), _share(judged["shown_accuracy"]),
+                        *(_share(judged["shown_unlike"][folder]) for folder in unlike),
                     )
                 )  # fmt: skip
     return Table(
         caption=f"{source.name}: labels",
         header=("attribute", "model", "images", "accuracy", "commonest value",
-                "calibration error", shown, "of them right"),
+                "calibration error", shown, "of them right",
+                *(f"{shown}: {folder}" for folder in unlike)),
         rows=tuple(rows),
-        right=(2, 3, 4, 5, 6, 7),
+        right=tuple(range(2, 8 + len(unlike))),
     )  # fmt: skip
 
 

@@ -86,6 +86,13 @@ __all__ = ["command"]
     show_default=True,
     help="How the head is trained.",
 )
+@click.option(
+    "--width",
+    type=click.IntRange(min=1),
+    metavar="W",
+    help="Width of the head's hidden layer: a narrow one makes a smaller file; default: the "
+    "recipe's.",
+)
 @readout_option
 @click.option(
     "--finetune",
@@ -125,6 +132,7 @@ def command(
     image_size: int | None,
     resize: ResizePolicy,
     recipe: str,
+    width: int | None,
     readout: Readout | None,
     finetune: bool,
     teacher: Path | None,
@@ -167,7 +175,7 @@ def command(
         taps=None if tap is None else parse_taps(tap, backbone),
         image_size=image_size,
         resize=resize,
-        recipe=RECIPES[recipe],
+        recipe=dataclasses.replace(RECIPES[recipe], width=width or RECIPES[recipe].width),
         finetune=dataclasses.replace(FINETUNE, epochs=epochs or FINETUNE.epochs)
         if finetune
         else None,

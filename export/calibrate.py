@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from boost_edge.export.calibration_error import accuracy, expected_calibration_error
 from boost_edge.export.fit import Rows, predict_logits
-from boost_edge.export.temperature import UNKNOWN, fit_temperature, softmax
+from boost_edge.export.temperature import UNKNOWN, fit_temperature
+from boost_edge.models.fused import read_out
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.manifest import Attribute, AttributeQuality
 
@@ -18,16 +20,40 @@ __all__ = [
     "calibrate_head",
     "expected_calibration_error",
     "measure_quality",
+    "posteriors_of",
 ]
+
+# Of images like those that were trained on, so many are typical.
+_TYPICAL_SHARE = 0.95
 
 
 def calibrate_head(head: BoostHead, val: Rows) -> None:
-    """Set the temperature of each attribute on rows that took no part in the training."""
+    """Set the temperature of each attribute on rows that took no part in the training.
+
+    Where features are standardised, they also tell how far from the training images is typical.
+    """
     logits = predict_logits(head, val.features)
     temperatures = [
         fit_temperature(each, val.codes[:, column]) for column, each in enumerate(logits)
     ]
     head.temperature.copy_(torch.tensor(temperatures))
+    if head.standardise:
+        with torch.inference_mode():
+            distances = head.look(torch.from_numpy(val.features)).square().mean(dim=1)
+        typical = float(np.quantile(distances.numpy(), _TYPICAL_SHARE))
+        head.typical = torch.tensor(typical, dtype=torch.float32)
+
+
+def posteriors_of(head: BoostHead, features: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    """Return what a model file of this head says of each attribute, ``(n, K_a) float64``.
+
+    That is calibrated, and in doubt where the features are unlike those of the training.
+    """
+    head.eval()
+    with torch.inference_mode():
+        _, said = read_out(head, torch.from_numpy(features), "hidden")
+    ends = np.cumsum(head.classes)[:-1]
+    return [part.astype(np.float64) for part in np.split(said.numpy(), ends, axis=1)]
 
 
 def measure_quality(
@@ -36,14 +62,13 @@ def measure_quality(
     """Return the quality of each attribute on the test rows, where any has its label."""
     if not len(test.features):
         return ()
-    logits = predict_logits(head, test.features)
+    said = posteriors_of(head, test.features)
     qualities: list[AttributeQuality] = []
     for column, attribute in enumerate(schema):
         truth, seen = test.codes[:, column], train.codes[:, column]
         if not (truth != UNKNOWN).any():
             continue
-        temperature = float(head.temperature[column])
-        posteriors = softmax(logits[column], temperature)
+        posteriors = said[column]
         commonest = np.bincount(seen[seen >= 0]).argmax()
         qualities.append(
             AttributeQuality(
@@ -52,7 +77,7 @@ def measure_quality(
                 accuracy=accuracy(posteriors, truth),
                 majority=float((truth[truth != UNKNOWN] == commonest).mean()),
                 calibration_error=expected_calibration_error(posteriors, truth),
-                temperature=temperature,
+                temperature=float(head.temperature[column]),
             )
         )
     return tuple(qualities)

@@ -17,6 +17,7 @@ training is unfinished.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -193,14 +194,26 @@ def read_run(folder: Path) -> RunRecord:
     return record
 
 
-def load_backbone(folder: Path, record: RunRecord, *, image_size: int | None = None) -> Backbone:
-    """Rebuild the backbone of a run, at its own or another image size in pixels."""
+def load_backbone(
+    folder: Path,
+    record: RunRecord,
+    *,
+    image_size: int | None = None,
+    taps: Sequence[str] | None = None,
+) -> Backbone:
+    """Rebuild the backbone of a run, at its own or another image size in pixels.
+
+    Raises
+    ------
+    WeightsError
+        When the tensors are not those of this backbone, as with taps that end at another stage.
+    """
     from boost_edge.models.restore import restore_backbone
 
     tensors, _ = read_tensors(folder / BACKBONE_FILE)
     return restore_backbone(
         record.backbone,
-        taps=record.taps,
+        taps=record.taps if taps is None else taps,
         image_size=image_size or record.image.size,
         weights=record.weights,
         state=tensors,
@@ -217,7 +230,7 @@ def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
         return None
     tensors, _ = read_tensors(folder / HEAD_FILE)
     classes = [len(attribute.values) for attribute in record.attributes]
-    # Runs that were written before there were components and importances have neither.
+    # Runs from before there were components, importances and what is typical have none of them.
     spread = tensors.get("spread")
     tensors.setdefault("importance", torch.ones(len(classes)))
     make = partial(
@@ -228,6 +241,8 @@ def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
         components=None if spread is None else len(spread),
     )
     head = make(classes)
+    if "typical" in tensors:
+        head.typical = torch.ones(())
     if (shown := tensors.get("together.shown")) is not None:
         head.together = TogetherHead(make([len(shown)]), torch.ones(len(shown)))
     try:

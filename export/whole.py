@@ -19,6 +19,7 @@ from boost_edge.export.run import (
     FINETUNE_CHECKPOINT_FILE,
     PICTURES_FILE,
     FinetuneEpoch,
+    RunRecord,
     load_backbone,
     read_run,
 )
@@ -26,7 +27,7 @@ from boost_edge.export.splits import Split
 from boost_edge.export.teacher import teach
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
 from boost_edge.models.pca import fit_pca
-from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
+from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError, WeightsError
 from boost_edge.runtime.images import load_image
 from boost_edge.runtime.manifest import DEFAULT_DECODE, ImageSpec, Weights
 from boost_edge.runtime.progress import Progress
@@ -79,18 +80,14 @@ def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> B
 
 
 def _from_run(folder: Path, settings: TrainSettings) -> Backbone:
-    """Take over the backbone of a finished run, at its or another image size."""
+    """Take over the backbone of a finished run, at its or another image size, with any taps."""
     record = read_run(folder)
     if settings.backbone != record.backbone:
         raise UsageError(
             f"{folder}: has the backbone {record.backbone}, not {settings.backbone}: give "
             f"--backbone {record.backbone}"
         )
-    if settings.taps not in (None, record.taps):
-        raise UsageError(
-            f"{folder}: ends at {'+'.join(record.taps)}: leave --tap out, or give that one"
-        )
-    backbone = load_backbone(folder, record, image_size=settings.image_size)
+    backbone = _with_taps(folder, record, settings)
     backbone.weights = Weights(
         name=record.weights.name,
         source=record.weights.source,
@@ -98,6 +95,22 @@ def _from_run(folder: Path, settings: TrainSettings) -> Backbone:
         licence=record.weights.licence,
     )
     return backbone
+
+
+def _with_taps(folder: Path, record: RunRecord, settings: TrainSettings) -> Backbone:
+    """Load the backbone up to the stage where the run's last tap is."""
+    size, taps = settings.image_size, settings.taps
+    if taps is None or taps == record.taps:
+        return load_backbone(folder, record, image_size=size)
+    try:
+        if record.backbone != "pca":
+            return load_backbone(folder, record, image_size=size, taps=taps)
+    except WeightsError:
+        pass
+    raise UsageError(
+        f"{folder}: ends at {record.taps[-1].split(':')[0]}: leave --tap out, or give taps that "
+        "end there"
+    )
 
 
 def train_backbone(

@@ -23,6 +23,10 @@ hidden vector ``h``; every embedding is L2-normalised, so inner products are sim
     The posteriors ``p`` of the combinations of labels, and ``sqrt(1 - |p|^2)`` times the unit of
     the head's look. The first part gives ``sum_c p_c q_c``: the probability that all labels agree
     in both, where the combination is one that was trained on. What is not is settled by the look.
+
+The posteriors that are put out beside the embedding are, for an image unlike those the head was
+trained on, mixed with even odds (`BoostHead.familiarity`): a head is sure of anything that lies far
+out. The embedding is read from them as they are, for unfamiliar images have likenesses too.
 """
 
 from __future__ import annotations
@@ -146,8 +150,8 @@ def read_out(
 ) -> tuple[Tensor, Tensor]:
     """Map pooled features ``(N, F)`` to embeddings ``(N, D)`` and posteriors, both float32.
 
-    ``calibrated`` says that the head's temperatures are in its classifiers already; ``readout``
-    is any but ``raw``.
+    The posteriors are those to show: in doubt where the image is unfamiliar. ``calibrated`` says
+    that the head's temperatures are in its classifiers already; ``readout`` is any but ``raw``.
 
     Raises
     ------
@@ -160,6 +164,8 @@ def read_out(
         logits = tuple(part / scale for part, scale in zip(logits, scales, strict=True))
     posteriors = [part.softmax(dim=1) for part in logits]
     attributes = torch.cat(posteriors, dim=1)
+    # A graph drops it where nothing asks for it.
+    look = head.look(features)
     match readout:
         case "attributes":
             embedding = _unit(attributes.sqrt())
@@ -174,12 +180,14 @@ def read_out(
             sure = torch.cat(
                 [share.sqrt() * part for share, part in zip(shares, posteriors, strict=True)], dim=1
             )
-            embedding = _filled(sure, head.look(features))
+            embedding = _filled(sure, look)
         case "together":
             together = _together_of(head)
-            embedding = _filled(together(features), head.look(features))
+            embedding = _filled(together(features), look)
         case _:
             embedding = _unit(hidden)
+    if (believed := head.familiarity(look)) is not None:
+        attributes = believed * attributes + (1.0 - believed) * head.even
     return embedding, attributes
 
 
@@ -215,7 +223,8 @@ def fold(encoder: FusedEncoder) -> FusedEncoder:
         _fold_pixels(folded.backbone)
         if folded.head is not None:
             # Without components, the look is the standardised features themselves.
-            looks = folded.readout in _LOOKING and folded.head.projection is None
+            looks = folded.readout in _LOOKING or folded.head.typical is not None
+            looks = looks and folded.head.projection is None
             _fold_head(folded.head, standardisation=not looks)
             if folded.head.together is not None:
                 _fold_head(folded.head.together.head, standardisation=True)

@@ -21,6 +21,8 @@ _BIAS = 0.01
 _SMALLEST_STD = 1e-6
 # Of the largest eigenvalue; below it an axis is rounding.
 _SMALLEST_SHARE = 1e-9
+# As little is a posterior ever believed: its likeliest value stays the likeliest.
+_LEAST_FAMILIAR = 0.01
 
 
 class BoostHead(nn.Module):
@@ -54,6 +56,12 @@ class BoostHead(nn.Module):
         ``(A,)`` float32 buffer, ones until set: the weights of the readout ``match``.
     temperature : Tensor
         ``(A,)`` float32 buffer, ones until calibrated. ``forward`` does not apply it.
+    typical : Tensor or None
+        ``()`` float32 buffer, None until set: how far the ``look`` of most images like the training
+        ones is from their mean, at most. See ``familiarity``.
+    even : Tensor
+        ``(sum K_a,)`` float32 buffer that is not stored, what is said of an image by one who knows
+        nothing of it: ``1 / K_a`` for each value.
     together : TogetherHead or None
         What the readout ``together`` needs besides, on the same features; none until set.
     hidden : nn.Linear
@@ -72,6 +80,8 @@ class BoostHead(nn.Module):
     temperature: Tensor
     importance: Tensor
     spread: Tensor
+    typical: Tensor | None
+    even: Tensor
     projection: nn.Linear | None
     classifiers: nn.ModuleList
     together: TogetherHead | None
@@ -103,6 +113,9 @@ class BoostHead(nn.Module):
         self.register_buffer("std", torch.ones(features))
         self.register_buffer("temperature", torch.ones(len(self.classes)))
         self.register_buffer("importance", torch.ones(len(self.classes)))
+        self.register_buffer("typical", None)
+        even = torch.cat([torch.full((count,), 1.0 / count) for count in self.classes])
+        self.register_buffer("even", even, persistent=False)
         kept = None if components is None else min(components, features)
         self.reduces = kept is not None and kept < features and features > width
         fan_in = kept if kept is not None and self.reduces else features
@@ -166,6 +179,19 @@ class BoostHead(nn.Module):
             return standard
         components: Tensor = self.projection(standard)
         return components / self.spread
+
+    def familiarity(self, look: Tensor) -> Tensor | None:
+        """Return how far to believe what is said of images that look so ``(N, K)``: ``(N, 1)``.
+
+        The mean square of a look is the squared Mahalanobis distance to the training images, over
+        its dimensions (Lee et al., "A simple unified framework for detecting out-of-distribution
+        samples and adversarial attacks", 2018). Up to ``typical`` that is 1; from there it falls,
+        to 0.01 at twice as much. None where ``typical`` is not set: everything is believed.
+        """
+        if self.typical is None:
+            return None
+        distance = look.square().mean(dim=1, keepdim=True)
+        return (2.0 - distance / self.typical).clamp(min=_LEAST_FAMILIAR, max=1.0)
 
     @property
     def look_width(self) -> int:

@@ -87,10 +87,11 @@ def _agreement_text(result: dict[str, Any]) -> list[str]:
             f"{row['images']:,}",
             f"{row['agreement']:.1%}",
             f"{row['interval'][0]:.1%} to {row['interval'][1]:.1%}",
-            f"{row['gain_interval'][0]:+.1%} to {row['gain_interval'][1]:+.1%}",
+            # The first is not compared with itself.
+            f"{row['gain_interval'][0]:+.1%} to {row['gain_interval'][1]:+.1%}" if place else "",
             f"{row['chance']:.1%}",
         ]
-        for row in result["rows"]
+        for place, row in enumerate(result["rows"])
     ]
     header = ["readout", "D", "images", "agreement", "95%", "over the first", "chance"]
     return [*wrapped(title, indent=""), "", *table(header, rows, right=(1, 2, 3, 6))]

@@ -49,6 +49,13 @@ __all__ = ["models"]
     text="How many images of each group; smaller groups are left out.",
 )
 @count_option("--seeds", default=5, text="How many samples are drawn.")
+@click.option(
+    "--unlike",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    metavar="DIR",
+    help="Images of something else, of which nothing should be said for sure; may be repeated.",
+)
 @image_column_option
 @result_options
 def models(
@@ -60,6 +67,7 @@ def models(
     groups: int,
     per_group: int,
     seeds: int,
+    unlike: tuple[Path, ...],
     image_column: str | None,
     out: Path | None,
     json: bool,
@@ -89,7 +97,13 @@ def models(
         )
         with Bars() as bars:
             result = measure_models(
-                labels, images=images, models=model, plan=plan, out=out, progress=bars
+                labels,
+                images=images,
+                models=model,
+                plan=plan,
+                unlike=unlike,
+                out=out,
+                progress=bars,
             )
     if result["missing"]:
         warn(f"{result['missing']} images of the table are missing, and were not judged")
@@ -139,14 +153,18 @@ def _labelling(result: dict[str, Any]) -> list[str]:
             f"{judged['calibration_error']:.3f}",
             _share(judged["shown"]),
             _share(judged["shown_accuracy"]),
+            *(_share(share) for share in judged.get("shown_unlike", {}).values()),
         ]
         for name in result["attributes"]
         for row in result["rows"]
         if (judged := row.get("attributes", {}).get(name)) is not None
     ]
     surely = f"p >= {result['shown_from']:g}"
-    header = ["model", "attribute", "accuracy", "majority", "error", surely, "of them right"]
-    return table(header, rows, right=(2, 3, 4, 5, 6), squeeze=0) if rows else []
+    header = [
+        *("model", "attribute", "accuracy", "majority", "error", surely, "of them right"),
+        *(f"{surely}: {folder}" for folder in result.get("unlike", {})),
+    ]
+    return table(header, rows, right=tuple(range(2, len(header))), squeeze=0) if rows else []
 
 
 def _share(value: float | None) -> str:

@@ -20,9 +20,10 @@ from boost_edge.bench.ablate import (
     variants_of,
 )
 from boost_edge.bench.extra_losses import ExtraLosses, tag_matrix, train_with_extras
-from boost_edge.bench.heads import posteriors_of, train_head
+from boost_edge.bench.heads import train_head
 from boost_edge.bench.relevance import number_groups
 from boost_edge.bench.subject import Setup, Subject
+from boost_edge.export.calibrate import posteriors_of
 from boost_edge.export.recipes import RECIPES
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import MissingExtraError

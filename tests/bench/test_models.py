@@ -20,6 +20,7 @@ from tests.drawn_model import DRAWN
 
 from boost_edge.bench import models as models_module
 from boost_edge.bench.labelling import judge_predictions
+from boost_edge.bench.latency_pictures import encode_jpeg
 from boost_edge.bench.metrics import chance_map_at_k, rank_others
 from boost_edge.bench.models import ModelsPlan, measure_models
 from boost_edge.bench.relevance import draw_groups, relevance
@@ -129,6 +130,56 @@ def test_sure_labels_by_a_loop(result: dict[str, Any], shop: Path, catalogue: Pa
                         right += guess.p >= 0.5 and guess.value == each[name]
                 assert judged["shown"] == sure / labelled
                 assert judged["shown_accuracy"] == (right / sure if sure else None)
+
+
+def test_what_is_said_of_something_else_by_a_loop(
+    shop: Path, catalogue: Path, tmp_path: Path
+) -> None:
+    """Of unlike images each attribute's share of sure answers is counted, by folder."""
+    pixels = np.random.default_rng(3).integers(0, 256, (12, 40, 40, 3), np.uint8)
+    for number, each in enumerate(pixels):
+        folder = tmp_path / ("noise" if number < 8 else "few") / "below"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(encode_jpeg(each))
+    unlike = [tmp_path / "noise", tmp_path / "few"]
+    measured = measure_models(
+        shop / "split.csv",
+        images=catalogue / "images",
+        models=[shop / "raw.onnx", shop / "attributes.onnx", DRAWN],
+        plan=PLAN,
+        unlike=unlike,
+    )
+    assert measured["unlike"] == {"noise": 8, "few": 4}
+    assert "attributes" not in measured["rows"][0]
+    for row, model in zip(measured["rows"][1:], (shop / "attributes.onnx", DRAWN), strict=True):
+        with Encoder.open(model) as encoder:
+            for folder in unlike:
+                said = encoder.predict(sorted(folder.rglob("*.jpg"))).attributes
+                assert said is not None
+                for name, judged in row["attributes"].items():
+                    sure = [encoder.describe(each)[name].p >= 0.5 for each in said]
+                    assert judged["shown_unlike"][folder.name] == sum(sure) / len(sure)
+
+
+def test_unlike_folders_that_cannot_be_used_are_named(
+    shop: Path, catalogue: Path, tmp_path: Path
+) -> None:
+    """An empty folder, two of one name and a file that is no image are refused in one line."""
+    bad, empty = tmp_path / "bad", tmp_path / "deep" / "bad"
+    empty.mkdir(parents=True)
+    bad.mkdir()
+    (bad / "broken.jpg").write_bytes(b"no image")
+    for folders, said in (
+        ([empty], "has no images"), ([bad, empty], "called bad too"), ([bad], "broken.jpg"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=said):
+            measure_models(
+                shop / "split.csv",
+                images=catalogue / "images",
+                models=[shop / "attributes.onnx"],
+                plan=PLAN,
+                unlike=folders,
+            )
 
 
 def test_retrieval_by_a_loop(result: dict[str, Any], shop: Path, catalogue: Path) -> None:
@@ -318,6 +369,10 @@ def test_the_command(
     for row in said["rows"]:
         assert f"{row['map10']['mean']:.2f}" in text
     assert f"{said['rows'][1]['attributes']['type']['shown_accuracy']:.1%}" in text
+    assert run([*arguments(shop, catalogue), "--unlike", str(catalogue / "images")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (header,) = [line for line in lines if "of them right" in line]
+    assert header.endswith("p >= 0.5: images")
     command = arguments(shop, catalogue)
     command[2] = str(catalogue / "labels.csv")
     assert run(command) == 2

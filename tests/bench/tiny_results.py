@@ -264,6 +264,7 @@ def models() -> dict[str, Any]:
     judged = {
         "images": 600, "not_known": 3, "accuracy": 0.875, "majority": 0.25,
         "calibration_error": 0.0625, "shown": 0.5, "shown_accuracy": None,
+        "shown_unlike": {"views": 0.125},
     }  # fmt: skip
     return make_result(
         "models",
@@ -272,6 +273,7 @@ def models() -> dict[str, Any]:
             "images": {"train": 300, "val": 100, "test": 600}, "missing": 0,
             "protocol": {"groups": 7, "per_group": 5, "groups_available": 9}, "seeds": 2,
             "samples": ["c", "d"], "distinct_queries": 50, "chance_map10": 3.0, "shown_from": 0.5,
+            "unlike": {"views": 40},
             "rows": [
                 {**head, "model": "raw.onnx", "readout": "raw", "dimensions": 512,
                  "bytes_per_image": 2048, "trained_on_this_table": True,

@@ -43,7 +43,7 @@ def test_json_says_what_was_trained(
     done = call(
         "train", catalogue / "labels.csv", "--images", catalogue / "images", "--out", out, *quick,
         "--attributes", "type, colour", "--limit", 40, "--seed", 3, "--recipe", "boost",
-        "--resize", "letterbox", "--readout", "hidden", "--json",
+        "--resize", "letterbox", "--readout", "hidden", "--width", 24, "--json",
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
@@ -56,7 +56,8 @@ def test_json_says_what_was_trained(
     assert said["images"]["train"] + said["images"]["val"] == 40
     assert set(said["quality"]) == {"type", "colour"}
     assert (said["missing"], said["skipped"]) == ([], [])
-    assert (out / "train.json").is_file()
+    record = json.loads((out / "train.json").read_text(encoding="utf-8"))
+    assert (record["head_width"], record["training"]["settings"]["width"]) == (24, 24)
 
 
 def test_text_says_what_to_type_next(

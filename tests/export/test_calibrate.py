@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from boost_edge.export.calibrate import (
     accuracy,
+    calibrate_head,
     expected_calibration_error,
     measure_quality,
+    posteriors_of,
 )
 from boost_edge.export.fit import Rows
 from boost_edge.export.parts import NEVER_SEEN
@@ -124,3 +127,47 @@ def test_attribute_without_held_out_labels_is_left_out() -> None:
     schema = [Attribute(name="type", values=("a", "b"))]
     assert measure_quality(head, schema, rows, unknown) == ()
     assert measure_quality(head, schema, rows, empty) == ()
+
+
+def _calibrated(*, standardise: bool) -> tuple[BoostHead, Rows]:
+    """Return a head, and the rows it was calibrated on."""
+    generator = np.random.default_rng(4)
+    table = generator.normal(1.0, 2.0, size=(400, 6)).astype(np.float32)
+    codes = generator.integers(0, 2, size=(400, 1))
+    head = BoostHead(6, 8, [2], standardise=standardise, components=6 if standardise else None)
+    head.fit_standardisation(torch.from_numpy(table[:200]))
+    val = Rows(features=table[200:], codes=codes[200:])
+    calibrate_head(head, val)
+    return head, val
+
+
+def test_one_in_twenty_of_the_validation_rows_is_not_typical() -> None:
+    """The typical distance is that which 95% of rows stay below that were not trained on."""
+    head, val = _calibrated(standardise=True)
+    assert head.typical is not None
+    with torch.inference_mode():
+        looks = head.look(torch.from_numpy(val.features)).numpy()
+    assert int(((looks**2).mean(axis=1) > float(head.typical)).sum()) == 10
+
+
+def test_features_that_are_not_standardised_have_no_typical_distance() -> None:
+    """Such features have no scale to measure by: everything is believed."""
+    head, _ = _calibrated(standardise=False)
+    assert head.typical is None
+
+
+def test_quality_is_that_of_what_is_served() -> None:
+    """Posteriors of unfamiliar rows are in doubt here as in the model file, and so judged."""
+    head, val = _calibrated(standardise=True)
+    far = np.concatenate([val.features[:50], 30 * val.features[50:100]])
+    _, logits = head(torch.from_numpy(far))
+    plain = softmax(logits[0].detach().numpy(), float(head.temperature[0]))
+    (found,) = posteriors_of(head, far)
+    assert found[50:].max() <= 0.51 < plain[50:].max()
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-6)
+    np.testing.assert_array_equal(found.argmax(axis=1), plain.argmax(axis=1))
+    test = Rows(features=far, codes=val.codes[:100])
+    schema = [Attribute(name="type", values=("a", "b"))]
+    (quality,) = measure_quality(head, schema, val, test)
+    assert quality.accuracy == accuracy(plain, test.codes[:, 0])
+    assert quality.calibration_error == expected_calibration_error(found, test.codes[:, 0])

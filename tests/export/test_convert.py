@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -125,7 +126,7 @@ def test_grid_and_components_match_torch(
 def test_runs_from_before_the_components_export(
     catalogue: Path, quick: TrainSettings, tmp_path: Path
 ) -> None:
-    """A head file without components and importances is read as it always was."""
+    """A head file without components, importances and what is typical is read as it always was."""
     recipe = dataclasses.replace(quick.recipe, components=None, importance="equal")
     run, old = tmp_path / "run", tmp_path / "old"
     train(
@@ -137,12 +138,12 @@ def test_runs_from_before_the_components_export(
     )
     shutil.copytree(run, old)
     tensors, metadata = read_tensors(old / HEAD_FILE)
-    assert {"importance"} == {name for name in tensors if "." not in name} - {
+    assert {"importance", "typical"} == {name for name in tensors if "." not in name} - {
         "mean",
         "std",
         "temperature",
     }
-    del tensors["importance"]
+    del tensors["importance"], tensors["typical"]
     write_tensors(old / HEAD_FILE, tensors, metadata)
     record = json.loads((old / "train.json").read_text(encoding="utf-8"))
     record["head_sha256"] = file_digest(old / HEAD_FILE)
@@ -153,12 +154,51 @@ def test_runs_from_before_the_components_export(
     export_model(run, tmp_path / "new.onnx")
     paths = sample_paths(run)
     with Encoder.open(tmp_path / "old.onnx") as one, Encoder.open(tmp_path / "new.onnx") as other:
-        np.testing.assert_array_equal(one.encode(paths), other.encode(paths))
+        before, now = one.predict(paths), other.predict(paths)
+    # What is typical is asked of standardised features: those are one more rounding.
+    np.testing.assert_allclose(now.embeddings, before.embeddings, atol=1e-6)
+    sure = [each.attributes.max(axis=1) for each in (before, now) if each.attributes is not None]
+    assert bool((sure[1] <= sure[0] + 1e-6).all())
     # Without components, the look is the features themselves.
     manifest = export_model(old, tmp_path / "match.onnx", readout="match")
     assert manifest.dimensions == manifest.features + sum(
         len(a.values) for a in manifest.attributes
     )
+
+
+def test_a_file_is_in_doubt_about_something_else(run_folder: Path, tmp_path: Path) -> None:
+    """Of a pattern no value is likely, of the catalogue's own images most are as likely as ever."""
+    without = tmp_path / "without"
+    shutil.copytree(run_folder, without)
+    tensors, metadata = read_tensors(without / HEAD_FILE)
+    del tensors["typical"]
+    write_tensors(without / HEAD_FILE, tensors, metadata)
+    record = json.loads((without / "train.json").read_text(encoding="utf-8"))
+    record["head_sha256"] = file_digest(without / HEAD_FILE)
+    (without / "train.json").write_text(json.dumps(record), encoding="utf-8")
+    pattern = tmp_path / "pattern.png"
+    cells = np.random.default_rng(0).integers(0, 2, (8, 8, 3), np.uint8)
+    pixels = np.kron(255 * cells, np.ones((8, 8, 1), np.uint8))
+    pattern.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    files = [pattern, *sample_paths(run_folder)]
+    surest: list[NDArray[np.float32]] = []
+    embeddings: list[NDArray[np.float32]] = []
+    for run in (without, run_folder):
+        manifest = export_model(run, tmp_path / "model.onnx")
+        with Encoder.open(tmp_path / "model.onnx") as encoder:
+            found = encoder.predict(files)
+        assert found.attributes is not None
+        ends = np.cumsum([len(each.values) for each in manifest.attributes])[:-1]
+        parts = np.split(found.attributes, ends, axis=1)
+        surest.append(np.stack([part.max(axis=1) for part in parts], axis=1))
+        embeddings.append(found.embeddings)
+    before, after = surest
+    even = np.array([1 / len(each.values) for each in manifest.attributes])
+    assert (before[0] - even).max() > 0.1
+    assert bool((after[0] - even <= 0.1 * (before[0] - even)).all())
+    unchanged = np.abs(after[1:] - before[1:]).max(axis=1) < 1e-4
+    assert unchanged.mean() >= 0.75
+    np.testing.assert_allclose(embeddings[1], embeddings[0], atol=1e-5)
 
 
 def test_file_is_complete_alone(run_folder: Path, tmp_path: Path) -> None:

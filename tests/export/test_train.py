@@ -247,6 +247,29 @@ def test_backbone_of_a_run_is_taken_over(
             run(out=tmp_path / "other", settings=dataclasses.replace(settings, **changes))
 
 
+def test_backbone_of_a_run_is_tapped_elsewhere(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """The same network serves a head that sees its earlier stages too, but ends where it ended."""
+    run = partial(
+        train, catalogue / "labels.csv", images=catalogue / "images", cache=tmp_path / "cache"
+    )
+    settings = dataclasses.replace(
+        quick, backbone="resnet18", weights="none", taps=("layer2",), image_size=32
+    )
+    first = run(out=tmp_path / "first", settings=settings).record
+    settings = dataclasses.replace(settings, weights=str(tmp_path / "first"))
+    both = run(
+        out=tmp_path / "both", settings=dataclasses.replace(settings, taps=("layer1:2x2", "layer2"))
+    ).record
+    assert both.taps == ("layer1:2x2", "layer2")
+    assert both.features == 4 * 64 + first.features
+    assert both.backbone_sha256 == first.backbone_sha256
+    for tap in ("layer1", "layer3"):
+        with pytest.raises(UsageError, match="ends at layer2: leave --tap out, or give taps that"):
+            run(out=tmp_path / "no", settings=dataclasses.replace(settings, taps=(tap,)))
+
+
 def test_interrupted_finetuning_goes_on(
     catalogue: Path, quick: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

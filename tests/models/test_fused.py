@@ -278,6 +278,40 @@ def test_folding_keeps_the_look(
     torch.testing.assert_close(fold(encoder)(images), encoder(images), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("readout", [each for each in READOUTS if each != "raw"])
+@pytest.mark.parametrize("components", [None, 12, 500])
+def test_unfamiliar_images_are_doubted_and_found_as_before(
+    backbone: Backbone, components: int | None, readout: Readout
+) -> None:
+    """What is said of an image far out tends to even odds; no embedding changes, nor the order."""
+    head = _head(backbone.width, standardise=True, components=components)
+    images = _images(6, 32)
+    features = backbone(images)
+    head.fit_standardisation(features)
+    # Three images are typical, one is far out, two are in between.
+    distances = torch.tensor([0.2, 0.9, 1.0, 1.3, 1.9, 40.0])
+    axes = head.look(features)
+    scale = (distances / axes.square().mean(dim=1)).sqrt()
+    placed = head.mean + scale[:, None] * (features - head.mean)
+    encoder = FusedEncoder(backbone, head, readout)
+    before, sure = encoder.read(placed)
+    head.typical = torch.tensor(1.0)
+    after, said = encoder.read(placed)
+    assert torch.equal(after, before)
+    believed = [1.0, 1.0, 1.0, 0.7, 0.1, 0.01]
+    for first, part, count in (
+        (0, sure[:, :2], 2), (2, sure[:, 2:7], 5), (7, sure[:, 7:], 3),
+    ):  # fmt: skip
+        for row, share in enumerate(believed):
+            expected = share * part[row] + (1 - share) / count
+            found = said[row, first : first + count]
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+            assert found.argmax() == part[row].argmax()
+    embedding, posteriors = fold(encoder).read(placed)
+    torch.testing.assert_close(embedding, after, rtol=0, atol=1e-4)
+    torch.testing.assert_close(posteriors, said, rtol=0, atol=1e-3)
+
+
 def test_folding_twice_is_folding_once(backbone: Backbone) -> None:
     """A folded encoder can be folded again, and nothing happens."""
     folded = fold(FusedEncoder(backbone, _head(backbone.width), "hidden"))

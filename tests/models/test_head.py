@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from boost_edge.models.head import BoostHead
@@ -177,3 +178,38 @@ def test_impossible_settings_are_refused(
     """A head that cannot exist is a usage error that says why."""
     with pytest.raises(UsageError, match=says):
         BoostHead(features, width, classes, dropout=dropout, standardise=False)
+
+
+@pytest.mark.parametrize("components", [None, 4])
+def test_familiarity_falls_with_the_mahalanobis_distance(components: int | None) -> None:
+    """Up to the typical distance all is believed, at twice as much a hundredth, linear between."""
+    head = BoostHead(4, 3, (2,), standardise=True, components=components)
+    rows = _rows(200, 4)
+    head.fit_standardisation(rows)
+    assert head.familiarity(head.look(rows)) is None
+    head.typical = torch.tensor(1.5)
+    found = head.familiarity(head.look(rows))
+    assert found is not None
+    table = rows.numpy().astype(np.float64)
+    offsets: NDArray[np.float64] = table - table.mean(axis=0)
+    # Without components the axes are the features, each by itself.
+    covariance = np.cov(table.T, bias=True)
+    if components is None:
+        covariance = np.diag(np.diag(covariance))
+    distances = (offsets * np.linalg.solve(covariance, offsets.T).T).sum(axis=1) / 4
+    for row, distance in enumerate(distances.tolist()):
+        expected = min(1.0, max(0.01, 2.0 - distance / 1.5))
+        assert found[row].item() == pytest.approx(expected, abs=1e-4)
+    # Some are believed as they are, some hardly, some in between.
+    believed = found.numpy().astype(np.float64)
+    assert (believed.min(), believed.max()) == (pytest.approx(0.01), 1.0)
+    assert bool(((believed > 0.02) & (believed < 0.98)).any())
+
+
+def test_what_is_typical_is_stored_only_where_it_is_known() -> None:
+    """Heads of before load as they are, and even odds are never written down."""
+    head = BoostHead(4, 3, (2, 4), standardise=True)
+    assert {"typical", "even"}.isdisjoint(head.state_dict())
+    head.typical = torch.tensor(2.0)
+    assert head.state_dict()["typical"] == 2.0
+    assert head.even.tolist() == [0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
