@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.runtime.labelling import split_posteriors
 from boost_edge.runtime.manifest import Attribute
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def judge_predictions(
 
     predicted = {
         attribute.name: (attribute, p)
-        for attribute, p in zip(schema, _split(schema, posteriors), strict=True)
+        for attribute, p in zip(schema, split_posteriors(schema, posteriors), strict=True)
     }
     judged: dict[str, dict[str, Any]] = {}
     for column, attribute in enumerate(table.attributes):
@@ -63,7 +64,8 @@ def judge_predictions(
         labelled = codes >= 0
         if attribute.name not in predicted or not labelled.any():
             continue
-        model, p = predicted[attribute.name]
+        model, said = predicted[attribute.name]
+        p = said.astype(np.float64)
         place = {value: number for number, value in enumerate(model.values)}
         places = np.array([place.get(value, _NOT_KNOWN) for value in attribute.values])
         truth = np.where(labelled, places[codes], UNKNOWN)
@@ -95,12 +97,5 @@ def shown_shares(schema: Sequence[Attribute], posteriors: NDArray[np.float32]) -
     """
     return {
         attribute.name: float((p.max(axis=1) >= SHOWN_FROM).mean())
-        for attribute, p in zip(schema, _split(schema, posteriors), strict=True)
+        for attribute, p in zip(schema, split_posteriors(schema, posteriors), strict=True)
     }
-
-
-def _split(
-    schema: Sequence[Attribute], posteriors: NDArray[np.float32]
-) -> list[NDArray[np.float64]]:
-    ends = np.cumsum([len(attribute.values) for attribute in schema])[:-1]
-    return np.split(posteriors.astype(np.float64), ends, axis=1)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ from boost_edge.bench.results import make_result
 from boost_edge.bench.trials import Trial, Trials, run_trials
 from boost_edge.runtime.crawl import find_images, require_paths
 from boost_edge.runtime.encoder import Encoder, Encoding, read_manifest
-from boost_edge.runtime.encodings import encodings_of
 from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
 from boost_edge.runtime.progress import Progress, silent
 
@@ -119,20 +118,10 @@ def measure_models(
             files = [table.paths[int(row)] for row in test]
             encoded[name] = _encode(encoder, files, name, progress or silent)
             rows.append({"model": name, **_describe(encoder, table)})
-            posteriors = encoded[name].attributes
-            if posteriors is not None:
-                schema = encoder.manifest.attributes
-                rows[-1]["attributes"] = judge_predictions(
-                    schema, posteriors, table, test=test, train=part["train"]
+            if encoder.manifest.attributes:
+                rows[-1]["attributes"] = _judge_labels(
+                    encoder, encoded[name], table, part, others, progress or silent
                 )
-                shares = {
-                    folder: shown_shares(schema, _posteriors(encoder, found, folder))
-                    for folder, found in others.items()
-                }
-                for attribute, judged in rows[-1]["attributes"].items():
-                    judged["shown_unlike"] = {
-                        folder: share[attribute] for folder, share in shares.items()
-                    }
 
     def measure(seed: int) -> Trial:
         (progress or silent)("ranking", seed, plan.seeds)
@@ -192,15 +181,35 @@ def _find_unlike(folders: Sequence[Path]) -> dict[str, list[str]]:
     return found
 
 
-def _posteriors(encoder: Encoder, files: Sequence[str], folder: str) -> NDArray[np.float32]:
-    """Return what is said of images that have no labels, each of which must be readable."""
-    said: list[NDArray[np.float32]] = []
-    for each in encodings_of(encoder, files):
-        if isinstance(each, ImageError):
-            raise UsageError(f"{folder}: {each}: take it out of the folder")
-        if each.attributes is not None:
-            said.append(each.attributes)
-    return np.stack(said)
+def _judge_labels(
+    encoder: Encoder,
+    encoding: Encoding,
+    table: LabelTable,
+    part: dict[str, NDArray[np.int64]],
+    others: dict[str, list[str]],
+    report: Progress,
+) -> dict[str, dict[str, Any]]:
+    """Judge what a model says of the test part, and how often it is sure of unlike images."""
+    schema = encoder.manifest.attributes
+    judged = judge_predictions(
+        schema, _said(encoding), table, test=part["test"], train=part["train"]
+    )
+    for each in judged.values():
+        each["shown_unlike"] = {}
+    for folder, files in others.items():
+        try:
+            found = _encode(encoder, files, folder, report)
+        except ImageError as error:
+            raise UsageError(f"{folder}: {error}: take it out of the folder") from error
+        shares = shown_shares(schema, _said(found))
+        for name, each in judged.items():
+            each["shown_unlike"][folder] = shares[name]
+    return judged
+
+
+def _said(encoding: Encoding) -> NDArray[np.float32]:
+    """Return the posteriors of a model that has attributes."""
+    return cast("NDArray[np.float32]", encoding.attributes)
 
 
 def _read(labels: Path, images: Path, plan: ModelsPlan) -> LabelTable:
@@ -243,7 +252,7 @@ def _draw(
         raise UsageError(f"{table.path}: in the test part {error}") from error
 
 
-def _encode(encoder: Encoder, files: Sequence[Path], name: str, report: Progress) -> Encoding:
+def _encode(encoder: Encoder, files: Sequence[Path | str], name: str, report: Progress) -> Encoding:
     parts: list[Encoding] = []
     for start in range(0, len(files), _CHUNK):
         parts.append(encoder.predict(files[start : start + _CHUNK]))

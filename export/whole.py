@@ -25,9 +25,10 @@ from boost_edge.export.run import (
 )
 from boost_edge.export.splits import Split
 from boost_edge.export.teacher import teach
-from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
+from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone, parse_taps
 from boost_edge.models.pca import fit_pca
-from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError, WeightsError
+from boost_edge.models.taps import Tap
+from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
 from boost_edge.runtime.images import load_image
 from boost_edge.runtime.manifest import DEFAULT_DECODE, ImageSpec, Weights
 from boost_edge.runtime.progress import Progress
@@ -99,18 +100,13 @@ def _from_run(folder: Path, settings: TrainSettings) -> Backbone:
 
 def _with_taps(folder: Path, record: RunRecord, settings: TrainSettings) -> Backbone:
     """Load the backbone up to the stage where the run's last tap is."""
-    size, taps = settings.image_size, settings.taps
-    if taps is None or taps == record.taps:
-        return load_backbone(folder, record, image_size=size)
-    try:
-        if record.backbone != "pca":
-            return load_backbone(folder, record, image_size=size, taps=taps)
-    except WeightsError:
-        pass
-    raise UsageError(
-        f"{folder}: ends at {record.taps[-1].split(':')[0]}: leave --tap out, or give taps that "
-        "end there"
-    )
+    taps = record.taps
+    if settings.taps is not None:
+        taps = parse_taps("+".join(settings.taps), record.backbone)
+    last, ends = (Tap.parse(each[-1]).stage for each in (taps, record.taps))
+    if last != ends:
+        raise UsageError(f"{folder}: ends at {ends}: leave --tap out, or give taps that end there")
+    return load_backbone(folder, record, image_size=settings.image_size, taps=taps)
 
 
 def train_backbone(

@@ -26,7 +26,13 @@ from boost_edge.runtime.crawl import absolute, find_images, require_paths
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.encodings import FileEncoding, encodings_of
 from boost_edge.runtime.errors import ImageError, UsageError
-from boost_edge.runtime.labelling import DEFAULT_MIN_P, Labelled, check_min_p, labelled
+from boost_edge.runtime.labelling import (
+    DEFAULT_MIN_P,
+    Labelled,
+    check_min_p,
+    labelled,
+    split_posteriors,
+)
 from boost_edge.runtime.progress import Progress
 from boost_edge.runtime.selection import EVERYTHING, Selection
 
@@ -217,8 +223,7 @@ def _doubts_of(
     rows = [each.attributes for each in images if each.attributes is not None]
     if not rows:
         return np.ones(len(images))
-    sizes = [len(attribute.values) for attribute in encoder.manifest.attributes]
-    parts = np.split(np.stack(rows), np.cumsum(sizes)[:-1], axis=1)
+    parts = split_posteriors(encoder.manifest.attributes, np.stack(rows))
     return doubts([parts[column] for column in columns])
 
 

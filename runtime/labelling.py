@@ -6,7 +6,7 @@ Images are found as they are needed, and no more than two batches of them are he
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -19,6 +19,7 @@ from boost_edge.runtime.crawl import find_images, require_paths
 from boost_edge.runtime.encoder import Encoder, Prediction
 from boost_edge.runtime.encodings import encodings_of
 from boost_edge.runtime.errors import ImageError, UsageError
+from boost_edge.runtime.manifest import Attribute
 from boost_edge.runtime.progress import Progress
 from boost_edge.runtime.selection import EVERYTHING, Selection
 
@@ -31,6 +32,7 @@ __all__ = [
     "labelled",
     "posteriors_of",
     "require_attributes",
+    "split_posteriors",
 ]
 
 DEFAULT_MIN_P = 0.5
@@ -155,6 +157,14 @@ def posteriors_of(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors
     """
     require_attributes(encoder)
     return _posteriors(encoder, files)
+
+
+def split_posteriors(
+    schema: Sequence[Attribute], posteriors: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """Return the posteriors of each attribute, ``(N, K_a)``, of those of all, ``(N, sum K_a)``."""
+    ends = np.cumsum([len(attribute.values) for attribute in schema])[:-1]
+    return np.split(posteriors, ends, axis=1)
 
 
 def _posteriors(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors | ImageError]:
