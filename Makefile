@@ -54,8 +54,8 @@ check: $(FULL)/ready
 	$(FULL)/bin/pyright --pythonpath $(FULL)/bin/python
 	$(MAKE) test
 
-# Every figure in the README and docs/, from the data set and weights in $(SHARED); hours on two
-# cores, and it goes on where it was interrupted.
+# What the README and docs/ claim, from the data set and weights in $(SHARED), but for the shipped
+# model, which is zoo's; hours on two cores, and it goes on where it was interrupted.
 RESULTS := bench/results
 FASHION = $(SHARED)/datasets/fashion-product-images-small
 WEIGHTS = $(SHARED)/weights

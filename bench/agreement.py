@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.bench.metrics import agreement_at_k
+from boost_edge.bench.metrics import agreement_at_k, chance_agreement
 from boost_edge.bench.results import make_result
 from boost_edge.runtime.bootstrap import bootstrap_mean, paired_bootstrap
 from boost_edge.runtime.errors import UsageError
@@ -45,11 +46,12 @@ def measure_agreement(
     """Return, for each gallery, the mean share of the ten hits with the query's label.
 
     Queries are drawn from the label table's rows whose label is known and whose image took no
-    part in the training or validation of ``run``, in the order of sha256 of seed and name.
-    An image never counts as its own hit, nor does one with the same bytes. Hits are judged by the
-    label table, not by what the model predicts. ``gain_over_first`` is the mean difference to the
-    first gallery on the same queries, with its 95% paired bootstrap interval; ``chance`` is the
-    share that a random ranking of the gallery's images would have.
+    part in the training or validation of ``run``, nor did one with the same bytes, in the order of
+    sha256 of seed and name. An image never counts as its own hit, nor does one with the same
+    bytes. Hits are judged by the label table, not by what the model predicts. ``gain_over_first``
+    is the mean difference to the first gallery on the same queries, with its 95% paired bootstrap
+    interval; ``chance`` is the share that a random ranking of the gallery's other images would
+    have.
 
     Raises
     ------
@@ -78,8 +80,12 @@ def measure_agreement(
             interval = bootstrap_mean(shares)
             first = shares if first is None else first
             gain = paired_bootstrap(first, shares)
-            held = np.array([code_of.get(path, -1) for path in gallery.paths()])
-            wanted = np.array([int(table.codes[row, 0]) for row in drawn])
+            paths = set(gallery.paths())
+            chance = chance_agreement(
+                table.codes[drawn, 0],
+                np.array([code_of.get(path, -1) for path in paths], np.int64),
+                np.array([os.fspath(table.paths[row].resolve()) in paths for row in drawn]),
+            )
             rows.append(
                 {
                     "readout": manifest.readout,
@@ -90,7 +96,7 @@ def measure_agreement(
                     "images": len(gallery),
                     "agreement": interval.mean,
                     "interval": [interval.low, interval.high],
-                    "chance": _chance(held, wanted),
+                    "chance": float(np.nanmean(chance)),
                     "gain_over_first": gain.mean,
                     "gain_interval": [gain.low, gain.high],
                 }
@@ -109,19 +115,50 @@ def measure_agreement(
 
 
 def draw_queries(table: LabelTable, fitted: set[str], queries: int, seed: int) -> list[int]:
-    """Return the rows of the query images."""
+    """Return the rows of the query images, in the order in which they are drawn.
+
+    Their label is known, and neither they nor an image with the same bytes is among ``fitted``,
+    the names of the images that were trained on.
+
+    Raises
+    ------
+    UsageError
+        When there are too few.
+    """
     open_rows = [
         row
         for row, name in enumerate(table.names)
         if name not in fitted and table.codes[row, 0] >= 0
     ]
-    if len(open_rows) < queries:
+    open_rows.sort(key=lambda row: hashlib.sha256(f"{seed}:{table.names[row]}".encode()).digest())
+    trained = _Contents(
+        path for name, path in zip(table.names, table.paths, strict=True) if name in fitted
+    )
+    drawn = list(islice((row for row in open_rows if table.paths[row] not in trained), queries))
+    if len(drawn) < queries:
         raise UsageError(
-            f"{table.path}: only {len(open_rows)} labelled images took no part in the training, "
+            f"{table.path}: only {len(drawn)} labelled images took no part in the training, "
             f"but {queries} queries are wanted: ask for fewer"
         )
-    open_rows.sort(key=lambda row: hashlib.sha256(f"{seed}:{table.names[row]}".encode()).digest())
-    return open_rows[:queries]
+    return drawn
+
+
+class _Contents:
+    """The bytes of some files: only those of a size that is asked for are read."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._by_size: dict[int, list[Path]] = {}
+        self._digests: dict[int, set[str]] = {}
+        for path in paths:
+            self._by_size.setdefault(path.stat().st_size, []).append(path)
+
+    def __contains__(self, path: Path) -> bool:
+        size = path.stat().st_size
+        if size not in self._by_size:
+            return False
+        if size not in self._digests:
+            self._digests[size] = {content_digest(read_bytes(each)) for each in self._by_size[size]}
+        return content_digest(read_bytes(path)) in self._digests[size]
 
 
 def _shares(
@@ -148,9 +185,3 @@ def others_of(gallery: Gallery, query: Path, k: int) -> list[str]:
     # Room for the image itself and a few copies of it.
     hits = gallery.query(query, k=2 * k).hits
     return [hit.path for hit in hits if content_digest(read_bytes(hit.path)) != own][:k]
-
-
-def _chance(held: NDArray[np.int64], wanted: NDArray[np.int64]) -> float:
-    """Return the share of labelled images in the gallery that have a query's label, on average."""
-    known = held[held >= 0]
-    return float(np.mean([(known == code).mean() for code in wanted.tolist()]))

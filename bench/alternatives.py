@@ -25,7 +25,13 @@ from boost_edge.bench.alternatives_process import (
 from boost_edge.bench.latency_pictures import draw_photo, encode_jpeg
 from boost_edge.bench.latency_systems import export_design, parse_design
 from boost_edge.bench.results import make_result
-from boost_edge.bench.timing import Timing, block_orders, compare_blocks, percentile
+from boost_edge.bench.timing import (
+    RATIO_INTERVAL,
+    Timing,
+    block_orders,
+    compare_blocks,
+    percentile,
+)
 from boost_edge.runtime.encoder import read_manifest
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Manifest
@@ -132,6 +138,7 @@ def measure_alternatives(
                 "rounds": plan.rounds,
                 "seed": plan.seed,
             },
+            "ratio_interval": RATIO_INTERVAL,
             "model": {
                 "backbone": manifest.backbone,
                 "taps": list(manifest.taps),
@@ -238,7 +245,7 @@ def _row(
         ours = times.get((_OURS, threads, measure))
         if ours is not None:
             reference = Timing(blocks=tuple(ours), images=1, joules=None)
-            ratios[measure] = asdict(compare_blocks(found[measure], reference, seed=plan.seed))
+            ratios[measure] = asdict(compare_blocks(found[measure], reference))
     return {
         **head,
         "images_per_second": plan.images / (float(np.median(indexed)) / 1e3),

@@ -11,7 +11,19 @@ from typing import Any
 
 from boost_edge.bench.report_blocks import Block, Paragraph, Section, Table
 from boost_edge.bench.report_markdown import to_markdown
-from boost_edge.bench.report_words import NONE, interval, network, number, relative, signed
+from boost_edge.bench.report_seeds import least_to_most, row_seeds
+from boost_edge.bench.report_words import (
+    FEWEST_FOR_P99,
+    NONE,
+    busy,
+    interval,
+    network,
+    number,
+    p99,
+    ratio_interval,
+    relative,
+    signed,
+)
 from boost_edge.bench.results import read_result
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import UsageError
@@ -122,23 +134,25 @@ def _retrieval(result: dict[str, Any], row: dict[str, Any]) -> Section:
         f"{protocol['groups']} groups of {protocol['per_group']} of the "
         f"{result['images']['test']:,} images held back, drawn {result['seeds']} times; an image "
         "answers another if all attributes agree, graded by the words of the product's name; "
-        f"chance {number(result['chance_map10'])}."
+        f"chance {number(result['chance_map10'])}. Intervals are over these images: each file is "
+        "one training, and what another would give is not in them."
     )
     blocks: list[Block] = [
         Paragraph(text=(lead,)),
         Table(
             caption="Retrieval",
-            header=("model", "network", "readout", "mAP@10", "std", "over the first", "relative"),
+            header=("model", "network", "readout", "mAP@10", "std", "over the first (95%)",
+                    "of single samples", "relative"),
             rows=tuple(
                 (
                     each["model"], network(each["backbone"], each["taps"]), each["readout"],
                     number(each["map10"]["mean"]), number(each["map10"]["std"]),
                     interval(each["gain"], bare=True) if "gain" in each else NONE,
-                    relative(each.get("relative_gain")),
+                    least_to_most(row_seeds(result, each)), relative(each.get("relative_gain")),
                 )
                 for each in result["rows"]
             ),
-            right=(3, 4, 6),
+            right=(3, 4, 5, 6, 7),
         ),
     ]  # fmt: skip
     if row is not first and row["gain"]["mean"] < 0:
@@ -157,8 +171,9 @@ def _speed(result: dict[str, Any], sha256: str, source: Path, model: Path) -> Se
         if each["stage"] in ("infer", "query") and each["batch"] == 1 and "p50_ms" in each
     ]
     lead = (
-        f"One query image at a time, all interleaved in one run on {_machine(result)}. Ratios are "
-        f"to {result['reference']['system']}."
+        f"One query image at a time, all interleaved in one run on {_machine(result)}. "
+        f"{busy(result)}Ratios are to {result['reference']['system']}, with "
+        f"{ratio_interval(result)}; of fewer than {FEWEST_FOR_P99} calls there is no p99."
     )
     table = Table(
         caption="Speed",
@@ -166,7 +181,7 @@ def _speed(result: dict[str, Any], sha256: str, source: Path, model: Path) -> Se
         rows=tuple(
             (
                 each["system"], each["stage"], each["runtime"], str(each["threads"]),
-                number(each["p50_ms"], 2), number(each["p99_ms"], 2), _ratio(each["ratio"]),
+                number(each["p50_ms"], 2), p99(each, 2), _ratio(each["ratio"]),
             )
             for each in chosen
         ),

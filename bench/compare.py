@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, cast
@@ -44,6 +44,8 @@ class Measure:
     """One figure of a row: where it stands, and which limit it is held to.
 
     ``key`` is its path in the row, joined by dots; ``scale`` turns it into the limit's unit.
+    ``by_seed`` is the path of its values by seed, where it is a mean over seeds that are the same
+    in both results.
     """
 
     key: str
@@ -51,6 +53,7 @@ class Measure:
         "slowdown", "growth", "instructions", "map_loss", "agreement_loss", "recall_loss"
     ]
     scale: float = 1.0
+    by_seed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             tables={
                 "rows": (
                     ("resize", "recipe", "readout"),
-                    (Measure(key="map10", limit="map_loss"),),
+                    (Measure(key="map10", limit="map_loss", by_seed="map10_by_seed"),),
                 )
             },
             same_machine=False,
@@ -114,7 +117,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "rows": (
                     ("model",),
                     (
-                        Measure(key="map10.mean", limit="map_loss"),
+                        Measure(key="map10.mean", limit="map_loss", by_seed="map10.by_seed"),
                         Measure(key="bytes", limit="growth"),
                     ),
                 )
@@ -179,8 +182,9 @@ def compare_results(
     """Return a result of kind ``comparison`` with a row for each figure of each row.
 
     A row has ``name``, ``measure``, ``old``, ``new``, ``change`` (``new / old`` for times, costs
-    and bytes, ``new - old`` in points for quality), ``limit`` and ``crossed``. What was measured
-    in ``old`` and is not in ``new`` has crossed; what is only in ``new`` has not.
+    and bytes, ``new - old`` in points for quality), ``limit`` and ``crossed``; ``change_by_seed``
+    where it is a mean over seeds. What was measured in ``old`` and is not in ``new`` has crossed;
+    what is only in ``new`` has not.
 
     Raises
     ------
@@ -203,8 +207,8 @@ def compare_results(
         )
     before, after = dict(_figures(old, spec)), dict(_figures(new, spec))
     rows = [
-        _judge(key, before.get(key, (None, measure))[0], value, measure, limits)
-        for key, measure, value in _joined(before, after)
+        _judge(key, before.get(key), after.get(key), limits)
+        for key in dict.fromkeys((*before, *after))
     ]
     if not any(row["old"] is not None and row["new"] is not None for row in rows):
         raise UsageError("the two results have no row in common")
@@ -222,7 +226,18 @@ def compare_results(
 
 _FACTORS = ("slowdown", "growth", "instructions")
 _Key = tuple[str, str]
-_Figures = dict[_Key, tuple[float | None, Measure]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Figure:
+    """A figure of a row, and its values by seed."""
+
+    measure: Measure
+    value: float
+    by_seed: Sequence[float | None]
+
+
+_Figures = dict[_Key, _Figure]
 
 
 def _check_kinds(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -239,13 +254,13 @@ def _check_kinds(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 def _machine(result: Mapping[str, Any]) -> str:
     # A result of bench cost may be computed anywhere.
     machine: dict[str, Any] = result.get("measured_on") or result.get("machine") or {}
-    return f"{machine.get('processor')}, {machine.get('cores')} cores"
+    # Machines of other speed go by one name where a cloud rents them.
+    instructions = " ".join(machine.get("instructions") or ["instructions not told"])
+    return f"{machine.get('processor')}, {machine.get('cores')} cores, {instructions}"
 
 
-def _figures(
-    result: Mapping[str, Any], spec: Kind
-) -> Iterator[tuple[_Key, tuple[float | None, Measure]]]:
-    """Yield the figures of a result by row and measure, in its order."""
+def _figures(result: Mapping[str, Any], spec: Kind) -> Iterator[tuple[_Key, _Figure]]:
+    """Yield the figures of a result by row and measure, in its order; rows without are left out."""
     for table, (names, measures) in spec.tables.items():
         seen: dict[str, int] = {}
         # Without our own engine a search has no filters.
@@ -256,47 +271,52 @@ def _figures(
             if seen[name] > 1:
                 name = f"{name} #{seen[name]}"
             for measure in measures:
-                yield (name, measure.key), (_value(row, measure.key), measure)
+                value = _at(row, measure.key)
+                if isinstance(value, int | float):
+                    by_seed = _at(row, measure.by_seed) if measure.by_seed else None
+                    yield (
+                        (name, measure.key),
+                        _Figure(measure=measure, value=float(value), by_seed=by_seed or ()),
+                    )
 
 
-def _value(row: Mapping[str, Any], path: str) -> float | None:
+def _at(row: Mapping[str, Any], path: str) -> Any:
+    """Return what is at a path of keys, None where there is nothing."""
     value: Any = row
     for part in path.split("."):
         value = cast("dict[str, Any]", value).get(part) if isinstance(value, dict) else None
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _joined(before: _Figures, after: _Figures) -> Iterator[tuple[_Key, Measure, float | None]]:
-    """Yield every figure that either has, in the order of the old result, then of the new."""
-    for key, (value, measure) in before.items():
-        now = after.get(key, (None, measure))[0]
-        if value is not None or now is not None:
-            yield key, measure, now
-    for key, (value, measure) in after.items():
-        if key not in before and value is not None:
-            yield key, measure, value
+    return value
 
 
 def _judge(
-    key: _Key, old: float | None, new: float | None, measure: Measure, limits: Limits
+    key: _Key, before: _Figure | None, after: _Figure | None, limits: Limits
 ) -> dict[str, Any]:
+    """Judge a figure that at least one of the results has."""
+    measure = cast("_Figure", before or after).measure
     limit: float = getattr(limits, measure.limit)
-    change: float | None = None
-    crossed = new is None
-    if old is not None and new is not None:
-        if measure.limit in _FACTORS:
-            change = new / old if old else None
-            noise = measure.key.endswith("_ms") and new - old < limits.floor_ms
-            crossed = new > limit * old and not noise
-        else:
-            change = measure.scale * (new - old)
-            crossed = -change > limit
-    return {
+    factor = measure.limit in _FACTORS
+    row: dict[str, Any] = {
         "name": key[0],
         "measure": measure.key,
-        "old": old,
-        "new": new,
-        "change": change,
-        "limit": limit if measure.limit in _FACTORS else -limit,
-        "crossed": crossed,
+        "old": before and before.value,
+        "new": after and after.value,
+        "change": None,
+        "limit": limit if factor else -limit,
+        "crossed": after is None,
     }
+    if before is None or after is None:
+        return row
+    old, new = before.value, after.value
+    if factor:
+        row["change"] = new / old if old else None
+        noise = measure.key.endswith("_ms") and new - old < limits.floor_ms
+        row["crossed"] = new > limit * old and not noise
+    else:
+        row["change"] = measure.scale * (new - old)
+        row["crossed"] = -row["change"] > limit
+    if measure.by_seed and len(before.by_seed) == len(after.by_seed) > 1:
+        row["change_by_seed"] = [
+            None if was is None or now is None else measure.scale * (now - was)
+            for was, now in zip(before.by_seed, after.by_seed, strict=True)
+        ]
+    return row

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.bench.between_seeds import gain_by_seed, verdict
 from boost_edge.bench.trials import Trials
 from boost_edge.runtime.bootstrap import Interval, paired_bootstrap
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["common_seeds", "gain_of", "hurts", "paired_gain", "pooled", "spread"]
+__all__ = ["common_seeds", "gain_between", "gain_of", "hurts", "paired_gain", "pooled", "spread"]
 
 
 def spread(trials: Trials, row: str, metric: str) -> dict[str, Any]:
@@ -38,8 +39,27 @@ def gain_of(
     *,
     images: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
-    """Return the gain of a row over another of the same trials, as JSON holds an interval."""
-    return asdict(paired_gain(trials, base, trials, row, metric, images=images))
+    """Return the gain of a row over another of the same trials, as `gain_between` does."""
+    return gain_between(trials, base, trials, row, metric, images=images)
+
+
+def gain_between(
+    first: Trials,
+    base: str,
+    second: Trials,
+    row: str,
+    metric: str = "map10",
+    *,
+    images: NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
+    """Return the gain of a row of other trials as JSON holds it.
+
+    That is the interval of `paired_gain`, and ``by_seed``: the mean gain of each seed, None where
+    no query has a value.
+    """
+    gain = paired_gain(first, base, second, row, metric, images=images)
+    pairs = zip(_checked(first, base, metric), _checked(second, row, metric), strict=False)
+    return {**asdict(gain), "by_seed": [_mean(after - before) for before, after in pairs]}
 
 
 def paired_gain(
@@ -57,6 +77,9 @@ def paired_gain(
     all seeds are pooled; where all seeds have the same ones, seeds are averaged first. Queries
     without a value on either side are left out. ``images`` says which image each of the queries
     is, so that one which several seeds draw counts as one: the interval is of other images.
+
+    The interval takes these seeds for given: their heads, and the images that they drew. Another
+    head or draw may lie well outside of it (`boost_edge.bench.between_seeds`).
 
     Raises
     ------
@@ -107,12 +130,12 @@ def pooled(trials: Trials, row: str, metric: str, seeds: int) -> NDArray[np.floa
 
 
 def hurts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows whose gain is below 0 with confidence: their plain values and the gain."""
+    """Return the rows that hurt (`verdict`): their plain values and the gain."""
     return [
         {name: value for name, value in row.items() if isinstance(value, str | int | float)}
         | {"gain": row["gain"]}
         for row in rows
-        if "gain" in row and row["gain"]["high"] < 0
+        if "gain" in row and verdict(row["gain"], gain_by_seed(row["gain"])) == "hurts"
     ]
 
 

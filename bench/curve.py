@@ -153,7 +153,8 @@ def labels_to_pass(
     """Return from how many labels on a curve passes a baseline, with its bootstrap interval.
 
     Between two numbers of labels the curve is taken as linear in their logarithm. The interval is
-    the 95% percentile bootstrap over the queries, the same ones for curve and baseline.
+    the 95% percentile bootstrap over the queries, the same ones for curve and baseline; it takes
+    the heads and the images drawn for given.
 
     Parameters
     ----------
@@ -177,10 +178,7 @@ def labels_to_pass(
         found[each] = _crossing(labels, curve[:, chosen].mean(axis=1), baseline[chosen].mean())
     low, high = np.quantile(found, (0.025, 0.975), method="nearest").tolist()
     middle = _crossing(labels, curve.mean(axis=1), float(baseline.mean()))
-    return {
-        name: value if np.isfinite(value) else None
-        for name, value in (("labels", middle), ("low", low), ("high", high))
-    }
+    return {"labels": _known(middle), "low": _known(low), "high": _known(high)}
 
 
 def _crossing(labels: Sequence[int], means: NDArray[np.float64], level: float) -> float:
@@ -245,4 +243,22 @@ def _passes(
     level = pooled(theirs, row, "map10", seeds)
     names = [f"{count}/{readout}" for count in labels]
     curve = np.stack([pooled(trials, name, "map10", seeds) for name in names])
-    return {"seeds": seeds, "map10": float(level.mean()), **labels_to_pass(labels, curve, level)}
+    return {
+        "seeds": seeds,
+        "map10": float(level.mean()),
+        **labels_to_pass(labels, curve, level),
+        "by_seed": [
+            _known(
+                _crossing(
+                    labels,
+                    np.array([trials.values(name, "map10")[seed].mean() for name in names]),
+                    float(theirs.values(row, "map10")[seed].mean()),
+                )
+            )
+            for seed in range(seeds)
+        ],
+    }
+
+
+def _known(labels: float) -> float | None:
+    return labels if np.isfinite(labels) else None

@@ -36,10 +36,23 @@ from boost_edge.bench.latency_stages import (
     make_photos,
     stage_calls,
 )
-from boost_edge.bench.latency_systems import System, export_design, given_system, parse_design
+from boost_edge.bench.latency_systems import (
+    System,
+    describe_system,
+    export_design,
+    given_system,
+    parse_design,
+)
 from boost_edge.bench.results import make_result
 from boost_edge.bench.scenarios import run_scenarios
-from boost_edge.bench.timing import Case, Ratio, Timing, compare_blocks, time_cases
+from boost_edge.bench.timing import (
+    RATIO_INTERVAL,
+    Case,
+    Ratio,
+    Timing,
+    compare_blocks,
+    time_cases,
+)
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import BoostEdgeError, MissingExtraError, ParityError
 from boost_edge.runtime.gallery import Gallery
@@ -101,6 +114,7 @@ def measure_latency(plan: LatencyPlan, *, progress: Progress | None = None) -> d
         {
             "protocol": plan.protocol(),
             "reference": {"system": plan.reference or plan.names[0], "runtime": plan.runtimes[0]},
+            "ratio_interval": RATIO_INTERVAL,
             "load_average_before": load,
             "photo_bytes": sizes,
             "energy": "RAPL" if open_meter() else "not exposed",
@@ -250,7 +264,7 @@ def _ratio(plan: LatencyPlan, timings: Mapping[_Key, Timing], key: _Key) -> Rati
     )
     if first not in timings:
         return None
-    return compare_blocks(timings[key], timings[first], seed=plan.seed)
+    return compare_blocks(timings[key], timings[first])
 
 
 def _check_agreement(infer: Infer, system: System, key: _Key, seed: int) -> float:
@@ -308,22 +322,8 @@ def _describe(
             )
             for runtime in plan.runtimes:
                 memory[f"infer-{runtime}"] = _peak(measure, runtime)
-        manifest = system.manifest
         described.append(
-            {
-                "system": system.name,
-                "backbone": manifest.backbone,
-                "taps": list(manifest.taps),
-                "weights": manifest.weights.name,
-                "random_weights": system.run is not None,
-                "readout": manifest.readout,
-                "dimensions": manifest.dimensions,
-                "precision": manifest.precision,
-                "image_size": manifest.image.size,
-                "model_bytes": system.model.stat().st_size,
-                "model_sha256": sha256,
-                "peak_memory_bytes": memory,
-            }
+            {**describe_system(system), "model_sha256": sha256, "peak_memory_bytes": memory}
         )
         report("peak memory", number + 1, len(systems))
     return described

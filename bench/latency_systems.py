@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boost_edge
 from boost_edge.bench.latency_pictures import draw_photo, encode_jpeg
@@ -26,7 +26,15 @@ from boost_edge.runtime.manifest import (
 if TYPE_CHECKING:
     from boost_edge.models.fused import FusedEncoder
 
-__all__ = ["Design", "System", "build_network", "export_design", "given_system", "parse_design"]
+__all__ = [
+    "Design",
+    "System",
+    "build_network",
+    "describe_system",
+    "export_design",
+    "given_system",
+    "parse_design",
+]
 
 # Attributes of the fashion data set and how many values each has there.
 _HEAD = {
@@ -179,6 +187,25 @@ def _write_run(design: Design, run: Path, *, image_size: int | None, seed: int) 
         parts={},
     )
     write_run(run, record)
+
+
+def describe_system(system: System) -> dict[str, Any]:
+    """Return what a result says that was timed: docs/latency-format.md has the keys."""
+    manifest = system.manifest
+    return {
+        "system": system.name,
+        "backbone": manifest.backbone,
+        "taps": list(manifest.taps),
+        "weights": manifest.weights.name,
+        "random_weights": system.run is not None,
+        "readout": manifest.readout,
+        "dimensions": manifest.dimensions,
+        "precision": manifest.precision,
+        "image_size": manifest.image.size,
+        "resize": manifest.image.resize,
+        "decode": manifest.image.decode,
+        "model_bytes": system.model.stat().st_size,
+    }
 
 
 def _attributes() -> tuple[Attribute, ...]:

@@ -1,8 +1,9 @@
-"""What the machine could do at best: operations and bytes a second, and how many a network needs.
+"""Yardsticks of the machine: operations and bytes a second, and how many a network needs.
 
-The rate of operations is that of the largest matrix product that onnxruntime computes, in float32;
-the bandwidth that of copying memory which no cache holds. A network cannot run faster than its
-operations over the one, nor than its weights over the other.
+The rate of operations is that of a large matrix product in onnxruntime, in float32; that of bytes
+is of copying memory which no cache holds. Neither is a bound: a network's operations over the one
+say how well the network is computed beside a product of matrices, and a convolution that needs
+fewer operations than are counted, or whose matrices suit the processor better, takes less.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _REPEATS = 10
 
 
 def product_rate(threads: int) -> float:
-    """Return the operations a second (two for each multiply-add) of a product of matrices."""
+    """Return the operations a second (two for each multiply-add) of a large matrix product."""
     import onnxruntime
     from onnx import TensorProto, helper
 
@@ -77,7 +78,7 @@ def operations_of(model: Path) -> int:
 
 
 def _shortest(call: Callable[[], object]) -> float:
-    """Return the seconds of the fastest of a few calls: a limit is what nothing disturbs."""
+    """Return the seconds of the fastest of a few calls, which little disturbed."""
     call()
     times: list[float] = []
     for _ in range(_REPEATS):

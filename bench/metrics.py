@@ -1,4 +1,4 @@
-"""How good rankings are: the paper's mAP@10, precision, agreement, and what chance would give.
+"""How good rankings are: the paper's mAP@10, agreement, and what chance would give.
 
 All values are shares in [0, 1]; the paper prints its mAP@10 times 100.
 
@@ -30,7 +30,6 @@ __all__ = [
     "map_at_k",
     "nearest_others",
     "original_ranks",
-    "precision_at_k",
     "rank_others",
 ]
 
@@ -177,34 +176,6 @@ def map_at_k(actual: NDArray[np.int64], predicted: NDArray[np.int64], k: int = 1
     return float(average_precision_at_k(actual, predicted, k).mean())
 
 
-def precision_at_k(
-    relevance: NDArray[np.floating[Any]], predicted: NDArray[np.int64], k: int = 10
-) -> NDArray[np.float64]:
-    """Return the share of every query's first k predictions whose relevance is above 0.
-
-    Divided by k even where fewer were predicted, as trec_eval's P@k is.
-
-    Parameters
-    ----------
-    relevance
-        (Q, N) of each of N items to each query.
-    predicted, k
-        As in ``average_precision_at_k``.
-
-    Returns
-    -------
-    (Q,) float64 in [0, 1].
-
-    Raises
-    ------
-    UsageError
-        When the two do not have the same queries, or ``k`` is below 1.
-    """
-    _check_lists(relevance, predicted, k)
-    found = np.take_along_axis(relevance, predicted[:, :k], axis=1) > 0
-    return np.asarray(found.sum(axis=1) / k, np.float64)
-
-
 def agreement_at_k(
     query_codes: NDArray[np.int64], hit_codes: NDArray[np.int64], k: int = 10
 ) -> NDArray[np.float64]:
@@ -237,17 +208,30 @@ def agreement_at_k(
     return _share(agreeing, (first >= 0).sum(axis=1), query_codes >= 0)
 
 
-def chance_agreement(codes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return what ``agreement_at_k`` is on average when all others are ranked at random.
+def chance_agreement(
+    query_codes: NDArray[np.int64], codes: NDArray[np.int64], inside: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return what ``agreement_at_k`` is on average when a gallery is ranked at random.
 
-    ``codes`` are (N,) one attribute's values, below 0 where unknown; returned is (N,) float64,
-    each image as the query among all others, NaN where its value or all others' are unknown.
+    Parameters
+    ----------
+    query_codes
+        (Q,) the queries' values as numbers, below 0 where unknown.
+    codes
+        (N,) those of the gallery's images.
+    inside
+        (Q,) whether a query is one of these images, and so not among its own hits.
+
+    Returns
+    -------
+    (Q,) float64 in [0, 1]; NaN where the query's value or those of all others are unknown.
     """
-    known = codes >= 0
-    agreeing = np.zeros(len(codes), np.int64)
-    _, inverse, counts = np.unique(codes[known], return_inverse=True, return_counts=True)
-    agreeing[known] = counts[inverse] - 1
-    return _share(agreeing, np.full(len(codes), known.sum()) - known, known)
+    known = query_codes >= 0
+    values, counts = np.unique(codes[codes >= 0], return_counts=True)
+    held = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    agreeing = np.array([held.get(code, 0) for code in query_codes.tolist()], np.int64)
+    own = (inside & known).astype(np.int64)
+    return _share(agreeing - own, counts.sum() - own, known)
 
 
 def chance_map_at_k(count: int, k: int = 10) -> float:

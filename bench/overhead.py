@@ -28,7 +28,7 @@ from boost_edge.bench.latency_systems import System, export_design, given_system
 from boost_edge.bench.limits import copy_rate, operations_of, product_rate
 from boost_edge.bench.overhead_plan import TARGETS, OverheadPlan
 from boost_edge.bench.results import make_result
-from boost_edge.bench.timing import Case, Timing, compare_blocks, time_cases
+from boost_edge.bench.timing import RATIO_INTERVAL, Case, Timing, compare_blocks, time_cases
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.images import decode_image, fit_image, read_bytes, resize_image
@@ -85,6 +85,7 @@ def measure_overhead(plan: OverheadPlan, *, progress: Progress | None = None) ->
         {
             "protocol": plan.protocol(),
             "targets": dict(TARGETS),
+            "ratio_interval": RATIO_INTERVAL,
             "load_average_before": load,
             "photo_bytes": size,
             "stages": OVERHEAD_STAGES,

@@ -50,7 +50,7 @@ def make_tables(result: _Row) -> str:
         f"(1, 5, 15 minutes): {load}. A JPEG of {width} x {height} pixels and "
         f"{result['photo_bytes']:,} bytes, a gallery of {protocol['gallery_images']:,} images.",
         "",
-        *_limits(result["limits"]),
+        *_yardsticks(result["limits"]),
     ]
     for system in result["systems"]:
         lines += ["", *_targets(system, result["targets"])]
@@ -58,14 +58,17 @@ def make_tables(result: _Row) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _limits(limits: _Row) -> list[str]:
+def _yardsticks(limits: _Row) -> list[str]:
     rows = [
-        (f"operations a second, {_threads(int(threads))}", f"{rate / 1e9:.1f} billion")
+        (
+            f"operations a second of a large matrix product, {_threads(int(threads))}",
+            f"{rate / 1e9:.1f} billion",
+        )
         for threads, rate in limits["operations_per_second"].items()
     ]
     copied = limits["copied_bytes_per_second"] / 1e9
     rows.append((f"bytes a second copied, {_threads(1)}", f"{copied:.1f} GB"))
-    return _table(("limit of the machine", "measured"), rows)
+    return _table(("yardstick of the machine", "measured"), rows)
 
 
 def _targets(system: _Row, targets: _Row) -> list[str]:
@@ -124,28 +127,28 @@ def _targets(system: _Row, targets: _Row) -> list[str]:
 
 def _stages(system: _Row, result: _Row) -> list[str]:
     limits, photo = result["limits"], result["protocol"]["photo"]
-    # Each policy reads all of the picture but for crop, which is near enough to be a limit.
+    # Each policy reads all of the picture but for crop, which is near enough for a yardstick.
     spec = ImageSpec(size=system["image_size"], resize="crop", decode=system["decode"])
     whole = _CHANNELS * photo[0] * photo[1]
     part = whole // reduction(photo[0], photo[1], spec) ** 2
     bandwidth = limits["copied_bytes_per_second"]
     rows: list[tuple[str, ...]] = []
     for row in system["rows"]:
-        floors = {
+        yardsticks = {
             "session": system["operations"] / limits["operations_per_second"][str(row["threads"])],
             "decode": part / bandwidth,
             "decode-whole": whole / bandwidth,
             "resize": part / bandwidth,
         }
-        floor = floors.get(row["stage"])
+        yardstick = yardsticks.get(row["stage"])
         rows.append(
             (
                 row["stage"],
                 str(row["threads"]),
                 f"{row['p50_ms']:.2f}",
                 f"{row['p90_ms']:.2f}",
-                "" if floor is None else f"{1e3 * floor:.2f}",
-                "" if floor is None else f"{row['p50_ms'] / 1e3 / floor:.1f}",
+                "" if yardstick is None else f"{1e3 * yardstick:.2f}",
+                "" if yardstick is None else f"{row['p50_ms'] / 1e3 / yardstick:.1f}",
             )
         )
     indexing = system["indexing"]
@@ -154,7 +157,7 @@ def _stages(system: _Row, result: _Row) -> list[str]:
         f"{name} {indexing[key]:.2f} ms (all threads at work: {indexing['busy_' + key]:.2f})"
         for name, key in per_image
     )
-    header = ("stage", "threads", "p50, ms", "p90, ms", "limit, ms", "times the limit")
+    header = ("stage", "threads", "p50, ms", "p90, ms", "yardstick, ms", "times that")
     return [
         *_table(header, rows),
         "",

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.records import format_version_of, record_from_json
 
-__all__ = ["PRICES", "Machine", "PriceTable", "find_machine", "own_price", "read_prices"]
+__all__ = [
+    "PRICES",
+    "Machine",
+    "PriceTable",
+    "describe_price",
+    "find_machine",
+    "own_price",
+    "read_prices",
+]
 
 PRICES = Path(__file__).with_name("prices.json")
 _FORMAT_VERSION = 1
@@ -66,6 +75,18 @@ def find_machine(table: PriceTable, name: str) -> Machine:
             return machine
     known = ", ".join(machine.name for machine in table.machines)
     raise UsageError(f"machine {name!r} is not one of {known}")
+
+
+def describe_price(price: Mapping[str, Any]) -> str:
+    """Return in words where the price of a result of ``bench cost`` is from; empty: a user's own.
+
+    The table that is shipped was written down from memory, which it says itself.
+    """
+    if "as_of" not in price:
+        return ""
+    shipped = any(asdict(machine) == price for machine in read_prices().machines)
+    source = ", written down from memory" if shipped else ""
+    return f" (list price of {price['as_of']}{source}: check it)"
 
 
 def own_price(usd_per_hour: float) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from boost_edge.bench.latency_runtimes import RuntimeAbsentError, open_runtime, set_threads
 from boost_edge.bench.latency_systems import System, given_system
 from boost_edge.bench.results import make_result
-from boost_edge.bench.timing import Case, compare_blocks, time_cases
+from boost_edge.bench.timing import RATIO_INTERVAL, Case, compare_blocks, time_cases
 from boost_edge.runtime.cpu_features import read_processor
 from boost_edge.runtime.encoder import read_manifest
 from boost_edge.runtime.errors import GateError
@@ -118,6 +118,7 @@ def measure_quantisers(plan: QuantisersPlan, *, progress: Progress | None = None
                 "max_loss": plan.max_loss,
                 "seed": plan.seed,
             },
+            "ratio_interval": RATIO_INTERVAL,
             "model": {
                 "backbone": manifest.backbone,
                 "taps": list(manifest.taps),
@@ -257,7 +258,7 @@ def _time(
     )
     found = dict(zip(cases, timings, strict=True))
     for key, timing in found.items():
-        ratio = compare_blocks(timing, found[_FIRST, _RUNTIMES[0]], seed=plan.seed)
+        ratio = compare_blocks(timing, found[_FIRST, _RUNTIMES[0]])
         times[key] = {**timing.summary(), "times_faster": asdict(ratio.inverse())}
     return times
 

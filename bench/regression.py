@@ -147,7 +147,9 @@ def _count(folder: Path, model: Path, runs: int, report: Progress) -> list[dict[
     }
     for command in commands.values():
         # Compiles the bytecode, which the counted runs then find.
-        subprocess.run(command, env=environment, check=False, capture_output=True)  # noqa: S603
+        subprocess.run(  # noqa: S603 - this interpreter
+            command, env=environment, check=False, capture_output=True
+        )
     done: list[int] = []
 
     def count(job: tuple[int, str]) -> dict[str, int]:

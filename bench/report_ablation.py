@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from boost_edge.bench.report_blocks import Block, Bold, Cell, Paragraph, Table, words
+from collections.abc import Mapping
+
+from boost_edge.bench.between_seeds import Verdict
+from boost_edge.bench.report_blocks import Block, Bold, Cell, Paragraph, Table
 from boost_edge.bench.report_evidence import Evidence, Source
+from boost_edge.bench.report_seeds import (
+    OVER_QUERIES,
+    OVER_SEEDS,
+    over_seeds,
+    row_seeds,
+    row_verdict,
+)
 from boost_edge.bench.report_words import NONE, interval, network, number, section_of, sourced
 
 __all__ = ["ablation_section"]
+
+_VERDICTS: Mapping[Verdict, Cell] = {
+    "gains": "better",
+    "hurts": (Bold("worse"),),
+    "open": "cannot be told apart",
+}
 
 
 @section_of("ablation", "What the recipe is made of", "recipe", what="The recipe was")
@@ -28,13 +44,6 @@ def _table(source: Source) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for row in source.result["rows"]:
         gain = row.get("gain")
-        verdict: Cell = NONE
-        if gain is not None:
-            verdict = "cannot be told apart"
-            if gain["low"] > 0:
-                verdict = "better"
-            elif gain["high"] < 0:
-                verdict = words(Bold("worse"))
         rows.append(
             (
                 row["factor"],
@@ -42,12 +51,14 @@ def _table(source: Source) -> Table:
                 row["readout"],
                 number(row["map10"]["mean"]),
                 NONE if gain is None else interval(gain, bare=True),
-                verdict,
+                over_seeds(row_seeds(source.result, row)),
+                NONE if gain is None else _VERDICTS[row_verdict(source.result, row)],
             )
         )
     return Table(
         caption="One choice at a time",
-        header=("factor", "value", "readout", "mAP@10", "gain over the recipe (95%)", "verdict"),
+        header=("factor", "value", "readout", "mAP@10", f"gain over the recipe ({OVER_QUERIES})",
+                OVER_SEEDS, "verdict"),
         rows=tuple(rows),
-        right=(3, 4),
-    )
+        right=(3, 4, 5),
+    )  # fmt: skip

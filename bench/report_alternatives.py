@@ -7,7 +7,7 @@ from typing import Any
 
 from boost_edge.bench.report_blocks import Block, Cell, Paragraph, Section, Table
 from boost_edge.bench.report_evidence import Evidence, Source
-from boost_edge.bench.report_words import NONE, number, sourced
+from boost_edge.bench.report_words import NONE, number, ratio_interval, sourced
 
 __all__ = ["alternatives_section"]
 
@@ -21,7 +21,8 @@ def alternatives_section(evidence: Evidence) -> Section:
         text = (
             f"{protocol['images']:,} drawn photos of {protocol['photo'][0]} x "
             f"{protocol['photo'][1]} pixels, {protocol['rounds']} rounds in turns, every figure of "
-            f"new processes. {what}. Ratios (95%) are times those of boost-edge."
+            f"new processes. {what}. Ratios are times those of boost-edge, with "
+            f"{ratio_interval(source.result)}."
         )
         blocks += [Paragraph(text=(text,)), _figures(source), sourced(source)]
     return Section(

@@ -11,8 +11,9 @@ from typing import Any
 
 from boost_edge.bench.report_blocks import Block, Bold, Cell, Paragraph, Table, Text, words
 from boost_edge.bench.report_evidence import Evidence, Source
+from boost_edge.bench.report_seeds import least_to_most, row_seeds
 from boost_edge.bench.report_speed import find_row
-from boost_edge.bench.report_words import NONE, interval, network, number
+from boost_edge.bench.report_words import NONE, busy, interval, network, number, ratio_interval
 
 __all__ = ["cheaper_claims"]
 
@@ -48,6 +49,10 @@ def cheaper_claims(evidence: Evidence) -> list[Block]:
                 text = _claim(evidence, source, system, row, target)
                 blocks.append(Paragraph(text=text, tone="claim"))
         blocks.append(_table(source))
+        if found:
+            said = f"Intervals are {ratio_interval(source.result)}. {busy(source.result)}("
+            link = source.link("load_average_before")
+            blocks.append(Paragraph(text=words(said, link, ")")))
     return blocks
 
 
@@ -103,6 +108,9 @@ def _claim(evidence: Evidence, source: Source, system: _Row, row: _Row, target: 
             f", {name} {number(first['map10']['mean'])} on the same queries: "
             f"{interval(own['gain'])}"
         )
+        by_seed = row_seeds(models.result, own)
+        if len(by_seed) > 1:
+            found += f", {least_to_most(by_seed)} by sample"
     return words(text, f"{found}. (", models.link("rows", place), ")")
 
 

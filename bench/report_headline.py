@@ -10,7 +10,6 @@ from boost_edge.bench.report_blocks import (
     Block,
     Bold,
     Cell,
-    Code,
     Command,
     Figure,
     Paragraph,
@@ -24,9 +23,19 @@ from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_honesty import verdicts
 from boost_edge.bench.report_labels import labels_needed
 from boost_edge.bench.report_plots import Mark, pairs
+from boost_edge.bench.report_seeds import (
+    OVER_QUERIES,
+    OVER_SEEDS,
+    around,
+    interval_with_seeds,
+    over_seeds,
+    row_seeds,
+    side_seeds,
+)
 from boost_edge.bench.report_speed import find_row
 from boost_edge.bench.report_words import (
     absent,
+    busy,
     interval,
     network,
     networks_first,
@@ -95,10 +104,12 @@ def _picture(evidence: Evidence) -> list[Block]:
         mark = Mark(
             label=f"boosted ({DEFAULT_READOUT})", colour=DEFAULT_READOUT, value=row["map10"],
             low=raw + gain["low"], high=raw + gain["high"], note=relative(row["relative_gain"]),
+            seeds=around(raw, row_seeds(source.result, row)),
         )  # fmt: skip
         rows.append((name, raw, mark))
         cells.append(
-            (name, number(raw), number(row["map10"]), interval(gain), mark.note,
+            (name, number(raw), number(row["map10"]), interval(gain, bare=True),
+             over_seeds(row_seeds(source.result, row)), mark.note,
              words(source.link("rows", place)))
         )  # fmt: skip
     level = next(
@@ -113,7 +124,10 @@ def _picture(evidence: Evidence) -> list[Block]:
     description = "; ".join(
         f"{name}: {number(raw)} raw, {number(mark.value)} boosted" for name, raw, mark in rows
     )
-    description += ". The line at the boosted value is the 95% interval of the gain."
+    description += (
+        ". The line at the boosted value is the 95% interval of the gain over queries, the thin "
+        "one that over seeds."
+    )
     if level is not None:
         description += f" Dotted: {level[0]}, {number(level[1])}."
     return [
@@ -124,9 +138,17 @@ def _picture(evidence: Evidence) -> list[Block]:
             svg=pairs(rows, level, axis="mAP@10", title=caption, description=description),
             table=Table(
                 caption=caption,
-                header=("network", "raw", "boosted", "gain", "relative", "row"),
+                header=(
+                    "network",
+                    "raw",
+                    "boosted",
+                    f"gain ({OVER_QUERIES})",
+                    OVER_SEEDS,
+                    "relative",
+                    "row",
+                ),
                 rows=tuple(cells),
-                right=(1, 2, 3, 4),
+                right=(1, 2, 3, 4, 5),
             ),
         )
     ]
@@ -155,7 +177,7 @@ def _versus(evidence: Evidence, source: Source) -> Text:
         f"{side_name(evidence, second)} reaches {name} {number(means[1], digits)}, "
         f"{side_name(evidence, first)} {number(means[0], digits)}, on the same "
         f"{result['gain']['queries']:,} queries of {result['seeds']} seeds: ",
-        Bold(interval(result["gain"], digits)),
+        Bold(interval_with_seeds(result["gain"], side_seeds(result), digits)),
         f", {times:.2f} times ({relative(result['relative_gain'])}). ",
     )
     if None not in known:
@@ -202,7 +224,8 @@ def _papers_way(evidence: Evidence) -> list[Block]:
     if ratio is not None and reference in (ours["system"], theirs["system"]):
         low, high = ratio["low"], ratio["high"]
         said += f": {ratio['estimate']:.1f} times as long (95%: {low:.1f} to {high:.1f})"
-    return [_claim(words(start, said, ". (", source.link("rows", place), ")"))]
+    said += f". {busy(source.result)}"
+    return [_claim(words(start, said, "(", source.link("rows", place), ")"))]
 
 
 def _both(latency: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
@@ -229,7 +252,10 @@ def _gain(source: Source, place: int, row: Mapping[str, Any]) -> Text:
     return words(
         Bold(f"{network(result['backbone'], result['taps'])}: "),
         "boosting gains ",
-        Bold(f"{interval(row['gain'])} mAP@10, {relative(row['relative_gain'])}"),
+        Bold(
+            f"{interval_with_seeds(row['gain'], row_seeds(result, row))} mAP@10, "
+            f"{relative(row['relative_gain'])}"
+        ),
         f" over its own raw features, at {row['bytes_per_image']:,} bytes an image "
         f"({_raw_bytes(result)} raw). Weights: {weights(result)}. ",
         f"The target was {relative(_TARGET_GAIN)}: {reached}. " if real else "",
@@ -247,9 +273,5 @@ def _raw_bytes(result: Mapping[str, Any]) -> str:
 def _labels(evidence: Evidence, source: Source) -> Iterator[Text]:
     for passed in source.result["passes"]:
         if passed["readout"] == DEFAULT_READOUT:
-            name = network(source.result["backbone"], source.result["taps"])
-            needed = labels_needed(evidence, passed, source.result["rows"])
-            yield words(
-                Bold("Labels needed. "), f"{name} boosted (", Code(passed["readout"]), ") is ",
-                f"{needed}. (", source.link("passes"), ")",
-            )  # fmt: skip
+            needed = labels_needed(evidence, source, passed)
+            yield words(Bold("Labels needed. "), needed, " (", source.link("passes"), ")")

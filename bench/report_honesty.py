@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from boost_edge.bench.between_seeds import Verdict, seed_interval
 from boost_edge.bench.report_blocks import (
     Block,
     Bold,
@@ -20,6 +21,14 @@ from boost_edge.bench.report_blocks import (
 )
 from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_plots import Mark, dots
+from boost_edge.bench.report_seeds import (
+    OVER_QUERIES,
+    OVER_SEEDS,
+    interval_with_seeds,
+    over_seeds,
+    row_seeds,
+    row_verdict,
+)
 from boost_edge.bench.report_words import (
     NONE,
     interval,
@@ -69,7 +78,7 @@ def honesty_section(evidence: Evidence) -> list[Block]:
 def verdicts(source: Source) -> list[tuple[Tone, Text]]:
     """Return what the tests say in sentences: first where the default readout loses."""
     rows: Sequence[_Row] = source.result["rows"]
-    losses: Sequence[_Row] = source.result["hurts"]
+    losses = _losses(source)
     compared = sum("gain" in row for row in rows)
     said: list[tuple[Tone, Text]] = []
     for pattern, head in (
@@ -88,17 +97,18 @@ def verdicts(source: Source) -> list[tuple[Tone, Text]]:
             parts = [
                 part
                 for place, row in lost
-                for part in ("; ", _linked(source, place, row), _change(rows, row))
+                for part in ("; ", _linked(source, place, row), _change(source, row))
             ]
             loses = words(" with the default readout ", Code(DEFAULT_READOUT), ": ", parts[1:], ".")
             said.append(("hurts", words(Bold(f"{head} boosting hurts"), loses)))
         elif found:
             said.append(("plain", words(f"{head} the default readout ", Code(DEFAULT_READOUT),
                                         " does not lose measurably against raw.")))  # fmt: skip
-    counted = f"In all, {len(losses)} of {compared} comparisons with raw lie below zero with their "
-    said.append(
-        ("plain", words(counted, "whole interval; the pictures and their tables show which."))
+    counted = (
+        f"In all, {len(losses)} of {compared} comparisons with raw lie below zero with their whole "
+        "interval and in every seed; the pictures and their tables show which."
     )
+    said.append(("plain", (counted,)))
     safe = [
         readout
         for readout in dict.fromkeys(str(row["readout"]) for row in rows if "gain" in row)
@@ -122,13 +132,21 @@ def _linked(source: Source, place: int, row: _Row) -> Link:
     return Link(_short(row["test"]), source.link("rows", place).href)
 
 
-def _change(rows: Sequence[_Row], row: _Row) -> str:
+def _losses(source: Source) -> list[_Row]:
+    """Return the rows that hurt, as it is told today: an older file may list others."""
+    rows: Sequence[_Row] = source.result["rows"]
+    return [row for row in rows if "gain" in row and row_verdict(source.result, row) == "hurts"]
+
+
+def _change(source: Source, row: _Row) -> str:
     """Return from what to what a test's metric changed against raw."""
+    rows: Sequence[_Row] = source.result["rows"]
     metric, digits = row["metric"], _digits(row)
     base = next(each for each in rows if (each["test"], each["readout"]) == (row["test"], "raw"))
     unit = "mAP@10" if metric == "map10" else metric.upper()
     before, after = (number(each[metric]["mean"], digits) for each in (base, row))
-    return f" {unit} {before} raw, {after} boosted, {interval(row['gain'], digits)}"
+    gain = interval_with_seeds(row["gain"], row_seeds(source.result, row), digits)
+    return f" {unit} {before} raw, {after} boosted, {gain}"
 
 
 def _key(row: _Row) -> tuple[str, str]:
@@ -151,6 +169,7 @@ def _picture(source: Source, metric: str, caption: str) -> Figure:
                     label=row["readout"],
                     colour=series_colour(row["readout"]),
                     value=row["gain"]["mean"], low=row["gain"]["low"], high=row["gain"]["high"],
+                    seeds=seed_interval(row_seeds(source.result, row)),
                 )
                 for row in chosen
                 if row["test"] == test and "gain" in row
@@ -158,10 +177,11 @@ def _picture(source: Source, metric: str, caption: str) -> Figure:
         )
         for test in tests
     ]  # fmt: skip
-    hurt = {_key(each) for each in source.result["hurts"]}
+    hurt = {_key(each) for each in _losses(source)}
     losing = [f"{test_name(row['test'])} ({row['readout']})" for row in chosen if _key(row) in hurt]
     description = (
-        "Gain over raw by test and readout, with 95% intervals; left of the line boosting hurts: "
+        "Gain over raw by test and readout, with 95% intervals over queries (of three seeds or "
+        "more, thin lines are those over seeds); left of the line boosting hurts: "
         + (", ".join(losing) if losing else "nowhere")
         + "."
     )
@@ -171,32 +191,41 @@ def _picture(source: Source, metric: str, caption: str) -> Figure:
         caption=caption,
         description=description,
         svg=dots(
-            groups, axis=f"gain in {unit} (95% interval)", title=caption, description=description
+            groups, axis=f"gain in {unit} (95% intervals)", title=caption, description=description
         ),
         table=Table(
             caption=caption,
-            header=("test", "readout", unit, "gain over raw", "verdict"),
-            rows=tuple(_cells(row, metric, hurt) for row in chosen),
-            right=(2, 3),
+            header=(
+                "test",
+                "readout",
+                unit,
+                f"gain over raw ({OVER_QUERIES})",
+                OVER_SEEDS,
+                "verdict",
+            ),
+            rows=tuple(_cells(source.result, row, metric) for row in chosen),
+            right=(2, 3, 4),
         ),
     )
 
 
-def _cells(row: _Row, metric: str, hurt: set[tuple[str, str]]) -> tuple[Cell, ...]:
+_VERDICTS: Mapping[Verdict, Cell] = {
+    "gains": "gains",
+    "hurts": (Bold("hurts"),),
+    "open": "cannot be told from raw",
+}
+
+
+def _cells(result: _Row, row: _Row, metric: str) -> tuple[Cell, ...]:
     digits = _digits(row)
     gain = row.get("gain")
-    verdict: Cell = NONE
-    if gain is not None:
-        if _key(row) in hurt:
-            verdict = words(Bold("hurts"))
-        else:
-            verdict = "gains" if gain["low"] > 0 else "cannot be told from raw"
     return (
         test_name(row["test"]),
         row["readout"],
         number(row[metric]["mean"], digits),
-        NONE if gain is None else interval(gain, digits),
-        verdict,
+        NONE if gain is None else interval(gain, digits, bare=True),
+        over_seeds(row_seeds(result, row), digits),
+        NONE if gain is None else _VERDICTS[row_verdict(result, row)],
     )
 
 

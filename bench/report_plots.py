@@ -28,7 +28,10 @@ _LONG, _FEWEST_TICKS = 16, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A value with its interval; ``colour`` is one of the page's."""
+    """A value with its interval, over queries; ``colour`` is one of the page's.
+
+    ``seeds`` is its interval over seeds, drawn as a thinner line.
+    """
 
     label: str
     colour: str
@@ -36,6 +39,12 @@ class Mark:
     low: float
     high: float
     note: str = ""
+    seeds: tuple[float, float] | None = None
+
+    def ends(self) -> tuple[float, float]:
+        """Return how far its lines reach."""
+        low, high = self.seeds or (self.low, self.high)
+        return min(low, self.low), max(high, self.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +64,8 @@ def bars(
     rows = sum(len(marks) + 1.3 for _, marks in groups)
     figure, axes = make_canvas(rows * 17 + 40)
     place, ticks, names = 0.0, [], []
-    lowest = min((0.0, *(mark.low for _, marks in groups for mark in marks)))
-    highest = max((0.0, *(mark.high for _, marks in groups for mark in marks)))
+    lowest = min((0.0, *(mark.ends()[0] for _, marks in groups for mark in marks)))
+    highest = max((0.0, *(mark.ends()[1] for _, marks in groups for mark in marks)))
     span = highest - lowest or 1.0
     for group, marks in groups:
         axes.text(
@@ -70,7 +79,7 @@ def bars(
             axes.barh(place, mark.value, height=0.72, color=colour, linewidth=0)
             _whisker(axes, mark, place)
             axes.text(
-                max(mark.high, 0.0) + 0.015 * span, place, mark.note, va="center",
+                max(mark.ends()[1], 0.0) + 0.015 * span, place, mark.note, va="center",
                 size=FONT, color=COLOURS["ink"],
             )  # fmt: skip
         place += 1.3
@@ -93,19 +102,20 @@ def pairs(
 ) -> str:
     """Return rows ``(name, before, after)`` from zero on, and a level to compare all with."""
     figure, axes = make_canvas(len(rows) * 34 + 75)
-    highest = max(max(before, after.high) for _, before, after in rows)
+    highest = max(max(before, after.ends()[1]) for _, before, after in rows)
     seen: dict[str, Any] = {}
     for place, (_, before, after) in enumerate(rows):
         axes.plot([before, after.value], [place, place], color=COLOURS["soft"], linewidth=1)
         colour = COLOURS[after.colour]
-        axes.plot([after.low, after.high], [place, place], color=colour, linewidth=2.5)
+        axes.plot([after.low, after.high], [place, place], color=colour, linewidth=3.5)
+        axes.plot(after.ends(), [place, place], color=colour, linewidth=1.4)
         for name, at, tone in (("raw", before, "raw"), (after.label, after.value, after.colour)):
             [seen[name]] = axes.plot(
                 [at], [place], MARKERS[tone], color=COLOURS[tone], markersize=7, linestyle="none"
             )
         axes.text(
-            max(before, after.high) + 0.03 * highest, place, after.note, va="center", size=FONT,
-            color=COLOURS["ink"],
+            max(before, after.ends()[1]) + 0.03 * highest, place, after.note, va="center",
+            size=FONT, color=COLOURS["ink"],
             bbox={"facecolor": COLOURS["card"], "edgecolor": "none", "pad": 1},
         )  # fmt: skip
     if level is not None:
@@ -126,8 +136,9 @@ def _broken(name: str) -> str:
 
 def _whisker(axes: Any, mark: Mark, place: float) -> None:
     # A line of the paper's colour below it keeps it visible on its bar.
-    for colour, width in (("card", 3.4), ("ink", 1.2)):
-        axes.plot([mark.low, mark.high], [place, place], color=COLOURS[colour], linewidth=width)
+    for colour, more in (("card", 2.2), ("ink", 0.0)):
+        for ends, width in ((mark.ends(), 0.6), ((mark.low, mark.high), 1.8)):
+            axes.plot(ends, [place, place], color=COLOURS[colour], linewidth=width + more)
 
 
 def dots(
@@ -143,7 +154,8 @@ def dots(
         for shift, mark in enumerate(marks):
             at = place + (shift - (len(marks) - 1) / 2) * apart
             colour = COLOURS[mark.colour]
-            axes.plot([mark.low, mark.high], [at, at], color=colour, linewidth=1.6)
+            axes.plot([mark.low, mark.high], [at, at], color=colour, linewidth=1.8)
+            axes.plot(mark.ends(), [at, at], color=colour, linewidth=0.7)
             [seen[mark.label]] = axes.plot(
                 [mark.value], [at], MARKERS[mark.colour], color=colour, markersize=5,
                 linestyle="none",

@@ -34,8 +34,10 @@ def provenance_section(evidence: Evidence) -> Section:
         Paragraph(
             text=(
                 "Every number above is read from one of these files and rounded. Computed here are "
-                "only: how many times one mean is another, four bytes for each dimension where a "
-                "file does not say bytes, sums of stages, and which points are on a Pareto front. "
+                "only: how many times one mean is another, the gain of each seed where a file has "
+                "but the means by seed, t intervals over seeds, four bytes for each dimension "
+                "where a file does not say bytes, sums of stages, and which points are on a Pareto "
+                "front. "
                 "The paper's figures are quoted from its table, targets are the project's own.",
             )
         ),
@@ -56,7 +58,7 @@ def provenance_section(evidence: Evidence) -> Section:
         ),
         Table(
             caption="Machines",
-            header=("machine", "processor", "cores", "system", "versions"),
+            header=("machine", "processor", "cores", "instructions", "system", "versions"),
             rows=tuple(_machine(str(place), each) for place, each in enumerate(machines, 1)),
             right=(2,),
         ),
@@ -98,6 +100,7 @@ def _machine(name: str, machine: Mapping[str, Any]) -> tuple[Cell, ...]:
         name,
         ", ".join(str(machine[key]) for key in ("processor", "architecture") if key in machine),
         str(machine.get("cores", NONE)),
+        ", ".join(machine.get("instructions") or ["not recorded"]),
         str(machine.get("system", NONE)),
         ", ".join(f"{library} {version}" for library, version in versions.items() if version),
     )

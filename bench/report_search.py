@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boost_edge.bench.report_blocks import Block, Cell, Paragraph, Table
 from boost_edge.bench.report_evidence import Evidence, Source
-from boost_edge.bench.report_words import number, section_of, sourced
+from boost_edge.bench.report_words import NONE, number, p99, section_of, sourced
 
 __all__ = ["search_section"]
 
@@ -18,9 +18,10 @@ def search_section(evidence: Evidence) -> list[Block]:
         data = result["data"]
         text = (
             f"{data['rows']:,} {data['kind']} vectors of {data['dimensions']} numbers, "
-            f"{result['queries']:,} queries, one thread each, taking turns; every engine at the "
-            f"narrowest search whose recall@{result['k']} against an exact one reaches "
-            f"{result['target_recall']:g}."
+            f"{result['queries']:,} queries, searched with one thread, engines taking turns; every "
+            f"engine at the narrowest search whose recall@{result['k']} against an exact one "
+            f"reaches {result['target_recall']:g}. Built with as many threads as the table says: "
+            "compare processor seconds."
         )
         blocks += [Paragraph(text=(text,)), _engines(source)]
         if "filters" in result:
@@ -41,16 +42,18 @@ def _engines(source: Source) -> Table:
                 each["engine"], f"{search['recall']:.4f}{reached}", number(search["p50_ms"]),
                 number(search["p99_ms"]),
                 number(opened["open_ms"] + opened["first_search_ms"], 0),
+                str(built.get("threads", NONE)),
                 number(built["wall_seconds"], 0), number(built["cpu_seconds"], 0),
                 number(built["bytes"] / 1e9), number(opened["peak_bytes"] / 1e9),
             )
         )  # fmt: skip
     return Table(
         caption="Engines at equal recall",
-        header=("engine", "recall", "p50, ms", "p99, ms", "open and first search, ms", "build, s",
+        header=("engine", "recall", "p50, ms", "p99, ms", "open and first search, ms",
+                "build, threads", "build, s",
                 "build, CPU s", "on disk, GB", "memory, GB"),
         rows=tuple(rows),
-        right=(1, 2, 3, 4, 5, 6, 7, 8),
+        right=(1, 2, 3, 4, 5, 6, 7, 8, 9),
     )  # fmt: skip
 
 
@@ -63,7 +66,7 @@ def _filters(source: Source) -> Table:
                 f"1 in {each['one_in']:,}",
                 "by cluster" if each["follows_clusters"] else "by chance",
                 f"{each['recall']:.4f}", f"{each['lowest_recall']:.4f}",
-                number(each["p50_ms"]), number(each["p99_ms"]), number(each["first_ms"], 0),
+                number(each["p50_ms"]), p99(each, 2), number(each["first_ms"], 0),
             )
             for each in source.result["filters"]
         ),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from boost_edge.bench.paper import PAPER_FIGURES
+from boost_edge.bench.prices import describe_price
 from boost_edge.bench.report_blocks import (
     Block,
     Cell,
@@ -17,7 +18,17 @@ from boost_edge.bench.report_blocks import (
 )
 from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_plots import frontier, stages
-from boost_edge.bench.report_words import NONE, network, number, section_of, sourced
+from boost_edge.bench.report_words import (
+    FEWEST_FOR_P99,
+    NONE,
+    network,
+    number,
+    p99,
+    ratio_interval,
+    section_of,
+    series_colour,
+    sourced,
+)
 
 __all__ = ["cost_section", "find_row", "pareto", "stages_section", "tradeoff_section"]
 
@@ -56,7 +67,8 @@ def tradeoff_section(evidence: Evidence) -> list[Block]:
     for latency in sources:
         for name, caption, what, points in (
             ("tradeoff-measured", "Measured quality against measured latency",
-             "Quality from the quality results here, of the same network, taps and readout.",
+             "Quality from the quality results here, of the same network, taps, readout, image "
+             "size and precision.",
              _measured_points(latency.result, evidence.of("quality"))),
             ("tradeoff-paper", "The paper's quality (quoted) against our measured latency",
              "mAP@10 is the paper's, published for ImageNet weights and not measured here; latency "
@@ -64,7 +76,8 @@ def tradeoff_section(evidence: Evidence) -> list[Block]:
              _paper_points(latency.result)),
         ):  # fmt: skip
             if points:
-                blocks += [Paragraph(text=(what,)), _tradeoff(name, caption, points)]
+                text = f"{what} {_decoding(latency.result)}".strip()
+                blocks += [Paragraph(text=(text,)), _tradeoff(name, caption, points)]
         blocks.append(sourced(latency))
     if len(blocks) == len(sources):
         text = "No system of the latency results is one that quality is known of."
@@ -76,23 +89,37 @@ _Point = tuple[str, str, float, float]
 
 
 def _measured_points(latency: _Row, qualities: Sequence[Source]) -> list[_Point]:
-    points: dict[str, _Point] = {}
+    points: list[_Point] = []
     for system in latency["systems"]:
         query = find_row(latency, system["system"], "query")
         for source in qualities:
-            result = source.result
-            # Where resize policies are compared, the first row need not be the default's.
-            same = (result["backbone"], result["taps"]) == (system["backbone"], system["taps"])
-            same = same and len({row["resize"] for row in result["rows"]}) == 1
-            for row in result["rows"] if same and query else ():
-                if row["readout"] != system["readout"] or "unavailable" in row:
-                    continue
-                if row["recipe"] in ("none", "boost") and query is not None:
+            for row in source.result["rows"] if query else ():
+                if query is not None and _same(system, source.result, row):
                     raw = row["readout"] == "raw"
-                    name = network(system["backbone"], system["taps"]) + ("" if raw else " + boost")
-                    colour = "raw" if raw else "attributes"
-                    points.setdefault(name, (name, colour, query["p50_ms"], row["map10"]))
-    return list(points.values())
+                    how = ", raw" if raw else f" + boost, {row['readout']}"
+                    name = network(system["backbone"], system["taps"]) + how
+                    colour = series_colour(row["readout"])
+                    points.append((name, colour, query["p50_ms"], row["map10"]))
+    return points
+
+
+def _same(system: _Row, quality: _Row, row: _Row) -> bool:
+    """Tell whether a row's quality is that of a system whose time was measured."""
+    # What a result does not say is what all had that was measured before it was said.
+    told = (
+        system["backbone"], system["taps"], system["image_size"], system["precision"],
+        system["readout"],
+    )  # fmt: skip
+    wanted = (
+        quality["backbone"], quality["taps"], quality.get("image_size", system["image_size"]),
+        quality.get("precision", "fp32"), row["readout"],
+    )  # fmt: skip
+    if told != wanted or "unavailable" in row or row["recipe"] not in ("none", "boost"):
+        return False
+    if system.get("resize"):
+        return bool(row["resize"] == system["resize"])
+    # Where resize policies are compared, none of them need be the one that was timed.
+    return len({each["resize"] for each in quality["rows"]}) == 1
 
 
 def _paper_points(latency: _Row) -> list[_Point]:
@@ -140,9 +167,31 @@ def stages_section(evidence: Evidence) -> list[Block]:
     for source in evidence.of("latency"):
         blocks += [*_breakdown(source), _runtimes(source), _systems(source)]
         load = ", ".join(f"{each:.2f}" for each in source.result["load_average_before"])
-        text = f"Load of the machine before (1, 5, 15 minutes): {load}. Only ratios carry over."
-        blocks += [Paragraph(text=(text,)), sourced(source)]
+        text = (
+            f"Load of the machine before (1, 5, 15 minutes): {load}; it has "
+            f"{source.result['machine']['cores']} cores. Only ratios carry over; their intervals "
+            f"are {ratio_interval(source.result)}. Of fewer than {FEWEST_FOR_P99} calls there is "
+            f"no p99. {_decoding(source.result)}"
+        )
+        blocks += [Paragraph(text=(text.strip(),)), sourced(source)]
     return blocks
+
+
+def _decoding(latency: _Row) -> str:
+    """Return a sentence where systems may not decode JPEGs in the same way."""
+    systems: Sequence[_Row] = latency["systems"]
+    if not all("decode" in each for each in systems):
+        return (
+            "Which systems decode JPEGs in part was not recorded: compare the stage decode before "
+            "whole queries."
+        )
+    whole = [str(each["system"]) for each in systems if each["decode"] is None]
+    if not 0 < len(whole) < len(systems):
+        return ""
+    return (
+        f"Whole queries are compared across two ways of decoding: {', '.join(whole)} decode JPEGs "
+        "whole, the others in part."
+    )
 
 
 def _breakdown(source: Source) -> list[Block]:
@@ -202,7 +251,7 @@ def _runtimes(source: Source) -> Table:
                 *start,
                 number(row["p50_ms"], 1),
                 number(row["p90_ms"], 1),
-                number(row["p99_ms"], 1),
+                p99(row),
                 NONE if ratio is None
                 else f"{ratio['estimate']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
                 link,
@@ -220,10 +269,13 @@ def _runtimes(source: Source) -> Table:
 
 def _systems(source: Source) -> Table:
     latency = source.result
+    # Whoever decodes alike need not be told so.
+    told = len({each.get("decode", NONE) for each in latency["systems"]}) > 1
     rows: list[tuple[Cell, ...]] = []
     for each in latency["systems"]:
         peak = each["peak_memory_bytes"].get("query")
         start = latency["cold_starts"].get(f"query {each['system']}")
+        decode = "in part" if each.get("decode") else "whole"
         rows.append(
             (
                 each["system"], each["precision"], str(each["image_size"]), each["readout"],
@@ -231,12 +283,14 @@ def _systems(source: Source) -> Table:
                 number(each["model_bytes"] / 1e6, 1),
                 number(peak / 1e6, 0) if isinstance(peak, int) else NONE,
                 NONE if start is None else number(start["p50_ms"], 0),
+                *((decode,) if told else ()),
             )
         )  # fmt: skip
     return Table(
         caption="Size and start",
         header=("system", "precision", "px", "readout", "bytes an image", "model, MB",
-                "peak memory of a query, MB", "cold start of a query, ms"),
+                "peak memory of a query, MB", "cold start of a query, ms",
+                *(("JPEGs",) if told else ())),
         rows=tuple(rows),
         right=(2, 4, 5, 6, 7),
     )  # fmt: skip
@@ -249,9 +303,8 @@ def cost_section(evidence: Evidence) -> list[Block]:
     for source in evidence.of("cost"):
         result = source.result
         price = result["price"]
-        dated = f" (list price of {price['as_of']}: check it)" if "as_of" in price else ""
         text = words(
-            f"At ${price['usd_per_hour']:g} an hour for {price['name']}{dated}, on "
+            f"At ${price['usd_per_hour']:g} an hour for {price['name']}{describe_price(price)}, on "
             f"{result['threads']} threads; {result['labelled_images']:,} images labelled at "
             f"${result['label_usd']:g} each (assumed). Compared with ", Code(result["against"]),
             "; the ratios do not depend on the price.",

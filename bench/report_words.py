@@ -11,13 +11,17 @@ from boost_edge.bench.report_evidence import MAKES, Evidence, Source
 from boost_edge.bench.report_svg import SERIES
 
 __all__ = [
+    "FEWEST_FOR_P99",
     "NONE",
     "absent",
+    "busy",
     "interval",
     "network",
     "networks_first",
     "number",
+    "p99",
     "points",
+    "ratio_interval",
     "relative",
     "section_of",
     "series_colour",
@@ -31,6 +35,8 @@ __all__ = [
 MINUS = "\u2212"
 NONE = "\u2013"
 """A cell without a number."""
+FEWEST_FOR_P99 = 100
+"""Of fewer calls the 99th percentile is the slowest one."""
 
 _NETWORKS = {
     "pca": "PCA",
@@ -141,6 +147,35 @@ def interval(gain: Mapping[str, Any], digits: int = 2, *, bare: bool = False) ->
     low, high = (signed(float(gain[name]), digits) for name in ("low", "high"))
     confidence = "" if bare else f"{gain['confidence']:.0%}: "
     return f"{signed(float(gain['mean']), digits)} ({confidence}{low} to {high})"
+
+
+def ratio_interval(result: Mapping[str, Any]) -> str:
+    """Return what the intervals of a result's ratios of times are."""
+    protocol: Mapping[str, Any] = result["protocol"]
+    blocks = str(protocol.get("blocks", protocol.get("rounds", "some")))
+    if "offline_blocks" in protocol:
+        blocks += f" blocks ({protocol['offline_blocks']} with larger batches)"
+    else:
+        blocks += " blocks" if "blocks" in protocol else " rounds"
+    if result.get("ratio_interval") == "t":
+        return f"95% t intervals over {blocks}"
+    return f"95% bootstrap intervals over {blocks}, too narrow for so few"
+
+
+def busy(result: Mapping[str, Any]) -> str:
+    """Return a sentence where others were at work on the machine before it was measured."""
+    load: Sequence[float] = result.get("load_average_before", ())
+    cores = result["machine"].get("cores") or 0
+    if not cores or max(load, default=0.0) <= cores:
+        return ""
+    said = ", ".join(number(each) for each in load)
+    return f"The machine was not idle: load {said} (1, 5, 15 minutes before) on {cores} cores. "
+
+
+def p99(row: Mapping[str, Any], digits: int = 1) -> str:
+    """Return the 99th percentile of a row's times; a dash below 100 calls, where it is none."""
+    calls = row.get("calls", row.get("searches", FEWEST_FOR_P99))
+    return number(row["p99_ms"], digits) if calls >= FEWEST_FOR_P99 else NONE
 
 
 def points(share: float) -> str:

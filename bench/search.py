@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -209,5 +209,8 @@ def _narrowest(curve: Sequence[dict[str, float]], target: float) -> int:
     reaching = [point["width"] for point in curve if point["recall"] >= target]
     if reaching:
         return int(min(reaching))
-    key: Callable[[dict[str, float]], float] = lambda point: point["recall"]  # noqa: E731
-    return int(max(curve, key=key)["width"])
+    return int(max(curve, key=_recall)["width"])
+
+
+def _recall(point: dict[str, float]) -> float:
+    return point["recall"]

@@ -84,7 +84,7 @@ class Usearch:
 
     def _new(self, dimensions: int) -> Any:
         # USearch crashes a process that loads it before onnxruntime.
-        import onnxruntime  # noqa: F401 # pyright: ignore[reportUnusedImport]
+        import onnxruntime  # noqa: F401 # pyright: ignore[reportUnusedImport] - loaded only
         from usearch.index import Index
 
         return Index(

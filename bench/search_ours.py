@@ -42,7 +42,7 @@ class Ours:
         self._gallery: Gallery | None = None
         self._folder = Path()
 
-    def build(self, vectors: Matrix, folder: Path, *, threads: int) -> dict[str, Any]:  # noqa: ARG002
+    def build(self, vectors: Matrix, folder: Path, *, threads: int) -> dict[str, Any]:  # noqa: ARG002 - as all engines
         """Write the rows, those that an interrupted build left out, then the graph."""
         place = folder / self.files
         place.mkdir(exist_ok=True)

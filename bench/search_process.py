@@ -54,7 +54,9 @@ def _run(verb: str, name: str, work: Path, *, threads: int) -> str:
     command = [sys.executable, "-m", "boost_edge.bench.search_process", verb, name, os.fspath(work)]
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = os.environ | dict.fromkeys(pools, str(threads))
-    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - this interpreter, with arguments of this module
+        command, env=environment, check=False, capture_output=True, text=True
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise BoostEdgeError(f"{work}: {verb} of {name} failed: {last}")
@@ -97,7 +99,7 @@ def _open_model(engine: Engine) -> None:
 
     if isinstance(engine, Ours):
         engine.open_model()
-    import usearch.index  # noqa: F401 # pyright: ignore[reportUnusedImport]
+    import usearch.index  # noqa: F401 # pyright: ignore[reportUnusedImport] - loaded only
 
     for package in engine.packages:
         __import__(package)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.bootstrap import bootstrap_mean
+from boost_edge.bench.student import t_interval
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.progress import Progress, silent
 
-__all__ = ["Case", "Ratio", "Timing", "block_orders", "compare_blocks", "percentile", "time_cases"]
+__all__ = [
+    "RATIO_INTERVAL",
+    "Case",
+    "Ratio",
+    "Timing",
+    "block_orders",
+    "compare_blocks",
+    "percentile",
+    "time_cases",
+]
+
+RATIO_INTERVAL = "t"
+"""What `compare_blocks` computes; results from before they said so have a percentile bootstrap."""
 
 _NS_PER_MS = 1e6
 
@@ -69,7 +82,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """How many times as long one case takes as another, with its bootstrap interval."""
+    """How many times as long one case takes as another, with its 95% interval."""
 
     estimate: float
     low: float
@@ -152,12 +165,12 @@ def time_cases(
     ]
 
 
-def compare_blocks(timing: Timing, reference: Timing, *, seed: int = 0) -> Ratio:
+def compare_blocks(timing: Timing, reference: Timing) -> Ratio:
     """Return how many times as long a case takes as a reference timed in the same blocks.
 
     The estimate is the geometric mean over blocks of the ratio of the blocks' medians; the
-    interval is the 95% percentile bootstrap over blocks, which are what drifts. With few blocks
-    it is too narrow.
+    interval is the 95% t interval of the ratio's logarithm over blocks, which are what drifts. Of
+    one block there is none: it is the estimate.
 
     Raises
     ------
@@ -172,9 +185,10 @@ def compare_blocks(timing: Timing, reference: Timing, *, seed: int = 0) -> Ratio
             for block, other in zip(timing.blocks, reference.blocks, strict=True)
         ]
     )
-    interval = bootstrap_mean(np.log(medians[:, 0]) - np.log(medians[:, 1]), seed=seed)
-    estimate, low, high = np.exp([interval.mean, interval.low, interval.high]).tolist()
-    return Ratio(estimate=estimate, low=low, high=high)
+    logarithms: list[float] = (np.log(medians[:, 0]) - np.log(medians[:, 1])).tolist()
+    middle = float(np.mean(logarithms))
+    low, high = t_interval(logarithms) or (middle, middle)
+    return Ratio(estimate=math.exp(middle), low=math.exp(low), high=math.exp(high))
 
 
 def _time_block(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from boost_edge.bench.comparing import paired_gain, spread
+from boost_edge.bench.between_seeds import Verdict, gain_by_seed, verdict
+from boost_edge.bench.comparing import gain_between, spread
 from boost_edge.bench.results import make_result
 from boost_edge.bench.trials import Trials, read_trials, scores_path
 from boost_edge.runtime.errors import UsageError
 
 __all__ = ["Side", "compare", "load_side", "parse_side"]
+
+_BEATS: Mapping[Verdict, str] = {"gains": "second", "hurts": "first", "open": "neither"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,8 @@ def compare(first: Side, second: Side, *, metric: str = "map10") -> dict[str, An
     """Return both sides' means and the gain of the second over the first, as a result.
 
     Both must have been measured on the same queries: the same label table, attributes and
-    protocol. ``beats`` is ``second``, ``first``, or ``neither`` where the 95% interval holds 0.
+    protocol. ``beats`` is ``second``, ``first``, or ``neither`` where that cannot be told
+    (`boost_edge.bench.between_seeds.verdict`).
 
     Raises
     ------
@@ -70,7 +75,7 @@ def compare(first: Side, second: Side, *, metric: str = "map10") -> dict[str, An
         When the scores beside a file are absent or damaged.
     """
     (ours, base), (theirs, row) = load_side(first), load_side(second)
-    gain = paired_gain(ours, base, theirs, row, metric)
+    gain = gain_between(ours, base, theirs, row, metric)
     sides: list[dict[str, Any]] = [
         {"file": side.path.name, "row": name, metric: spread(trials, name, metric)}
         for side, trials, name in ((first, ours, base), (second, theirs, row))
@@ -83,8 +88,8 @@ def compare(first: Side, second: Side, *, metric: str = "map10") -> dict[str, An
             "seeds": min(len(ours.seeds), len(theirs.seeds)),
             "first": sides[0],
             "second": sides[1],
-            "gain": asdict(gain),
-            "relative_gain": gain.mean / baseline if baseline else None,
-            "beats": "second" if gain.low > 0 else "first" if gain.high < 0 else "neither",
+            "gain": gain,
+            "relative_gain": gain["mean"] / baseline if baseline else None,
+            "beats": _BEATS[verdict(gain, gain_by_seed(gain))],
         },
     )

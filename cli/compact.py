@@ -13,6 +13,7 @@ from boost_edge.cli.options import gallery_argument, json_option
 from boost_edge.cli.progress import Bars, show_step
 from boost_edge.cli.render import megabytes, of_gallery, print_json, printable
 from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.runtime.compact import CompactReport
@@ -53,14 +54,14 @@ def command(gallery: Path, vectors: GraphDtype | None, json: bool) -> int:
 
 
 def _as_text(report: CompactReport, gallery: Path) -> str:
-    parts = [f"{report.removed:,} deleted images removed"]
+    parts = [f"{counted(report.removed, 'deleted image')} removed"]
     if report.left_overs:
-        parts.append(f"{report.left_overs:,} temporary files removed")
+        parts.append(f"{counted(report.left_overs, 'temporary file')} removed")
     if report.cached is not None:
-        parts.append(f"{report.cached:,} embeddings cached")
+        parts.append(f"{counted(report.cached, 'embedding')} cached")
     sizes = f"{megabytes(report.bytes_before)} before, {megabytes(report.bytes_after)} after"
     name = printable(str(gallery))
     return (
-        f"{name}: {', '.join(parts)}; {report.images:,} images in all; {sizes} "
+        f"{name}: {', '.join(parts)}; {counted(report.images, 'image')} in all; {sizes} "
         f"({report.seconds:.1f} s)"
     )

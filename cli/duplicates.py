@@ -11,6 +11,7 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_option, json_option
 from boost_edge.cli.progress import show_step
 from boost_edge.cli.render import of_gallery, print_json, printable
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.runtime.duplicates import Groups
@@ -60,10 +61,14 @@ def command(gallery: Path, near: float | None, json: bool) -> int:
 def _as_text(gallery: Path, exact: Groups, alike: Groups | None, near: float | None) -> list[str]:
     lines = _listed("exact copies", exact)
     spare = sum(len(group) - 1 for group in exact)
-    summary = f"{spare:,} exact copies of {len(exact):,} images"
+    summary = (
+        f"{spare:,} exact {'copy' if spare == 1 else 'copies'} of {counted(len(exact), 'image')}"
+    )
     if alike is not None:
         lines += _listed(f"nearly the same (cosine {near:g} or more)", alike)
-        summary += f"; {len(alike):,} groups of {sum(map(len, alike)):,} images nearly the same"
+        summary += (
+            f"; {counted(len(alike), 'group')} of {sum(map(len, alike)):,} images nearly the same"
+        )
     return [*lines, f"{printable(str(gallery))}: {summary}"]
 
 

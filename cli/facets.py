@@ -11,6 +11,7 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_option, json_option, names, where_option
 from boost_edge.cli.render import of_gallery, print_json, printable, table, warn_of_nothing
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.runtime.facets import Facets
@@ -58,26 +59,26 @@ def command(
     from boost_edge.runtime.gallery_facets import gallery_facets
 
     most = limit or (MOST_VALUES if json else _SHOWN)
-    counted = gallery_facets(gallery, where=where, attributes=attributes, limit=most)
+    found = gallery_facets(gallery, where=where, attributes=attributes, limit=most)
     if json:
-        print_json(of_gallery(gallery, dataclasses.asdict(counted)))
+        print_json(of_gallery(gallery, dataclasses.asdict(found)))
     else:
-        click.echo("\n".join(_as_text(counted, gallery)))
-    if where is not None and not counted.images:
+        click.echo("\n".join(_as_text(found, gallery)))
+    if where is not None and not found.images:
         warn_of_nothing(where)
     return ExitCode.FINE
 
 
-def _as_text(counted: Facets, gallery: Path) -> list[str]:
+def _as_text(found: Facets, gallery: Path) -> list[str]:
     rows: list[list[str]] = []
-    for name, facet in counted.facets.items():
+    for name, facet in found.facets.items():
         shown = [[value, f"{count:,}"] for value, count in facet.values.items()]
         if facet.more:
             shown.append([f"({facet.more:,} more)", ""])
         if facet.unknown:
             shown.append(["(unknown)", f"{facet.unknown:,}"])
         rows += [["" if place else name, *row] for place, row in enumerate(shown)]
-    lines = [f"{printable(str(gallery))}: {counted.images:,} images"]
+    lines = [f"{printable(str(gallery))}: {counted(found.images, 'image')}"]
     if rows:
         lines += ["", *table(["attribute", "value", "images"], rows, right=(2,), squeeze=1)]
     return lines

@@ -15,6 +15,7 @@ from boost_edge.cli.options import gallery_option, json_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import of_gallery, print_json, printable
 from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.runtime.arrivals import ArrivalReport
@@ -94,6 +95,8 @@ def export(
     to_stdout = out == _STDIO
     if to_stdout and json:
         raise UsageError("--json needs --out FILE: the standard output is the gallery's")
+    if to_stdout and not sys.stdout:
+        raise UsageError("standard output is closed: give --out FILE")
     with Bars() as bars:
         report = export_gallery(
             gallery,
@@ -103,11 +106,11 @@ def export(
             progress=bars,
         )
     if json:
-        print_json(of_gallery(report.path, {**dataclasses.asdict(report), "out": str(report.out)}))
+        print_json(of_gallery(report.path, {**dataclasses.asdict(report), "out": str(out)}))
     elif not to_stdout:
         gone = f", {report.deleted:,} of them deleted" if report.deleted else ""
         click.echo(
-            f"{printable(str(gallery))}: {report.images:,} images{gone} written to "
+            f"{printable(str(gallery))}: {counted(report.images, 'image')}{gone} written to "
             f"{printable(str(out))} ({report.seconds:.1f} s)"
         )
     return ExitCode.FINE
@@ -142,6 +145,8 @@ def import_(
     """
     from boost_edge.runtime.exchange_import import import_gallery
 
+    if file == _STDIO and not sys.stdin:
+        raise UsageError("standard input is closed: there is no file to read")
     with ExitStack() as stack:
         bars = stack.enter_context(Bars())
         report = import_gallery(
@@ -252,6 +257,6 @@ def _show(report: ArrivalReport, gallery: Path, *, json: bool) -> None:
         if number or name == "added"
     ]
     click.echo(
-        f"{printable(str(gallery))}: {', '.join(parts)}; {report.images:,} images in all "
+        f"{printable(str(gallery))}: {', '.join(parts)}; {counted(report.images, 'image')} in all "
         f"({report.seconds:.1f} s)"
     )

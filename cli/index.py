@@ -29,6 +29,7 @@ from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import of_gallery, print_json, printable, to_json, warn
 from boost_edge.cli.user_labels import read_user_labels
 from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.runtime.gallery import Gallery
@@ -226,4 +227,4 @@ def report_text(report: IndexReport, gallery: Path, count: int) -> str:
     ]
     name = printable(str(gallery))
     lead = f"{name}: nothing was written, would be" if report.dry_run else f"{name}:"
-    return f"{lead} {', '.join(parts)}; {count:,} images in all ({report.seconds:.1f} s)"
+    return f"{lead} {', '.join(parts)}; {counted(count, 'image')} in all ({report.seconds:.1f} s)"

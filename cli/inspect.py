@@ -22,6 +22,7 @@ from boost_edge.cli.render import (
 )
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import Manifest
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.export.run import RunRecord
@@ -161,8 +162,13 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
     return facts, lines
 
 
+def _optional(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
 def _epoch_table(record: RunRecord) -> list[str]:
     """Return what each epoch of a whole network came to on the validation part."""
+    # A run without a head names no attributes.
     names = [attribute.name for attribute in record.attributes]
     return table(
         ["epoch", "px", "loss", "validation", *names, "minutes"],
@@ -171,8 +177,8 @@ def _epoch_table(record: RunRecord) -> list[str]:
                 str(number),
                 str(epoch.size),
                 f"{epoch.train_loss:.3f}",
-                f"{epoch.val_loss:.3f}",
-                *(f"{each:.3f}" for each in epoch.accuracy),
+                _optional(epoch.val_loss),
+                *map(_optional, epoch.accuracy[: len(names)]),
                 f"{epoch.seconds / 60:.1f}",
             ]
             for number, epoch in enumerate(record.finetune, start=1)
@@ -207,7 +213,7 @@ def _cache(stats: GalleryStats) -> str:
         case "missing" | "unusable":
             return f"{stats.cache}: the next search builds it"
         case "behind":
-            return f"{stats.cache_newer:,} images newer"
+            return f"{counted(stats.cache_newer, 'image')} newer"
         case "up to date":
             return stats.cache
 

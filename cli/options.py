@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ __all__ = [
     "max_loss_option",
     "model_option",
     "names",
+    "number",
     "readout_option",
     "resize_option",
     "shipped_model_option",
@@ -62,6 +64,17 @@ def names(
     if not all(parts):
         raise click.BadParameter(f"{value!r} has an empty name", param=parameter)
     return parts
+
+
+def number(
+    ctx: click.Context,  # noqa: ARG001 - click's signature
+    parameter: click.Parameter,
+    value: float | None,
+) -> float | None:
+    """Refuse NaN, which click's ranges let pass; a click callback."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is not a number", param=parameter)
+    return value
 
 
 def count_option(
@@ -102,6 +115,7 @@ training_seed_option = count_option(
 max_loss_option = click.option(
     "--max-loss",
     type=click.FloatRange(min=0),
+    callback=number,
     default=DEFAULT_MAX_LOSS,
     show_default=True,
     metavar="POINTS",

@@ -14,6 +14,7 @@ import click
 
 from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.manifest import AttributeQuality, Quantisation
+from boost_edge.runtime.wording import counted
 
 __all__ = [
     "counts",
@@ -63,7 +64,7 @@ def warn_of_gaps(missing: Sequence[str], skipped: Sequence[ImageError]) -> None:
         shown = ", ".join(missing[:_SHOWN])
         rest = len(missing) - _SHOWN
         warn(
-            f"{len(missing)} images of the table are missing: {shown}"
+            f"{counted(len(missing), 'image')} of the table missing: {shown}"
             + (f" and {rest} more (--json lists all)" if rest > 0 else "")
         )
     for error in skipped:
@@ -119,12 +120,16 @@ def counts(images: Mapping[str, int]) -> str:
 
 def wrapped(text: str, *, indent: str) -> list[str]:
     """Return text as indented lines that fit the terminal."""
-    line = indent + printable(text)
     room = _room()
     if room is None:
-        return [line]
+        return [indent + printable(text)]
+    # Where the first word does not fit, wrap drops spaces before it that are not its indent.
     return textwrap.wrap(
-        line, max(room, 2 * _NARROWEST), subsequent_indent=indent, break_on_hyphens=False
+        printable(text),
+        max(room, 2 * _NARROWEST),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
     )
 
 

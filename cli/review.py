@@ -18,10 +18,12 @@ from boost_edge.cli.options import (
     names,
     shipped_model_option,
     threads_option,
+    use_threads,
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import warn, warn_of_gaps
 from boost_edge.cli.reviewed import FORMATS, print_review
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.export.review import Review
@@ -83,6 +85,7 @@ def command(
     from boost_edge.export.review import review_labels
     from boost_edge.runtime.encoder import Encoder
 
+    use_threads(threads)
     chosen = shipped_model_with_warning() if model is None else model
     with Encoder.open(chosen, threads=threads) as encoder, Bars() as bars:
         review = review_labels(
@@ -116,6 +119,6 @@ def _warn(review: Review) -> None:
         )
         rest = len(unknown) - _SHOWN
         warn(
-            f"{count} labels have values that the model does not know, and were not judged: {shown}"
+            f"{counted(count, 'label')} not judged, of values that the model does not know: {shown}"
             + (f" and {rest} more values (--json lists all)" if rest > 0 else "")
         )

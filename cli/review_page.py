@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from boost_edge.cli.page import picture
 from boost_edge.cli.reviewed import summary
 from boost_edge.runtime.page_frame import escaped, framed
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.export.review import Doubt, Review
@@ -73,7 +74,7 @@ def _doubt(doubt: Doubt) -> str:
 
 def _unknown(review: Review) -> str:
     lines = "".join(
-        f"<li>{escaped(each.attribute)} <b>{escaped(each.value)}</b>: {each.count} rows"
+        f"<li>{escaped(each.attribute)} <b>{escaped(each.value)}</b>: {counted(each.count, 'row')}"
         + (f", spelt like {escaped(each.nearest)}" if each.nearest else "")
         + "</li>"
         for each in review.unknown_values

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from boost_edge.cli.render import print_csv, print_json, printable, skipped_objects, table, to_json
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.export.review import Doubt, Review
@@ -42,7 +43,8 @@ def summary(review: Review) -> str:
     listed = len(review.doubts)
     first = f" (the first {listed:,} are listed)" if listed < review.disagreements else ""
     return (
-        f"{review.labels:,} labels of {review.images:,} images in {', '.join(review.attributes)}; "
+        f"{counted(review.labels, 'label')} of {counted(review.images, 'image')} in "
+        f"{', '.join(review.attributes)}; "
         f"the model disagrees with {review.disagreements:,}{first}, "
         f"of which {review.likely:,} are likely to be wrong"
     )

@@ -32,6 +32,7 @@ from boost_edge.cli.render import (
 )
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import DEFAULT_READOUT, Readout, ResizePolicy
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.export.train import TrainReport
@@ -198,8 +199,14 @@ def command(
 def _warn_of_gaps(report: TrainReport) -> None:
     """Name what was left out; the JSON has the whole list."""
     if report.duplicates:
-        warn(f"{report.duplicates} rows of the table repeat another one and count once")
+        warn(f"{counted(report.duplicates, 'row')} of the table repeated, counted once")
     warn_of_gaps(report.missing, report.skipped)
+    if report.known:
+        warn(
+            f"{counted(report.known, 'image')} left out of the test part, as the network or the "
+            "teacher that this training begins with was trained on them: give both trainings the "
+            "same --seed, or mark the parts in a column split"
+        )
 
 
 def _as_text(report: TrainReport) -> str:
@@ -210,11 +217,12 @@ def _as_text(report: TrainReport) -> str:
         f"images: {counts(record.training.images)}",
     ]
     if record.finetune:
-        epochs = len(record.finetune)
+        epochs = counted(len(record.finetune), "epoch")
         minutes = sum(each.seconds for each in record.finetune) / 60
+        loss = record.finetune[-1].val_loss
         lines.append(
-            f"whole network: {epochs} epoch{'s' if epochs > 1 else ''}, {minutes:.0f} minutes, "
-            f"validation loss {record.finetune[-1].val_loss:.3f}"
+            f"whole network: {epochs}, {minutes:.0f} minutes"
+            + ("" if loss is None else f", validation loss {loss:.3f}")
         )
     if record.losses is not None:
         lines.append(
@@ -250,5 +258,6 @@ def _facts(report: TrainReport) -> dict[str, Any]:
         },
         "missing": report.missing,
         "duplicates": report.duplicates,
+        "known": report.known,
         "skipped": skipped_objects(report.skipped),
     }

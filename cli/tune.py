@@ -30,6 +30,7 @@ from boost_edge.runtime.manifest import (
     Readout,
     ResizePolicy,
 )
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.export.tune_report import TuneReport
@@ -247,7 +248,7 @@ def _show(found: TuneReport, *, json: bool) -> ExitCode:
     from boost_edge.export.tune_report import as_json
 
     if found.duplicates:
-        warn(f"{found.duplicates} rows of the table repeat another one and count once")
+        warn(f"{counted(found.duplicates, 'row')} of the table repeated, counted once")
     warn_of_gaps(found.missing, found.skipped)
     warn_of_doubts(found)
     if json:

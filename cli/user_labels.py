@@ -8,6 +8,7 @@ from pathlib import Path
 
 from boost_edge.cli.render import warn
 from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.wording import counted
 
 __all__ = ["UserLabels", "read_user_labels"]
 
@@ -45,7 +46,8 @@ def read_user_labels(table: Path, paths: tuple[Path, ...], image_column: str | N
         )
     cells = read_cells(table, images=folders[0], image_column=image_column)
     if cells.missing:
-        warn(f"{len(cells.missing)} rows of {table} have no image, the first is {cells.missing[0]}")
+        rows = counted(len(cells.missing), "row")
+        warn(f"{rows} of {table} without image, the first is {cells.missing[0]}")
     return UserLabels(
         folder=folders[0],
         columns=cells.columns,

@@ -12,6 +12,7 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_argument, json_option
 from boost_edge.cli.progress import show_step
 from boost_edge.cli.render import of_gallery, print_json, printable
+from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.runtime.verify import Finding, VerifyReport
@@ -58,7 +59,7 @@ def _as_text(report: VerifyReport, gallery: Path) -> list[str]:
     lines = [line for finding in report.findings for line in _finding(finding)]
     damaged = any(finding.damage for finding in report.findings)
     state = "sound" if report.sound else "DAMAGED" if damaged else "NOT CHECKED"
-    held = "" if report.images is None else f", {report.images:,} images"
+    held = "" if report.images is None else f", {counted(report.images, 'image')}"
     deleted = f", {report.deleted:,} deleted" if report.deleted else ""
     name = printable(str(gallery))
     return [*lines, f"{name}: {state}{held}{deleted} ({report.seconds:.1f} s)"]

@@ -19,24 +19,31 @@ __all__ = [
     "accuracy",
     "calibrate_head",
     "expected_calibration_error",
+    "judge_posteriors",
     "measure_quality",
     "posteriors_of",
+    "set_temperatures",
 ]
 
 # Of images like those that were trained on, so many are typical.
 _TYPICAL_SHARE = 0.95
 
 
-def calibrate_head(head: BoostHead, val: Rows) -> None:
-    """Set the temperature of each attribute on rows that took no part in the training.
-
-    Where features are standardised, they also tell how far from the training images is typical.
-    """
+def set_temperatures(head: BoostHead, val: Rows) -> None:
+    """Set the temperature of each attribute on rows that took no part in the training."""
     logits = predict_logits(head, val.features)
     temperatures = [
         fit_temperature(each, val.codes[:, column]) for column, each in enumerate(logits)
     ]
     head.temperature.copy_(torch.tensor(temperatures))
+
+
+def calibrate_head(head: BoostHead, val: Rows) -> None:
+    """Set the temperatures, and how far from the training images is typical.
+
+    The latter only where features are standardised.
+    """
+    set_temperatures(head, val)
     if head.standardise:
         with torch.inference_mode():
             distances = head.look(torch.from_numpy(val.features)).square().mean(dim=1)
@@ -62,9 +69,23 @@ def measure_quality(
     if not len(test.features):
         return ()
     said = posteriors_of(head, test.features)
+    return judge_posteriors(said, schema, train.codes, test.codes, head.temperature.tolist())
+
+
+def judge_posteriors(
+    said: Sequence[NDArray[np.floating]],
+    schema: Sequence[Attribute],
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+    temperatures: Sequence[float],
+) -> tuple[AttributeQuality, ...]:
+    """Return the quality of posteriors ``(n, K_a)``, one array for each attribute.
+
+    ``train`` and ``test`` are labels ``(m, A)`` and ``(n, A)``, -1 where unknown.
+    """
     qualities: list[AttributeQuality] = []
     for column, attribute in enumerate(schema):
-        truth, seen = test.codes[:, column], train.codes[:, column]
+        truth, seen = test[:, column], train[:, column]
         if not (truth != UNKNOWN).any():
             continue
         posteriors = said[column]
@@ -76,7 +97,7 @@ def measure_quality(
                 accuracy=accuracy(posteriors, truth),
                 majority=float((truth[truth != UNKNOWN] == commonest).mean()),
                 calibration_error=expected_calibration_error(posteriors, truth),
-                temperature=float(head.temperature[column]),
+                temperature=temperatures[column],
             )
         )
     return tuple(qualities)

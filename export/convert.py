@@ -106,7 +106,10 @@ def export_model(
         check_parity(parity, out, manifest.precision)
         if samples is not None:
             model, quantisation = _quantise(temporary, manifest, samples, max_loss, out, begin)
-            manifest = dataclasses.replace(manifest, precision="int8", quantisation=quantisation)
+            # The quality is what the network said before its weights were rounded.
+            manifest = dataclasses.replace(
+                manifest, precision="int8", quantisation=quantisation, quality=()
+            )
             save_model(model, manifest, temporary)
             parity = measure_parity(network, temporary, images, manifest.image)
         manifest = dataclasses.replace(manifest, parity=parity)

@@ -38,6 +38,7 @@ __all__ = ["Pictures", "finetune"]
 _CHECKPOINT_INTERVAL = 60.0
 _EVALUATION_BATCH = 256
 _SIZE_STEP = 8
+_DIGESTED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,8 @@ def finetune(
     RunError
         When the checkpoint is damaged or belongs to other data or settings.
     """
-    run = _Run(backbone, train, classes, recipe, seed, lessons)
     digest = _digest(backbone, train, val, classes, recipe, seed, lessons)
+    run = _Run(backbone, train, classes, recipe, seed, lessons)
     if checkpoint is not None and checkpoint.exists():
         run.restore(checkpoint, digest)
     written = time.monotonic()
@@ -109,6 +110,9 @@ def finetune(
             written = now
         if progress is not None:
             progress(run.done, run.steps)
+    if checkpoint is not None:
+        # What is done with the network afterwards may be interrupted as well.
+        run.save(checkpoint, digest)
     run.finish()
     return tuple(run.history)
 
@@ -126,6 +130,7 @@ class _Run:
         lessons: Lessons | None,
     ) -> None:
         self.train, self.recipe, self.seed, self.lessons = train, recipe, seed, lessons
+        self.smallest = _smallest_size(backbone, int(train.pixels.shape[1]))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -179,18 +184,21 @@ class _Run:
 
     def end_epoch(self, val: Pictures) -> None:
         """Note what the averaged weights are worth."""
-        logits = self._evaluate(val)
-        accuracies: list[float] = []
-        for column, each in enumerate(logits):
+        logits = self._evaluate(val) if len(val) else []
+        accuracies: list[float | None] = []
+        for column in range(val.codes.shape[1]):
             truth = val.codes[:, column]
             known = truth != UNKNOWN
-            right = each.argmax(axis=1)[known] == truth[known]
-            accuracies.append(float(right.mean()) if known.any() else math.nan)
+            if not known.any():
+                accuracies.append(None)
+                continue
+            right = logits[column].argmax(axis=1)[known] == truth[known]
+            accuracies.append(float(right.mean()))
         self.history.append(
             FinetuneEpoch(
                 size=self._size(self.done - 1),
                 train_loss=self.loss / self.steps_per_epoch,
-                val_loss=calibrated_loss(logits, val.codes),
+                val_loss=calibrated_loss(logits, val.codes) if logits else None,
                 accuracy=tuple(accuracies),
                 seconds=self.seconds,
             )
@@ -219,7 +227,7 @@ class _Run:
         epoch = (self.done if step is None else step) // self.steps_per_epoch
         grown = min(1.0, epoch / max(1.0, recipe.growth * recipe.epochs))
         share = recipe.smallest + (recipe.largest - recipe.smallest) * grown
-        return min(full, max(_SIZE_STEP, round(share * full / _SIZE_STEP) * _SIZE_STEP))
+        return min(full, max(self.smallest, round(share * full / _SIZE_STEP) * _SIZE_STEP))
 
     def _precision(self) -> torch.autocast | nullcontext[None]:
         if self.device.type == "cuda":
@@ -296,6 +304,12 @@ class _Run:
             ) from error
 
 
+def _smallest_size(backbone: Backbone, full: int) -> int:
+    """Return the smallest edge in pixels, by steps, that the network and its grids can take."""
+    sizes = range(_SIZE_STEP, full, _SIZE_STEP)
+    return next((size for size in sizes if backbone.takes(size)), full)
+
+
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         name.removeprefix(prefix): value
@@ -330,14 +344,16 @@ def _digest(
     seed: int,
     lessons: Lessons | None,
 ) -> str:
-    """Name all that a training depends on; of the images their number and labels."""
+    """Name all that a training depends on; of the images their labels, and the pixels of some.
+
+    The latter change with the resize policy.
+    """
     content = hashlib.sha256()
     teacher = None if lessons is None else lessons.sha256
     settings = [dataclasses.asdict(recipe), seed, list(classes), teacher, len(val)]
     content.update(json.dumps(settings, sort_keys=True).encode())
-    content.update(
-        f"{backbone.spec.name} {backbone.taps} {train.pixels.shape[1:]} {len(train)}".encode()
-    )
+    content.update(f"{backbone.digest()} {train.pixels.shape[1:]} {len(train)}".encode())
+    content.update(train.take(np.arange(min(len(train), _DIGESTED))).tobytes())
     for pictures in (train, val):
         content.update(np.ascontiguousarray(pictures.codes).tobytes())
     return content.hexdigest()

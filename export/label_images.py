@@ -10,6 +10,7 @@ from pathlib import Path
 
 from boost_edge.export.label_files import Table
 from boost_edge.runtime.errors import LabelTableError, UsageError
+from boost_edge.runtime.wording import counted
 
 __all__ = ["Located", "check_column", "locate_images", "name_in_table"]
 
@@ -65,8 +66,8 @@ def locate_images(table: Table, *, images: Path, image_column: str | None) -> Lo
         files.append(None if chosen is None else images / folder / chosen)
     if not any(files):
         raise LabelTableError(
-            f"{table.path}: none of its {len(table)} images is in {images} (the first is "
-            f"{names[0]!r}): check the folder and --image-column"
+            f"{table.path}: none of its {counted(len(table), 'image')} is in {images} (the first "
+            f"is {names[0]!r}): check the folder and --image-column"
         )
     return Located(column=column, names=names, files=tuple(files))
 

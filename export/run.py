@@ -57,6 +57,7 @@ __all__ = [
     "load_head",
     "read_run",
     "run_digest",
+    "run_of_weights",
     "sample_paths",
     "write_run",
 ]
@@ -70,6 +71,8 @@ TOGETHER_CHECKPOINT_FILE = "checkpoint-together.safetensors"
 FINETUNE_CHECKPOINT_FILE = "checkpoint-finetune.safetensors"
 PICTURES_FILE = "pictures.uint8"
 SAMPLES_FOLDER = "samples"
+FINETUNED = "finetuned"
+"""The name of weights that were trained with a run, and with those that took them over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +103,14 @@ class FinetuneEpoch:
 
     ``size`` is the edge of the images it saw in pixels, ``train_loss`` its mean loss, smoothing
     and teacher included, ``val_loss`` in nats per attribute at the best temperatures,
-    ``accuracy`` top-1 on the validation part by attribute, ``seconds`` what it took.
+    ``accuracy`` top-1 on the validation part by attribute, ``seconds`` what it took. The former two
+    are ``None`` where no image of the validation part can tell.
     """
 
     size: int
     train_loss: float
-    val_loss: float
-    accuracy: tuple[float, ...]
+    val_loss: float | None
+    accuracy: tuple[float | None, ...]
     seconds: float
 
 
@@ -156,6 +160,15 @@ def is_complete(folder: Path) -> bool:
 def run_digest(folder: Path) -> str:
     """Return the identity of a run: the sha256 of its record, which names all its parts."""
     return file_digest(folder / RECORD_FILE)
+
+
+def run_of_weights(weights: str) -> Path | None:
+    """Return the folder of the run that a choice of weights means, if it means one.
+
+    ``imagenet`` and ``none`` mean themselves, whatever folders are called so.
+    """
+    folder = Path(weights)
+    return folder if weights not in {"imagenet", "none"} and folder.is_dir() else None
 
 
 def read_run(folder: Path) -> RunRecord:

@@ -73,6 +73,11 @@ def split_rows(table: LabelTable, *, seed: int, limit: int | None = None) -> Spl
         if not val:
             train, val = _hold_out_val(train)
         if not train:
+            if limit is not None:
+                raise LabelTableError(
+                    f"{table.path}: the split column marks none of the {limit} rows that --limit "
+                    "leaves as train: give a larger --limit, or mark more as train"
+                )
             raise LabelTableError(
                 f"{table.path}: the split column leaves no row to train on: mark more as train"
             )

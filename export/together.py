@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from boost_edge.export.calibrate import calibrate_head
+from boost_edge.export.calibrate import set_temperatures
 from boost_edge.export.combinations import find_combinations
 from boost_edge.export.fit import Rows, fit_head
 from boost_edge.export.recipes import Recipe
@@ -63,6 +63,6 @@ def fit_together(
         progress=progress,
     )
     if held_out is not None:
-        calibrate_head(fitted.head, held_out)
+        set_temperatures(fitted.head, held_out)
     shown = np.arange(combinations.classes) < len(combinations.values)
     return TogetherHead(fitted.head, torch.from_numpy(shown.astype(np.float32)))

@@ -22,7 +22,7 @@ from boost_edge.export.artefacts import file_digest, make_folder, write_tensors
 from boost_edge.export.calibrate import calibrate_head, measure_quality
 from boost_edge.export.features import extract_features
 from boost_edge.export.finetune_recipe import FinetuneRecipe
-from boost_edge.export.fit import Fitted, Rows, fit_head
+from boost_edge.export.fit import Fitted, fit_head
 from boost_edge.export.labels import LabelTable, read_labels
 from boost_edge.export.parts import Encoded, Part, images_digest, make_parts
 from boost_edge.export.recipes import RECIPES, Recipe
@@ -31,6 +31,7 @@ from boost_edge.export.run import (
     CHECKPOINT_FILE,
     FINETUNE_CHECKPOINT_FILE,
     HEAD_FILE,
+    PICTURES_FILE,
     RUN_FORMAT_VERSION,
     TOGETHER_CHECKPOINT_FILE,
     FinetuneEpoch,
@@ -45,9 +46,9 @@ from boost_edge.export.run import (
 from boost_edge.export.samples import keep_samples
 from boost_edge.export.splits import Split, split_rows
 from boost_edge.export.together import fit_together
-from boost_edge.export.whole import make_backbone, train_backbone
+from boost_edge.export.whole import make_backbone, train_backbone, without_known
 from boost_edge.models.backbones import Backbone
-from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
+from boost_edge.runtime.errors import ImageError, LabelTableError, RunError, UsageError
 from boost_edge.runtime.manifest import (
     DEFAULT_DECODE,
     DEFAULT_READOUT,
@@ -60,6 +61,7 @@ from boost_edge.runtime.manifest import (
     Training,
 )
 from boost_edge.runtime.progress import Progress, silent
+from boost_edge.runtime.wording import counted
 
 __all__ = ["TrainReport", "TrainSettings", "train", "train_on"]
 
@@ -116,7 +118,9 @@ class TrainReport:
     """What a training did: the run, and the rows it had to leave out.
 
     ``missing`` are the rows (as the label table names them) whose image is absent, ``skipped``
-    the images that could not be read; ``duplicates`` counts the rows that repeat another one.
+    the images that could not be read; ``duplicates`` counts the rows that repeat another one,
+    ``known`` the images left out of the test part because the network that it began with, or its
+    teacher, had been trained on them.
     """
 
     folder: Path
@@ -124,6 +128,7 @@ class TrainReport:
     missing: tuple[str, ...]
     duplicates: int
     skipped: tuple[ImageError, ...]
+    known: int
 
 
 def train(
@@ -161,7 +166,7 @@ def train(
     )
     if settings.strict and table.missing:
         raise LabelTableError(
-            f"{labels}: {len(table.missing)} images are missing in {images}, the first is "
+            f"{labels}: {counted(len(table.missing), 'image')} missing in {images}, the first is "
             f"{table.missing[0]}: mend the table, or train without --strict"
         )
     return train_on(table, out=out, settings=settings, cache=cache, progress=progress)
@@ -188,6 +193,7 @@ def train_on(
     split = split_rows(table, seed=settings.seed, limit=settings.limit)
     if not settings.test_part:
         split = dataclasses.replace(split, test=split.test[:0])
+    split, known = without_known(table, split, settings)
     make_folder(out)
     backbone = make_backbone(table, split, settings)
     epochs: tuple[FinetuneEpoch, ...] = ()
@@ -195,6 +201,10 @@ def train_on(
         epochs = train_backbone(
             out, table, split, backbone, settings.finetune, settings, cache, report
         )
+    if settings.readout != "raw" and not settings.recipe.validation:
+        # The head is trained on both.
+        both = np.concatenate([split.train, split.val])
+        split = dataclasses.replace(split, train=both, val=split.val[:0])
     encoded, skipped = _encode(table, split, backbone, settings.resize, cache, report)
     schema, parts = make_parts(table, split, encoded)
     fitted: Fitted | None = None
@@ -209,7 +219,12 @@ def train_on(
     )
     record = dataclasses.replace(record, finetune=epochs)
     write_run(out, record)
-    for name in (CHECKPOINT_FILE, TOGETHER_CHECKPOINT_FILE, FINETUNE_CHECKPOINT_FILE):
+    for name in (
+        CHECKPOINT_FILE,
+        TOGETHER_CHECKPOINT_FILE,
+        FINETUNE_CHECKPOINT_FILE,
+        PICTURES_FILE,
+    ):
         (out / name).unlink(missing_ok=True)
     return TrainReport(
         folder=out,
@@ -217,6 +232,7 @@ def train_on(
         missing=table.missing,
         duplicates=table.duplicates,
         skipped=skipped,
+        known=known,
     )
 
 
@@ -230,6 +246,12 @@ def _check_settings(out: Path, settings: TrainSettings) -> None:
         raise UsageError("a teacher needs a network to teach: ask for finetune too")
     if settings.finetune is not None and settings.backbone == "pca":
         raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
+    unfinished = out / FINETUNE_CHECKPOINT_FILE
+    if settings.finetune is None and unfinished.exists():
+        raise RunError(
+            f"{unfinished}: belongs to an unfinished training with --finetune: go on with it, "
+            "choose another --out, or delete the folder"
+        )
     if settings.teacher is not None:
         # Now, not after hours: a teacher that is no run.
         read_run(settings.teacher)
@@ -268,29 +290,23 @@ def _fit(
     settings: TrainSettings,
     report: Progress,
 ) -> Fitted:
-    recipe = settings.recipe
-    train_rows, val_rows = parts["train"].rows, parts["val"].rows
-    validate = recipe.validation and len(val_rows.features) > 0
-    if not validate:
-        train_rows = Rows(
-            features=np.concatenate([train_rows.features, val_rows.features]),
-            codes=np.concatenate([train_rows.codes, val_rows.codes]),
-        )
+    recipe, train_rows = settings.recipe, parts["train"].rows
+    val_rows = parts["val"].rows if len(parts["val"]) else None
     fitted = fit_head(
         train_rows,
-        val_rows if validate else None,
+        val_rows,
         [len(attribute.values) for attribute in schema],
         recipe,
         seed=settings.seed,
         checkpoint=out / CHECKPOINT_FILE,
         progress=partial(report, "training"),
     )
-    if validate:
+    if val_rows is not None:
         calibrate_head(fitted.head, val_rows)
     if settings.readout == "together":
         fitted.head.together = fit_together(
             train_rows,
-            val_rows if validate else None,
+            val_rows,
             recipe,
             seed=settings.seed,
             checkpoint=out / TOGETHER_CHECKPOINT_FILE,
@@ -338,7 +354,7 @@ def _describe(
             images_sha256=images_digest(parts),
             images={name: len(part) for name, part in parts.items()},
             recipe=recipe.name if fitted else "none",
-            settings=_settings(settings, teacher_sha256) if fitted else {},
+            settings=_settings(settings, fitted is not None, teacher_sha256),
             seed=settings.seed,
             epochs=len(fitted.history) if fitted else 0,
         ),
@@ -355,10 +371,10 @@ def _teacher_digest(folder: Path) -> str:
 
 
 def _settings(
-    settings: TrainSettings, teacher_sha256: str | None
+    settings: TrainSettings, with_head: bool, teacher_sha256: str | None
 ) -> dict[str, float | int | str | bool | None]:
     """Return the head's settings, and those of the network's training under ``finetune_``."""
-    values = settings.recipe.settings()
+    values = settings.recipe.settings() if with_head else {}
     if settings.finetune is not None:
         whole = settings.finetune.settings()
         values |= {f"finetune_{name}": value for name, value in whole.items()}

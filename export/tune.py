@@ -37,6 +37,7 @@ from boost_edge.export.tune_search import (
 from boost_edge.export.tune_settings import TuneSettings
 from boost_edge.export.tune_trial import check_validation
 from boost_edge.export.tune_work import Work
+from boost_edge.export.whole import without_known
 from boost_edge.runtime.cpu_features import read_processor
 from boost_edge.runtime.errors import GateError
 from boost_edge.runtime.progress import Progress, silent
@@ -87,7 +88,7 @@ def tune(
     table = read_labels(
         labels, images=images, attributes=base.attributes, image_column=base.image_column
     )
-    split = split_rows(table, seed=base.seed, limit=base.limit)
+    split, _ = without_known(table, split_rows(table, seed=base.seed, limit=base.limit), base)
     check_validation(table, len(split.val))
     make_folder(work)
     search = Search(
@@ -114,7 +115,7 @@ def tune(
     rows = compare_with_best(mark_front(rows), {**precisions, **more})
     chosen = _choose(rows, settings, out, work)
     search.begin("measuring the chosen model on the test part")
-    test = write_chosen(chosen, out, search.work, table, split, cache)
+    test, unread = write_chosen(chosen, out, search.work, table, split, cache)
     found = TuneReport(
         model=out,
         report=report,
@@ -133,7 +134,8 @@ def tune(
         seconds=time.monotonic() - start,
         missing=table.missing,
         duplicates=table.duplicates,
-        skipped=skipped,
+        # The test part is read with the others.
+        skipped=tuple({error.path: error for error in (*skipped, *unread)}.values()),
     )
     with writing(report) as temporary:
         write_report(found, temporary)

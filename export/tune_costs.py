@@ -28,7 +28,7 @@ from boost_edge.export.whole import make_backbone
 from boost_edge.models.backbones import Backbone
 from boost_edge.models.fused import FusedEncoder
 from boost_edge.models.head import BoostHead, TogetherHead
-from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.errors import BoostEdgeError, UsageError, WeightsError
 
 __all__ = ["MOST_PROBES", "count_candidates", "fit_cost_models", "predict_rows"]
 
@@ -48,13 +48,13 @@ def count_candidates(
 
     Raises
     ------
-    UsageError
+    UsageError, WeightsError
         When all are impossible: the reason of the first.
-    WeightsError, LabelTableError, RunError
+    LabelTableError, RunError
         When no backbone can be made.
     """
     rows: dict[Candidate, Row] = {}
-    backbones: dict[tuple[int, tuple[str, ...] | None], Backbone | UsageError] = {}
+    backbones: dict[tuple[int, tuple[str, ...] | None], Backbone | BoostEdgeError] = {}
     for candidate in candidates:
         network = candidate.network
         key = (network.image_size, network.taps)
@@ -64,10 +64,15 @@ def count_candidates(
                 backbone = make_backbone(table, split, settings.of(network))
                 # Only its shapes are needed now.
                 backbones[key] = backbone.to("meta")
+            except WeightsError as error:
+                if settings.base.weights == "imagenet":
+                    # Cannot be had at all.
+                    raise
+                backbones[key] = error
             except UsageError as error:
                 backbones[key] = error
         found = backbones[key]
-        if isinstance(found, UsageError):
+        if isinstance(found, BoostEdgeError):
             rows[candidate] = Row(candidate=candidate, status="impossible", reason=str(found))
             continue
         encoder = _untrained(found, candidate, table, split, settings.base.recipe)
@@ -77,7 +82,7 @@ def count_candidates(
             dimensions=encoder.dimensions,
             cost=count_cost(encoder),
         )
-    errors = [each for each in backbones.values() if isinstance(each, UsageError)]
+    errors = [each for each in backbones.values() if isinstance(each, BoostEdgeError)]
     if len(errors) == len(backbones):
         raise errors[0]
     return tuple(rows[candidate] for candidate in candidates)

@@ -9,7 +9,7 @@
         probe-match.onnx                what the cost model was fitted to; not trained
         match.onnx                      exported, float32
         match-int8-loss1.onnx           what passed the gate for int8 ...
-        match-int8-loss1.json           ... and its average precisions, or why it was refused
+        match-int8-loss1.json           ... and its average precisions
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import boost_edge
 from boost_edge.export.artefacts import file_digest, writing
 from boost_edge.export.candidates import Candidate, Network
 from boost_edge.export.labels import LabelTable
-from boost_edge.export.run import read_run, run_digest
+from boost_edge.export.run import read_run, run_digest, run_of_weights
 from boost_edge.export.splits import Split
 from boost_edge.export.train import TrainSettings
 from boost_edge.export.tune_settings import TuneSettings
@@ -70,9 +70,8 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8Trial:
-    """The same of one model in 8 bits; ``refused`` says why there is none, or is empty."""
+    """The same of one model in 8 bits that passed its gate."""
 
-    refused: str
     precisions: tuple[float | None, ...]
 
 
@@ -128,7 +127,7 @@ class Work:
         return self.network(candidate.network) / f"{name}.onnx"
 
     def trial(self, candidate: Candidate) -> Path:
-        """Return the file that says what came of a model in 8 bits."""
+        """Return the file of the average precisions of a model in 8 bits."""
         return self.model(candidate).with_suffix(".json")
 
 
@@ -166,10 +165,10 @@ def _plain(settings: TrainSettings) -> dict[str, object]:
 
 
 def _weights_digest(weights: str) -> str:
+    if (run := run_of_weights(weights)) is not None:
+        read_run(run)
+        return run_digest(run)
     path = Path(weights)
-    if path.is_dir():
-        read_run(path)
-        return run_digest(path)
     return file_digest(path) if path.is_file() else weights
 
 

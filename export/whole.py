@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,13 @@ from boost_edge.export.parts import Encoded, Part, make_parts
 from boost_edge.export.pictures import load_pictures
 from boost_edge.export.run import (
     FINETUNE_CHECKPOINT_FILE,
+    FINETUNED,
     PICTURES_FILE,
     FinetuneEpoch,
     RunRecord,
     load_backbone,
     read_run,
+    run_of_weights,
 )
 from boost_edge.export.splits import Split
 from boost_edge.export.teacher import teach
@@ -36,10 +39,33 @@ from boost_edge.runtime.progress import Progress
 if TYPE_CHECKING:
     from boost_edge.export.train import TrainSettings
 
-__all__ = ["make_backbone", "train_backbone"]
+__all__ = ["make_backbone", "train_backbone", "without_known"]
 
 # More images than this change the leading components no more.
 _MOST_PCA_IMAGES = 10_000
+# Validation stops a training, and chooses.
+_FITTED = ("train", "val")
+
+
+def without_known(table: LabelTable, split: Split, settings: TrainSettings) -> tuple[Split, int]:
+    """Take out of the test part what the network or its teacher was trained on, by name.
+
+    Return the split, and how many images that were.
+
+    Raises
+    ------
+    RunError
+        When the weights or the teacher are of a run that is not finished, or damaged.
+    """
+    records: list[RunRecord] = []
+    if (run := run_of_weights(settings.weights)) is not None:
+        records += [each for each in [read_run(run)] if each.weights.name == FINETUNED]
+    if settings.teacher is not None:
+        records.append(read_run(settings.teacher))
+    known = {name for record in records for part in _FITTED for name in record.parts[part]}
+    rows: list[int] = split.test.tolist()
+    kept = np.array([row for row in rows if table.names[row] not in known], dtype=np.int64)
+    return replace(split, test=kept), len(rows) - len(kept)
 
 
 def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> Backbone:
@@ -56,8 +82,8 @@ def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> B
     WeightsError
         When the weights cannot be had.
     """
-    if Path(settings.weights).is_dir():
-        return _from_run(Path(settings.weights), settings)
+    if (run := run_of_weights(settings.weights)) is not None:
+        return _from_run(run, settings)
     if settings.backbone != "pca":
         return build_backbone(
             settings.backbone,
@@ -167,7 +193,7 @@ def train_backbone(
         progress=partial(report, "finetuning"),
     )
     backbone.weights = Weights(
-        name="finetuned",
+        name=FINETUNED,
         source=f"trained on {table.path.name}, starting from {start.source}",
         sha256=start.sha256,
         licence=start.licence,

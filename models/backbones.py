@@ -130,6 +130,25 @@ class Backbone(nn.Module):
             case "none":
                 return values
 
+    def takes(self, size: int) -> bool:
+        """Tell whether images of another edge can pass, and leave maps as fine as the grids.
+
+        A vision transformer takes images of its own size only.
+        """
+        if self.spec.pool != "average":
+            return size == self.image_size
+        values = torch.zeros(1, 3, size, size)
+        with torch.inference_mode():
+            for stage, grid in zip(self.stages, self._grids, strict=True):
+                try:
+                    values = stage(values)
+                except RuntimeError:
+                    # torch's own words for a map that has become too small.
+                    return False
+                if min(values.shape[2:]) < max(1, grid):
+                    return False
+        return True
+
     def digest(self) -> str:
         """Return a sha256 in hex over all that decides the features: for cache keys."""
         digest = hashlib.sha256(repr((self.spec.name, self.taps, self.image_size)).encode("utf-8"))

@@ -73,11 +73,6 @@ class Processor:
         }
 
     @property
-    def has_vnni(self) -> bool:
-        """Whether it is an x86 that sums products of 8-bit integers in 32 bits at once."""
-        return self.features.get("VNNI", False)
-
-    @property
     def has_int8_dot(self) -> bool:
         """Whether it multiplies and sums 8-bit integers with one instruction: VNNI or dotprod."""
         features = self.features

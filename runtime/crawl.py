@@ -27,10 +27,16 @@ def absolute(path: PathLike) -> str:
     if text.startswith("/") and not text.endswith("/") and "/." not in text and "//" not in text:
         return text
     full = Path(path).absolute()
-    if ".." in full.parts:
-        # Dropping "link/.." by its letters would name another folder.
-        full = full.parent.resolve() / full.name
-    return os.fspath(full)
+    if ".." not in full.parts:
+        return os.fspath(full)
+    at = Path("/")
+    for part in full.parts[1:]:
+        if part != "..":
+            at /= part
+        else:
+            # Dropping "link/.." by its letters would name another folder.
+            at = (Path(_real(at)) if _is_link(at) else at).parent
+    return os.fspath(at)
 
 
 def folder_prefix(folder: PathLike) -> str:
@@ -238,6 +244,10 @@ def _slashed(folder: str) -> str:
 def _real(path: PathLike) -> str:
     # Path.resolve raises for links that lead round in a circle.
     return os.path.realpath(path)
+
+
+def _is_link(path: Path) -> bool:
+    return os.path.islink(path)  # noqa: PTH114 - pathlib's raises where it may not look
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

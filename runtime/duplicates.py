@@ -31,6 +31,8 @@ ORDER BY embedding, id
 _ROWS = 512
 # A product of matrices rounds otherwise than the scores of a search do, but not by as much.
 _ROUNDING = 1e-4
+# The product of an embedding with itself is up to 3 * 2**-23 below 1, of any width up to 2,048.
+_OF_ONE = 8 * 2.0**-23
 _FIRST_HITS = 16
 
 
@@ -68,7 +70,8 @@ def near_copies(
     path
         The gallery's folder.
     threshold
-        The least cosine, in (0, 1].
+        The least cosine, in (0, 1], but for what rounding may take off it: 1 finds equal
+        embeddings.
     exact_limit
         Up to so many images all pairs are compared; above it each is searched for as
         ``Gallery.search`` does, which may miss what a graph misses.
@@ -83,6 +86,7 @@ def near_copies(
     threshold = real_number("the threshold", threshold)
     if not 0 < threshold <= 1:
         raise UsageError(f"the threshold is {threshold}, but must be above 0 and at most 1")
+    least = threshold - _OF_ONE
     folder = Path(path)
     require_gallery(folder)
     with closing(open_store(folder)) as store, store.snapshot():
@@ -92,9 +96,7 @@ def near_copies(
         vectors = _distinct(store, first)
         searcher = Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
         pairs = (
-            _all_pairs(vectors, threshold)
-            if compare
-            else _searched(store, searcher, vectors, threshold)
+            _all_pairs(vectors, least) if compare else _searched(store, searcher, vectors, least)
         )
         groups = _chains((first.get(left, left), first.get(right, right)) for left, right in pairs)
         names = store.images(itertools.chain.from_iterable(groups))
@@ -130,7 +132,7 @@ def _all_pairs(chunks: Iterable[Vectors], threshold: float) -> Iterator[tuple[in
         left, right = np.nonzero(scores >= threshold - _ROUNDING)
         ahead = right > left
         left, right = left[ahead] + start, right[ahead] + start
-        sure = _cosines(matrix, left, right) >= threshold
+        sure = _cosines(matrix, left, right).astype(np.float64) >= threshold
         yield from zip(ids[left[sure]].tolist(), ids[right[sure]].tolist(), strict=True)
 
 

@@ -24,7 +24,13 @@ from boost_edge.runtime.gallery_folder import writing
 from boost_edge.runtime.joining import Policy, check_policy, disagreement
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.store import Store
-from boost_edge.runtime.target import is_gallery, make_gallery, model_name, put_under
+from boost_edge.runtime.target import (
+    check_prefixes,
+    is_gallery,
+    make_gallery,
+    model_name,
+    put_under,
+)
 
 __all__ = ["import_gallery"]
 
@@ -67,7 +73,8 @@ def import_gallery(
     Raises
     ------
     UsageError
-        When there is no such file, or a new gallery is to be made without a model.
+        When there is no such file, a new gallery is to be made without a model, or ``under`` is
+        empty.
     MissingExtraError
         When pyarrow is not installed, for Parquet.
     ExchangeFileError
@@ -84,6 +91,7 @@ def import_gallery(
     """
     started = time.perf_counter()
     check_policy(on_conflict)
+    check_prefixes([under])
     folder = Path(gallery)
     with ExitStack() as stack:
         name, file = stack.enter_context(_opened(source))

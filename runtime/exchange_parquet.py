@@ -125,7 +125,7 @@ def _reading(source: str) -> Generator[None]:
         yield
     except Exception as error:
         # A wrong length may ask for all memory there is.
-        known = (ValueError, TypeError, LookupError, OSError, MemoryError)
+        known = (ValueError, TypeError, LookupError, ArithmeticError, OSError, MemoryError)
         if not isinstance(error, known) and not type(error).__module__.startswith("pyarrow"):
             raise
         raise not_readable(source, " ".join(str(error).split())) from error
@@ -141,7 +141,9 @@ def _open(file: IO[bytes], source: str) -> tuple[Any, Header, End]:
         end = record_from_json(End, json.loads(said.get(_END, b"null")), "its end")
         schema = table.schema_arrow
     header = header_from_json(raw, source)
-    if not schema.equals(_schema(arrow, header.dimensions)):
+    with _reading(source):
+        expected = _schema(arrow, header.dimensions)
+    if not schema.equals(expected):
         raise not_readable(source, "its columns are others")
     return table, header, end
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.preferences import Preference, parse_preference
+from boost_edge.runtime.records import is_text
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.where import Where, parse_where, unknown_name
 from boost_edge.runtime.where_tokens import filter_error, nearest_name
@@ -95,6 +96,8 @@ class Filters:
         for name in names:
             if '"' in name:
                 raise UsageError(f"attribute {name!r}: a name with a quotation mark in it")
+            if not is_text(name):
+                raise UsageError(f"attribute {name!r}: expected text in UTF-8")
             if not self._knows(store, name):
                 raise UsageError(
                     f"no attribute is called {name!r}, {nearest_name(name, self._names(store))}"

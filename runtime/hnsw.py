@@ -21,10 +21,10 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import onnxruntime  # noqa: F401 # pyright: ignore[reportUnusedImport] # or USearch crashes
@@ -248,47 +248,50 @@ class Hnsw:
 
         A folder that cannot be written to is no error: the graph serves this process as it is.
         """
-        with suppress(OSError, RuntimeError), replacing(path) as temporary:
-            self._write(temporary)
+        with suppress(OSError, RuntimeError), ExitStack() as stack:
+            with replacing(path) as temporary:
+                # It stays open, and so locked, until it has its name: whoever cleans up meanwhile
+                # leaves a locked file alone.
+                file = stack.enter_context(temporary.open("wb+"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+                self._write(file)
             return True
         return False
 
-    def _write(self, path: Path) -> None:
-        with path.open("wb+") as file:
-            # Whoever cleans up meanwhile leaves a locked file alone.
-            fcntl.flock(file, fcntl.LOCK_EX)
-            # USearch takes no file name that is not UTF-8, so it gets the open file.
-            self._index.save(f"/dev/fd/{file.fileno()}")
-            file.seek(0, os.SEEK_END)
-            file.flush()
-            with (
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-                memoryview(data) as view,
-            ):
-                rows, row_bytes = _HEAD.unpack_from(view)
-                end = _HEAD.size + rows * row_bytes
-                vectors_sum = zlib.crc32(view[_HEAD.size : end])
-            trailer = _TRAILER.pack(
-                _MAGIC,
-                self._gallery.encode("ascii"),
-                self.generation,
-                self._index.ndim,
-                rows,
-                self._vectors.dtype.encode("ascii"),
-                self._vectors.scale,
-                vectors_sum,
-            )
-            file.write(trailer)
-            # The checksum's own place.
-            file.write(bytes(_CHECKSUM.size))
-            file.flush()
-            with (
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-                memoryview(data) as view,
-            ):
-                checksum = _sum_of_graph(view, end)
-            file.seek(-_CHECKSUM.size, os.SEEK_END)
-            file.write(_CHECKSUM.pack(checksum))
+    def _write(self, file: IO[bytes]) -> None:
+        # USearch takes no file name that is not UTF-8, so it gets the open file.
+        self._index.save(f"/dev/fd/{file.fileno()}")
+        file.seek(0, os.SEEK_END)
+        file.flush()
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            memoryview(data) as view,
+        ):
+            rows, row_bytes = _HEAD.unpack_from(view)
+            end = _HEAD.size + rows * row_bytes
+            vectors_sum = zlib.crc32(view[_HEAD.size : end])
+        trailer = _TRAILER.pack(
+            _MAGIC,
+            self._gallery.encode("ascii"),
+            self.generation,
+            self._index.ndim,
+            rows,
+            self._vectors.dtype.encode("ascii"),
+            self._vectors.scale,
+            vectors_sum,
+        )
+        file.write(trailer)
+        # The checksum's own place.
+        file.write(bytes(_CHECKSUM.size))
+        file.flush()
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+            memoryview(data) as view,
+        ):
+            checksum = _sum_of_graph(view, end)
+        file.seek(-_CHECKSUM.size, os.SEEK_END)
+        file.write(_CHECKSUM.pack(checksum))
+        file.flush()
 
     def candidates(
         self, query: NDArray[np.float32], count: int

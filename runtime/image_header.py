@@ -47,10 +47,9 @@ class ImageHeader:
     (1 to 8) that a decoder leaves to its caller: always 1 for TIFF, where OpenCV applies it.
     ``alpha`` says what a decoded fourth channel is: ``none`` (filler), ``straight`` or
     ``premultiplied``. ``transparent_grey`` is the grey level, in the file's own depth of 8 or 16
-    bits, that a grey PNG declares transparent. ``animated`` is only known for WebP. ``complete``
-    is false when the file ends early or a checksum is wrong. ``refusal`` says why this variant of
-    the format is not decoded, ``None`` where it is. ``spans`` are the byte ranges that make the
-    picture, empty for the whole file.
+    bits, that a grey PNG declares transparent. ``complete`` is false when the file ends early or a
+    checksum is wrong. ``refusal`` says why this variant of the format is not decoded, ``None``
+    where it is. ``spans`` are the byte ranges that make the picture, empty for the whole file.
     """
 
     format: str
@@ -59,7 +58,6 @@ class ImageHeader:
     orientation: int = 1
     alpha: str = "straight"
     transparent_grey: int | None = None
-    animated: bool = False
     complete: bool = True
     refusal: str | None = None
     spans: tuple[tuple[int, int], ...] = ()
@@ -216,7 +214,7 @@ def _gif_sub_blocks_end(data: bytes, position: int) -> int:
 def _read_webp(data: bytes) -> ImageHeader | None:
     """Read the dimensions of the first chunk, and the orientation from the EXIF chunk if any."""
     kind = data[12:16]
-    orientation, animated = 1, False
+    orientation = 1
     if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
         width, height = (edge & 0x3FFF for edge in struct.unpack_from("<HH", data, 26))
     elif kind == b"VP8L" and data[20] == 0x2F:
@@ -224,7 +222,6 @@ def _read_webp(data: bytes) -> ImageHeader | None:
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     elif kind == b"VP8X" and len(data) >= 30:
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
-        animated = bool(data[20] & 0x02)
         orientation = _webp_orientation(data)
     else:
         return None
@@ -233,7 +230,6 @@ def _read_webp(data: bytes) -> ImageHeader | None:
         width=width,
         height=height,
         orientation=orientation,
-        animated=animated,
         complete=int.from_bytes(data[4:8], "little") + 8 <= len(data),
     )
 

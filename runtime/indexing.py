@@ -102,7 +102,7 @@ class _Run:
         self._fresh: list[Read] = []
         # Rows whose path another row has taken, until their own file is met.
         self._displaced: set[int] = set()
-        self._any_displaced = False
+        self._any_moved = False
         self.tally = Tally()
         self._counts = self.tally.counts
 
@@ -162,7 +162,7 @@ class _Run:
     def _jobs(self) -> Iterator[Job]:
         """Yield the files that must be read; settle those whose size and time are as known."""
         for path in map(absolute, self._find()):
-            known = self._rows.at(path)
+            known = self._at(path)
             try:
                 status = os.stat(path)  # noqa: PTH116 - once for every file
                 size, mtime_ns = status.st_size, status.st_mtime_ns
@@ -182,14 +182,16 @@ class _Run:
             if isinstance(item, ImageError):
                 self._skip(Skipped(path=item.path, reason=item.reason, detail=item.detail))
                 continue
-            # It was looked up some time before.
-            known = self._rows.at(item.job.path) if self._any_displaced else item.job.known
+            known = item.job.known
+            if known is not None and self._any_moved:
+                # It was looked up some time before. Where no row was, none has come.
+                known = self._at(item.job.path)
             if known is not None and known.digest == item.digest:
                 self._keep(known, _stamped(item, known), "unchanged")
-            elif gone := self._rows.gone(item.digest):
+            elif gone := self._rows.gone(item.digest, self._settle_row):
                 self._move(gone, item, known)
-            elif other := self._rows.replaced(item.digest, self._settle):
-                self._move(other, item, self._rows.at(item.job.path))
+            elif other := self._rows.replaced(item.digest, self._settle_row):
+                self._move(other, item, known)
             else:
                 self._fresh.append(replace(item, job=replace(item.job, known=known)))
         self._add_fresh()
@@ -200,16 +202,30 @@ class _Run:
         The other one's bytes may be met later; until then it is where nothing is, or where
         something else is that has not been met yet.
         """
+        self._any_moved = True
         if known is None and is_gone(row.path):
             self._keep(row, _stamped(item, row), "renamed")
             return
         if known is not None:
             self._displaced.add(cast("int", known.id))
-        self._any_displaced = True
         self._keep(row, _stamped(item, row), "renamed", displaced=known)
         # From here on the store is right about all paths.
         self._settle()
         self._rows.forget()
+
+    def _at(self, path: str) -> ImageRow | None:
+        """Return the row at a path, where something may be again that has left it in this run."""
+        row = self._rows.at(path)
+        if row is not None and self._any_moved and self._pending.renames(cast("int", row.id)):
+            self._settle()
+            row = self._rows.at(path)
+        return row
+
+    def _settle_row(self, row: ImageRow) -> None:
+        fresh = (each.job.known for each in self._fresh)
+        is_fresh = any(known is not None and known.id == row.id for known in fresh)
+        if is_fresh or self._pending.changes(cast("int", row.id)):
+            self._settle()
 
     def _settle(self) -> None:
         self._add_fresh()

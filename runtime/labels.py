@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from boost_edge.runtime.crawl import absolute
 from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.records import NOT_TEXT, is_text
 
 __all__ = ["flaw_of_labels", "labels_by_path"]
 
@@ -20,6 +21,8 @@ def flaw_of_labels(labels: object) -> str:
             return f"the name of its label {name!r} is not text"
         if not isinstance(value, str):
             return f"its label {name} is {value!r}, not text"
+        if not (is_text(name) and is_text(value)):
+            return f"its label {name!r} is {value!r}: it holds {NOT_TEXT}"
     return ""
 
 

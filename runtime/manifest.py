@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from boost_edge.runtime.errors import ModelFileError
-from boost_edge.runtime.records import format_version_of, record_from_json, record_to_json
+from boost_edge.runtime.records import (
+    NOT_TEXT,
+    format_version_of,
+    is_text,
+    record_from_json,
+    record_to_json,
+)
 
 __all__ = [
     "DEFAULT_DECODE",
@@ -220,7 +226,11 @@ class Manifest:
                 f"format {FORMAT_VERSION}: update boost-edge, or export the model again"
             )
         try:
-            return record_from_json(cls, raw, "manifest")
+            manifest = record_from_json(cls, raw, "manifest")
+            for each in manifest.attributes:
+                if not all(map(is_text, (each.name, *each.values))):
+                    raise ValueError(f"the attribute {each.name!r} holds {NOT_TEXT}")
+            return manifest
         except ValueError as error:
             raise ModelFileError(
                 f"{source}: its manifest is damaged ({error}): export the model again"

@@ -27,7 +27,13 @@ from boost_edge.runtime.joining import Policy, check_policy, disagreement, unite
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.row_stream import batches_of, check_pages
 from boost_edge.runtime.store import Store
-from boost_edge.runtime.target import is_gallery, make_gallery, model_name, put_under
+from boost_edge.runtime.target import (
+    check_prefixes,
+    is_gallery,
+    make_gallery,
+    model_name,
+    put_under,
+)
 
 __all__ = ["merge_galleries"]
 
@@ -97,7 +103,8 @@ def merge_galleries(
     Raises
     ------
     UsageError
-        When there is no such gallery, or a new one is to be made and no model is found.
+        When there is no such gallery, a new one is to be made and no model is found, or a folder
+        of ``under`` is empty.
     ConflictError
         When paths do not stand for the same images and ``on_conflict`` is ``fail``; nothing was
         written.
@@ -110,6 +117,7 @@ def merge_galleries(
     """
     started = time.perf_counter()
     check_policy(on_conflict)
+    check_prefixes((under or {}).values())
     folder = Path(into)
     with ExitStack() as stack:
         opened = _open_sources(stack, sources, folder, under or {})

@@ -34,11 +34,16 @@ class Described:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Piece:
-    """What one commit writes; what is said of its bytes, by digest; the ids that it renames."""
+    """What one commit writes; what is said of its bytes, by digest.
+
+    ``renamed`` are the ids of the stored rows that it gives another path, ``changed`` of all that
+    it changes.
+    """
 
     changes: Changes = field(default_factory=Changes)
     described: dict[str, Described] = field(default_factory=dict[str, Described])
     renamed: set[int] = field(default_factory=set[int])
+    changed: set[int] = field(default_factory=set[int])
 
 
 class Pending:
@@ -71,6 +76,8 @@ class Pending:
             if known is not None:
                 self.foretold.place(cast("int", known.id), known.path, known.path, row.digest)
             return
+        if known is not None:
+            self._piece.changed.add(cast("int", known.id))
         self._piece.described[row.digest] = described
         self._piece.changes.encoded.append((row, described.vector))
 
@@ -83,6 +90,8 @@ class Pending:
             return
         if now.path != stored.path:
             self._piece.renamed.add(identity)
+        if now != stored or stored.state == "deleted":
+            self._piece.changed.add(identity)
         if now != stored:
             self._piece.changes.kept.append(now)
         if stored.state == "deleted":
@@ -100,6 +109,7 @@ class Pending:
         self.kept(stored, now)
         self._piece.changes.kept.append(replace(displaced, path=stored.path))
         self._piece.renamed.add(identity)
+        self._piece.changed.add(identity)
 
     def described(self, digest: str) -> Described | None:
         """Return what is known about some bytes, if that is not certain to be committed."""
@@ -113,6 +123,10 @@ class Pending:
     def renames(self, identity: int) -> bool:
         """Return whether a row of the database is about to have another path."""
         return any(identity in piece.renamed for piece in (self._piece, *self._given))
+
+    def changes(self, identity: int) -> bool:
+        """Return whether a row of the database is about to be another than it is there."""
+        return any(identity in piece.changed for piece in (self._piece, *self._given))
 
     def commit_when_due(self) -> bool:
         """Commit when there is enough to lose; return whether it was."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from boost_edge.runtime.encoder import Prediction
+from boost_edge.runtime.records import NOT_TEXT, is_text
 
 __all__ = ["flaw_of_predictions", "predictions_of"]
 
@@ -27,11 +28,13 @@ def predictions_of(raw: Any) -> dict[str, Prediction]:
 
 
 def flaw_of_predictions(predicted: Mapping[str, Prediction]) -> str:
-    """Return what is wrong with the probabilities of one image; nothing where all is well."""
+    """Return what is wrong with the predictions of one image; nothing where all is well."""
     for name, each in predicted.items():
         # A NaN is in no range.
         if not 0 <= each.p <= 1:
             return f"the probability of its predicted {name} is {each.p!r}"
+        if not (is_text(name) and is_text(each.value)):
+            return f"its predicted {name!r} is {each.value!r}: it holds {NOT_TEXT}"
     return ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -53,13 +53,14 @@ def find_gone(
     """Yield ids and paths of the live images that are gone, a few hundred at a time.
 
     They lie below the folders among some paths, or at or below those of the paths that are gone
-    themselves. Images below them that the patterns of ``selection`` leave out are left in peace.
-    With ``only``, none is looked at but those at or below one of these paths. Nothing is read
-    while the reader has a page: it may be written to meanwhile.
+    themselves. Images that the patterns of ``selection`` leave out of each of them are left in
+    peace. With ``only``, none is looked at but those at or below one of these paths. Nothing is
+    read while the reader has a page: it may be written to meanwhile.
     """
     given = list(given)
     # An image below two of them must not come twice.
-    prefixes = _outermost({folder_prefix(each) for each in given if not Path(each).is_file()})
+    tops = {folder_prefix(each) for each in given if not Path(each).is_file()}
+    prefixes = _outermost(tops)
     wanted = None if only is None else _outermost({f"{absolute(each)}/" for each in only})
     named = {absolute(each) for each in given}
     for prefix in prefixes:
@@ -67,10 +68,21 @@ def find_gone(
             gone = [
                 (identity, path)
                 for identity, path in page
-                if (path in named or selection.passes(path[len(prefix) :])) and is_gone(path)
+                if (path in named or _passes(path, prefix, tops, selection)) and is_gone(path)
             ]
             if gone:
                 yield gone
+
+
+def _passes(path: str, outermost: str, tops: Container[str], selection: Selection) -> bool:
+    """Return whether the patterns let a path pass, relative to any of the tops it is below."""
+    end = len(outermost)
+    while end:
+        if path[:end] in tops and selection.passes(path[end:]):
+            return True
+        # Of the next folder's name and slash; 0 at the file's.
+        end = path.find("/", end) + 1
+    return False
 
 
 def _candidates(

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import types
 import typing
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar, cast
 
-__all__ = ["format_version_of", "record_from_json", "record_to_json"]
+__all__ = ["NOT_TEXT", "format_version_of", "is_text", "record_from_json", "record_to_json"]
 
 T = TypeVar("T")
+
+NOT_TEXT = "NUL or half of a surrogate pair, which no text has"
+"""What there is in a text that `is_text` refuses."""
+
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+def is_text(value: str) -> bool:
+    """Return whether a string is text: JSON can hold others, but SQLite cuts or refuses them."""
+    return not _NOT_TEXT.search(value)
 
 
 def record_to_json(record: Any) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from boost_edge.runtime.crawl import absolute
 from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.gallery_folder import bind
 from boost_edge.runtime.store import STORE_NAME
 
-__all__ = ["is_gallery", "make_gallery", "model_name", "put_under"]
+__all__ = ["check_prefixes", "is_gallery", "make_gallery", "model_name", "put_under"]
 
 # As many characters of a sha256 as tell two models apart by eye.
 _PREFIX = 12
@@ -36,6 +38,12 @@ def make_gallery(folder: Path, encoder: Encoder) -> None:
 def model_name(sha256: str, dimensions: int) -> str:
     """Return what tells a model from others, for an error."""
     return f"the model {sha256[:_PREFIX]} (width {dimensions})"
+
+
+def check_prefixes(prefixes: Iterable[str | None]) -> None:
+    """Raise UsageError for an empty prefix, which would be the working directory."""
+    if "" in prefixes:
+        raise UsageError("the folder to put paths under is empty: give its name")
 
 
 def put_under(path: str, prefix: str | None) -> str:

@@ -46,28 +46,25 @@ class Whereabouts:
         row = foretold.as_placed(row)
         return row if row.path == path else None
 
-    def gone(self, digest: str) -> ImageRow | None:
-        """Return the first row of these bytes whose file is gone, each row once."""
+    def gone(self, digest: str, settle: Callable[[ImageRow], None]) -> ImageRow | None:
+        """Return the first row of these bytes whose file is gone, each row once.
+
+        ``settle`` commits what is to become of a row by what was found out before.
+        """
         left = self._may_have_left(digest)
-        for row in left:
-            if is_gone(row.path):
-                left.remove(row)
-                return row
+        while row := next((row for row in left if is_gone(row.path)), None):
+            left.remove(row)
+            if now := self._by_now(row, settle):
+                return now
         return None
 
-    def replaced(self, digest: str, settle: Callable[[], None]) -> ImageRow | None:
-        """Return the first row of these bytes whose file has other bytes now, each row once.
-
-        ``settle`` commits everything before, among which may be what became of that row.
-        """
+    def replaced(self, digest: str, settle: Callable[[ImageRow], None]) -> ImageRow | None:
+        """Return the first row of these bytes whose file has other bytes now, as `gone` does."""
         left = self._may_have_left(digest)
         while left:
             row = left.pop(0)
-            if _holds_other_bytes(row):
-                settle()
-                now = self.at(row.path)
-                if now is not None and (now.id, now.digest) == (row.id, digest):
-                    return now
+            if _holds_other_bytes(row) and (now := self._by_now(row, settle)):
+                return now
         return None
 
     def forget(self) -> None:
@@ -78,6 +75,13 @@ class Whereabouts:
         """Hold no more than so much; everything before must be committed, or on its way."""
         if len(self._left) > _MOST_REMEMBERED:
             self._left.clear()
+
+    def _by_now(self, row: ImageRow, settle: Callable[[ImageRow], None]) -> ImageRow | None:
+        """Return a row as it is by now; None where it is elsewhere, or has other bytes."""
+        # Its file may have been read with other bytes, and have gone only then.
+        settle(row)
+        now = self.at(row.path)
+        return now if now is not None and (now.id, now.digest) == (row.id, row.digest) else None
 
     def _may_have_left(self, digest: str) -> list[ImageRow]:
         if digest not in self._left:

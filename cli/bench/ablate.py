@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from boost_edge.cli.bench.gains import between, with_seeds
 from boost_edge.cli.bench.options import (
     check_choice,
     check_recipes,
@@ -97,9 +98,13 @@ def _text(result: dict[str, Any]) -> list[str]:
             str(row["dimensions"]),
             f"{row['map10']['mean']:.2f}",
             f"{row['gain']['mean']:+.2f}" if "gain" in row else "",
-            f"{row['gain']['low']:+.2f} to {row['gain']['high']:+.2f}" if "gain" in row else "",
+            between(row["gain"]["low"], row["gain"]["high"]) if "gain" in row else "",
         ]
         for row in result["rows"]
     ]
-    header = ["factor", "value", "readout", "D", "mAP@10", "gain", "95%"]
+    header, rows = with_seeds(
+        ["factor", "value", "readout", "D", "mAP@10", "gain", "95% over queries"],
+        rows,
+        [row.get("gain") for row in result["rows"]],
+    )
     return [*wrapped(title, indent=""), "", *table(header, rows, right=(3, 4, 5))]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import click
 
+from boost_edge.cli.bench.gains import between, with_seeds
 from boost_edge.cli.bench.options import (
     check_recipes,
     finish,
@@ -107,17 +108,19 @@ def _text(result: dict[str, Any]) -> list[str]:
     if result["doubts_of"]:
         title += f"; doubts of {', '.join(result['doubts_of'])}"
     attributes = result["attributes"]
-    raw = ["", "raw", *_cells(result["raw"], attributes), ""]
-    rows = [raw]
+    rows = [["", "raw", *_cells(result["raw"], attributes), "", ""]]
+    gains: list[dict[str, Any] | None] = [None]
     for row in result["rows"]:
         gain = row.get("gain")
-        between = f"{gain['low']:+.2f} to {gain['high']:+.2f}" if gain else ""
-        rows.append([f"{row['labels']:,}", row["way"], *_cells(row, attributes), between])
-    header = ["labels", "way", "mAP@10", *attributes, "95% of the gain in mAP@10"]
+        cells = [f"{gain['mean']:+.2f}", between(gain["low"], gain["high"])] if gain else ["", ""]
+        rows.append([f"{row['labels']:,}", row["way"], *_cells(row, attributes), *cells])
+        gains.append(gain)
+    header = ["labels", "way", "mAP@10", *attributes, "gain in mAP@10", "95% over queries"]
+    header, rows = with_seeds(header, rows, gains)
     said = (
         f"Attributes: the share of the ten nearest of {result['images']:,} with the query's value."
     )
-    right = (0, *range(2, len(header) - 1))
+    right = (0, *range(2, len(attributes) + 4))
     return [
         *wrapped(title, indent=""),
         "",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from boost_edge.cli.bench.gains import between
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.render import table
 from boost_edge.runtime.errors import GateError
@@ -137,6 +138,9 @@ def _text(result: dict[str, Any]) -> list[str]:
         for row in result["rows"]
     ]
     header = ["row", "measure", "old", "new", "change", ""]
+    if any("change_by_seed" in row for row in result["rows"]):
+        header.append("of single seeds")
+        rows = [[*cells, _range(row)] for cells, row in zip(rows, result["rows"], strict=True)]
     return table(header, rows, right=(2, 3, 4), squeeze=0)
 
 
@@ -144,6 +148,11 @@ def _figure(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def _range(row: dict[str, Any]) -> str:
+    by_seed = [each for each in row.get("change_by_seed", ()) if each is not None]
+    return between(min(by_seed), max(by_seed)) if by_seed else ""
 
 
 def _change(row: dict[str, Any]) -> str:

@@ -94,11 +94,12 @@ def cost(
 
 
 def _text(result: dict[str, Any]) -> list[str]:
+    from boost_edge.bench.prices import describe_price
+
     price = result["price"]
-    dated = f" (list price of {price['as_of']}: check it)" if "as_of" in price else ""
     title = (
-        f"{price['name']} at ${price['usd_per_hour']:g} an hour{dated}; measured on "
-        f"{result['measured_on']['processor']}, {result['threads']} threads; "
+        f"{price['name']} at ${price['usd_per_hour']:g} an hour{describe_price(price)}; "
+        f"measured on {result['measured_on']['processor']}, {result['threads']} threads; "
         f"{result['labelled_images']:,} images labelled at ${result['label_usd']:g} each (assumed)"
     )
     rows = [

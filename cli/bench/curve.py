@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from boost_edge.cli.bench.gains import between, with_seeds
 from boost_edge.cli.bench.options import (
     check_recipes,
     chosen_readouts,
@@ -103,6 +104,8 @@ def curve(
 
 
 def _text(result: dict[str, Any]) -> list[str]:
+    from boost_edge.bench.report_labels import raw_passes
+
     title = (
         f"{result['backbone']} {'+'.join(result['taps'])}, recipe {result['recipe']}, "
         f"{result['seeds']} seeds; raw mAP@10 {result['raw']['mean']:.2f}"
@@ -114,18 +117,29 @@ def _text(result: dict[str, Any]) -> list[str]:
             name,
             row["readout"],
             f"{row['map10']['mean']:.2f}",
-            f"{row['gain']['low']:+.2f} to {row['gain']['high']:+.2f}",
+            f"{row['gain']['mean']:+.2f}",
+            between(row["gain"]["low"], row["gain"]["high"]),
         ]
         for name, row in measured
     ]
-    lines = [*wrapped(title, indent=""), ""]
-    lines += table(["training", "readout", "mAP@10", "95% of the gain"], rows, right=(0, 2))
+    header, rows = with_seeds(
+        ["training", "readout", "mAP@10", "gain", "95% over queries"],
+        rows,
+        [row["gain"] for _, row in measured],
+    )
+    lines = [*wrapped(title, indent=""), "", *table(header, rows, right=(0, 2, 3))]
     for each in result["passes"]:
-        low, middle, high = (
-            "never" if each[name] is None else f"{each[name]:,.0f}"
-            for name in ("low", "labels", "high")
-        )
+        low, middle, high = (_labels(each[name]) for name in ("low", "labels", "high"))
         where = f"{each['baseline']['file']}:{each['baseline']['row']} ({each['map10']:.2f})"
-        said = f"{each['readout']} passes {where} at {middle} labels (95%: {low} to {high})"
+        over = f"95% over queries: {low} to {high}"
+        if len(each["by_seed"]) > 1:
+            over += f"; by seed: {', '.join(map(_labels, each['by_seed']))}"
+        said = f"{each['readout']} passes {where} at {middle} labels ({over})"
+        if raw_passes(result, each):
+            said += "; raw features pass it without a label"
         lines += ["", *wrapped(said, indent="")]
     return lines
+
+
+def _labels(count: float | None) -> str:
+    return "never" if count is None else f"{count:,.0f}"

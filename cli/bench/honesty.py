@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from boost_edge.cli.bench.gains import between, with_seeds
 from boost_edge.cli.bench.options import (
     check_recipes,
     chosen_readouts,
@@ -73,10 +74,15 @@ def _text(result: dict[str, Any]) -> list[str]:
             row["metric"],
             f"{row[row['metric']]['mean']:.3g}",
             f"{row['gain']['mean']:+.3g}" if "gain" in row else "",
-            f"{row['gain']['low']:+.3g} to {row['gain']['high']:+.3g}" if "gain" in row else "",
             "hurts" if (row["test"], row["readout"]) in hurting else "",
+            between(row["gain"]["low"], row["gain"]["high"], "+.3g") if "gain" in row else "",
         ]
         for row in result["rows"]
     ]
-    header = ["test", "readout", "metric", "mean", "gain", "95%", ""]
+    header, rows = with_seeds(
+        ["test", "readout", "metric", "mean", "gain", "", "95% over queries"],
+        rows,
+        [row.get("gain") for row in result["rows"]],
+        "+.3g",
+    )
     return [*wrapped(title, indent=""), "", *table(header, rows, right=(3, 4))]

@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from boost_edge.cli.bench.gains import between
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import count_option, image_column_option, images_option, names
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import megabytes, table, warn, wrapped
+from boost_edge.runtime.wording import counted
 
 __all__ = ["models"]
 
@@ -106,7 +108,7 @@ def models(
                 progress=bars,
             )
     if result["missing"]:
-        warn(f"{result['missing']} images of the table are missing, and were not judged")
+        warn(f"{counted(result['missing'], 'image')} of the table missing, and not judged")
     for row in result["rows"]:
         if row["trained_on_this_table"] is False:
             warn(f"{row['model']}: was trained on another table: it may have seen test images")
@@ -134,11 +136,11 @@ def _retrieval(result: dict[str, Any]) -> list[str]:
             "" if row["map10"]["std"] is None else f"{row['map10']['std']:.2f}",
             "" if row["ndcg10"]["mean"] is None else f"{row['ndcg10']['mean']:.3f}",
             f"{row['relative_gain']:+.0%}" if row.get("relative_gain") is not None else "",
-            f"{row['gain']['low']:+.2f} to {row['gain']['high']:+.2f}" if "gain" in row else "",
+            between(row["gain"]["low"], row["gain"]["high"]) if "gain" in row else "",
         ]
         for row in result["rows"]
     ]
-    header = ["model", "file", "D", "mAP@10", "std", "nDCG@10", "gain", "95% of the gain"]
+    header = ["model", "file", "D", "mAP@10", "std", "nDCG@10", "gain", "95% over images"]
     return table(header, rows, right=(1, 2, 3, 4, 5, 6), squeeze=0)
 
 

@@ -62,7 +62,7 @@ def overhead(
 ) -> int:
     """Measure what is spent around the network: in queries, in indexing, at the start.
 
-    Beside it stand the limits of the machine and what is to be reached. Nothing else should run
+    Beside it stand yardsticks of the machine and what is to be reached. Nothing else should run
     meanwhile; with a gallery of 100,000 images, most of the time goes into its search graph. Needs
     the extra train.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from boost_edge.cli.bench.gains import between, with_seeds
 from boost_edge.cli.bench.options import (
     check_choice,
     check_recipes,
@@ -114,10 +115,14 @@ def _text(result: dict[str, Any]) -> list[str]:
             f"{row['map10']:.2f}",
             "" if row["map10_std"] is None else f"{row['map10_std']:.2f}",
             f"{row['relative_gain']:+.0%}" if "relative_gain" in row else "",
-            f"{row['gain']['low']:+.2f} to {row['gain']['high']:+.2f}" if "gain" in row else "",
+            between(row["gain"]["low"], row["gain"]["high"]) if "gain" in row else "",
         ]
         for row in result["rows"]
     ]
-    header = ["resize", "recipe", "readout", "D", "mAP@10", "std", "gain", "95% of the difference"]
+    header, rows = with_seeds(
+        ["resize", "recipe", "readout", "D", "mAP@10", "std", "gain", "95% over queries"],
+        rows,
+        [row.get("gain") for row in result["rows"]],
+    )
     noted = wrapped(f"note: {result['note']}", indent="") if result.get("note") else []
     return [*wrapped(title, indent=""), *noted, "", *table(header, rows, right=(3, 4, 5, 6))]

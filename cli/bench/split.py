@@ -12,14 +12,12 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import count_option, image_column_option, images_option, json_option
 from boost_edge.cli.progress import Bars
-from boost_edge.cli.render import print_json, printable, table, warn
+from boost_edge.cli.render import print_json, printable, skipped_objects, table, warn_of_gaps
 
 if TYPE_CHECKING:
     from boost_edge.bench.products import ProductSplit
 
 __all__ = ["split"]
-
-_SHOWN = 5
 
 
 @click.command("split")
@@ -80,24 +78,12 @@ def split(
                 image_column=image_column,
                 progress=bars,
             )
-    _warn_of_gaps(done)
+    warn_of_gaps(done.missing, done.skipped)
     if json:
         print_json({"seed": seed, **_facts(done)})
     else:
         click.echo("\n".join(_text(done, images)))
     return ExitCode.SKIPPED if done.missing or done.skipped else ExitCode.FINE
-
-
-def _warn_of_gaps(done: ProductSplit) -> None:
-    if done.missing:
-        rest = len(done.missing) - _SHOWN
-        warn(
-            f"{len(done.missing)} images of the table are missing: "
-            + ", ".join(done.missing[:_SHOWN])
-            + (f" and {rest} more (--json lists all)" if rest > 0 else "")
-        )
-    for error in done.skipped:
-        warn(f"skipped {error}")
 
 
 def _facts(done: ProductSplit) -> dict[str, Any]:
@@ -109,10 +95,7 @@ def _facts(done: ProductSplit) -> dict[str, Any]:
         "images": done.images,
         "products": done.products,
         "missing": done.missing,
-        "skipped": [
-            {"path": error.path, "reason": error.reason, "detail": error.detail}
-            for error in done.skipped
-        ],
+        "skipped": skipped_objects(done.skipped),
     }
 
 

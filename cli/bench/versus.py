@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from boost_edge.bench.between_seeds import gain_by_seed, seed_interval
+from boost_edge.cli.bench.gains import between
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.render import table, wrapped
 
@@ -27,7 +29,8 @@ __all__ = ["versus"]
 def versus(first: str, second: str, metric: str, out: Path | None, json: bool) -> int:
     """Compare two rows of bench quality, query by query.
 
-    Says by how much the second is better than the first, with a paired bootstrap interval. Both
+    Says by how much the second is better than the first, with a paired bootstrap interval over the
+    queries, and how far the seeds are apart. Neither is better where the seeds disagree. Both
     files must be of the same label table, attributes and protocol, so that equal seeds have equal
     queries; their .scores.npz must lie beside them. A row is called as in the table, or by the end
     of its name.
@@ -45,10 +48,16 @@ def versus(first: str, second: str, metric: str, out: Path | None, json: bool) -
 def _text(result: dict[str, Any]) -> list[str]:
     gain, metric = result["gain"], result["metric"]
     digits = 2 if metric == "map10" else 4  # mAP@10 is in hundredths
-    mean, low, high = (f"{gain[name]:+.{digits}f}" for name in ("mean", "low", "high"))
+    form = f"+.{digits}f"
+    over = f"95% over queries: {between(gain['low'], gain['high'], form)}"
+    by_seed = gain_by_seed(gain)
+    if len(by_seed) > 1:
+        over += f"; by seed: {', '.join(f'{each:{form}}' for each in by_seed)}"
+    if (across := seed_interval(by_seed)) is not None:
+        over += f"; 95% over seeds: {between(*across, form)}"
     title = (
-        f"{metric}, {result['seeds']} seeds, {gain['queries']:,} queries: {mean} "
-        f"(95%: {low} to {high}); {result['beats']} is better"
+        f"{metric}, {result['seeds']} seeds, {gain['queries']:,} queries: {gain['mean']:{form}} "
+        f"({over}); {result['beats']} is better"
     )
     rows = [
         [side, entry["file"], entry["row"], f"{entry[metric]['mean']:.{digits}f}"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from boost_edge.bench.agreement import measure_agreement
+from boost_edge.bench.agreement import draw_queries, measure_agreement
 from boost_edge.export.convert import export_model
+from boost_edge.export.labels import read_labels
 from boost_edge.export.recipes import RECIPES
 from boost_edge.export.run import read_run
 from boost_edge.export.train import TrainSettings, train
@@ -79,8 +81,39 @@ def test_agreement_is_what_a_loop_counts(indexed: Path, catalogue: Path) -> None
             others = [types[Path(hit.path).name] for hit in hits if Path(hit.path).name != name]
             shares.append(sum(other == types[name] for other in others[:10]) / 10)
     assert whole["rows"][0]["agreement"] == pytest.approx(sum(shares) / len(shares))
-    counts = [sum(other == types[name] for other in types.values()) / 80 for name in open_names]
+    counts = [
+        sum(types[other] == types[name] for other in types if other != name) / 79
+        for name in open_names
+    ]
     assert whole["rows"][0]["chance"] == pytest.approx(sum(counts) / len(counts))
+
+
+def test_copies_of_what_was_trained_on_are_no_queries(catalogue: Path, tmp_path: Path) -> None:
+    """An image with the bytes of one that was trained on is passed over; the order stays."""
+    images, names = tmp_path / "images", [f"{number:02d}.png" for number in range(20)]
+    images.mkdir()
+    for number, name in enumerate(names):
+        # The last five are the first five under other names.
+        source = sorted((catalogue / "images").iterdir())[number % 15]
+        (images / name).write_bytes(source.read_bytes())
+    # As large as one that was trained on, and another picture all the same.
+    trained = (images / names[4]).read_bytes()
+    (images / names[10]).write_bytes(trained[:-1] + bytes([trained[-1] ^ 1]))
+    labels = tmp_path / "labels.csv"
+    rows = "".join(f"{name},{'ab'[number % 2]}\n" for number, name in enumerate(names))
+    labels.write_text(f"file_name,kind\n{rows}")
+    table = read_labels(labels, images=images, attributes=["kind"])
+
+    def drawn(fitted: list[str], queries: int, seed: int = 3) -> list[str]:
+        return [table.names[row] for row in draw_queries(table, set(fitted), queries, seed)]
+
+    free = sorted(names[5:15], key=lambda name: hashlib.sha256(f"3:{name}".encode()).digest())
+    assert drawn(names[:5], 10) == free
+    assert drawn(names[:5], 4) == free[:4]
+    assert set(drawn(names[:5], 10, seed=4)) == set(free)
+    assert len(drawn([], 20)) == 20
+    with pytest.raises(UsageError, match="only 10 labelled images"):
+        drawn(names[:5], 11)
 
 
 def test_too_many_queries_are_refused(indexed: Path, catalogue: Path) -> None:

@@ -48,6 +48,29 @@ def test_figures_are_those_of_the_result(row: dict[str, Any]) -> None:
     assert "How fast" not in card
 
 
+def test_what_weakens_its_speed_is_said(tmp_path: Path) -> None:
+    """A busy machine, what the intervals are, and no p99 of few calls; gains by sample too."""
+    result = read_result(LATENCY)
+    few = [row for row in result["rows"] if row.get("calls", 100) < 100 and row["stage"] == "query"]
+    assert few
+    card = make_card(shipped_model(), measured=MEASURED, latency=LATENCY)
+    assert "The machine was not idle: load 6.01, 11.99, 7.12" in card
+    assert "95% bootstrap intervals over 10 blocks" in card
+    assert "of single samples" in card
+    for row in few:
+        name = row["system"].replace("_", "\\_")
+        (line,) = [each for each in card.splitlines() if f"| {name} | query |" in each]
+        assert line.split(" | ")[5] == "\u2013"
+    result |= {"load_average_before": [0.5, 0.5, 0.5], "ratio_interval": "t"}
+    for row in few:
+        row["calls"] = 100
+    write_result(tmp_path / "idle.json", result)
+    card = make_card(shipped_model(), measured=MEASURED, latency=tmp_path / "idle.json")
+    assert "not idle" not in card
+    assert "95% t intervals over 10 blocks" in card
+    assert f"| {few[0]['p99_ms']:,.2f} |" in card
+
+
 def test_a_result_of_other_files_is_refused(tmp_path: Path) -> None:
     """A card never tells of one file what was measured of another."""
     for source, name in ((MEASURED, "measured"), (LATENCY, "latency")):

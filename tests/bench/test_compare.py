@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,45 @@ def test_a_shipped_model_that_got_worse_is_found() -> None:
     ]
     with pytest.raises(UsageError, match="differ in samples"):
         compare_results(old, {**old, "samples": []}, limits=Limits())
+
+
+def test_machines_of_one_name_are_told_apart_by_their_instructions() -> None:
+    """Equal names and cores are no equal machines where one has AVX-512, or does not say."""
+    plain, wide, silent = (
+        latency(1.0, machine={**MACHINE, **more})
+        for more in (
+            {"instructions": ["avx2", "fma"]},
+            {"instructions": ["avx2", "fma", "avx512f"]},
+            {},
+        )
+    )
+    for old, new in ((plain, wide), (wide, plain), (plain, silent)):
+        with pytest.raises(UsageError, match="different machines") as caught:
+            compare_results(old, new, limits=Limits())
+        assert "one, 2 cores, avx2 fma" in str(caught.value)
+        assert compare_results(old, new, limits=Limits(), any_machine=True)["crossed"] == 0
+    for each in (plain, wide, silent):
+        assert not any(crossed(each, copy.deepcopy(each)))
+
+
+def test_a_change_is_told_by_seed_where_both_results_have_seeds() -> None:
+    """It shows whether a loss is that of all seeds; nothing is told of one seed, or of times."""
+
+    def with_seeds(*by_seed: float) -> dict[str, Any]:
+        made = quality(statistics.mean(by_seed))
+        made["rows"][0]["map10_by_seed"] = list(by_seed)
+        return made
+
+    [row] = compare_results(with_seeds(9, 11), with_seeds(8, 13.5), limits=Limits())["rows"]
+    assert row["change"] == pytest.approx(0.75)
+    assert row["change_by_seed"] == [-1, 2.5]
+    for old, new in (
+        (with_seeds(9), with_seeds(8)),
+        (with_seeds(9, 11), quality(10.0)),
+        (latency(1.0), latency(1.0)),
+    ):
+        for row in compare_results(old, new, limits=Limits())["rows"]:
+            assert "change_by_seed" not in row
 
 
 def test_quality_compares_across_machines() -> None:

@@ -18,6 +18,7 @@ from boost_edge.bench.curve import CurvePlan, flip_labels, labels_to_pass, measu
 from boost_edge.bench.quality import QualityPlan, measure_quality
 from boost_edge.bench.relevance import Protocol
 from boost_edge.bench.subject import Setup
+from boost_edge.bench.trials import read_trials
 from boost_edge.bench.versus import Side
 from boost_edge.runtime.errors import UsageError
 
@@ -119,7 +120,8 @@ def test_the_curve_of_the_catalogue(
     )
     raw, whole = measure_quality(plan=quality, out=tmp_path / "q.json", **on_catalogue)["rows"]
     side = Side(path=tmp_path / "q.json", row="raw")
-    result = measure_curve(plan=plan, baselines=[side], **on_catalogue)
+    out = tmp_path / "c.json"
+    result = measure_curve(plan=plan, baselines=[side], out=out, **on_catalogue)
     assert [(row["labels"], row["readout"]) for row in result["rows"]] == [
         (12, "attributes"), (24, "attributes"),
     ]  # fmt: skip
@@ -128,11 +130,24 @@ def test_the_curve_of_the_catalogue(
     for row in (result["rows"][1], result["noise"][0]):
         assert row["map10"]["by_seed"] == pytest.approx(whole["map10_by_seed"])
         assert row["gain"]["mean"] == pytest.approx(whole["gain"]["mean"])
-    below = [row for row in [*result["rows"], *result["noise"]] if row["gain"]["high"] < 0]
+    below = [
+        row
+        for row in [*result["rows"], *result["noise"]]
+        if row["gain"]["high"] < 0 and max(row["gain"]["by_seed"]) < 0
+    ]
     assert [row["gain"] for row in result["hurts"]] == [row["gain"] for row in below]
     [passing] = result["passes"]
     assert passing["baseline"] == {"file": "q.json", "row": "crop/none/raw"}
     assert passing["map10"] == pytest.approx(raw["map10"])
+    assert len(passing["by_seed"]) == setup.seeds
+    # The same crossing, of each seed's queries alone.
+    trials = read_trials(tmp_path / "c.scores.npz")
+    for seed, crossing in enumerate(passing["by_seed"]):
+        curve = np.stack([trials.values(f"{n}/attributes", "map10")[seed] for n in plan.labels])
+        alone = labels_to_pass(
+            plan.labels, curve, trials.values("raw", "map10")[seed], resamples=1
+        )["labels"]
+        assert crossing == pytest.approx(alone, rel=1e-3)
     json.dumps(result, allow_nan=False)
     other = dataclasses.replace(
         setup, protocol=Protocol(groups=10, per_group=3, min_size=3, test=6), seeds=1

@@ -137,6 +137,7 @@ def test_figures_make_sense(result: dict[str, Any]) -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert result["reference"] == {"system": BOOSTED, "runtime": "onnxruntime"}
+    assert result["ratio_interval"] == "t"
 
 
 def test_what_cannot_run_says_so(result: dict[str, Any]) -> None:
@@ -153,6 +154,8 @@ def test_systems_are_described(result: dict[str, Any], transformer: System) -> N
     assert (boosted["backbone"], boosted["taps"]) == ("squeezenet1_1", ["features.4"])
     assert (boosted["readout"], boosted["dimensions"]) == ("attributes", 258)
     assert boosted["weights"] == given["weights"] == "none"
+    for system in (boosted, given):
+        assert (system["resize"], system["decode"]) == ("crop", "reduced")
     assert given["model_bytes"] == transformer.model.stat().st_size
     with Encoder.open(transformer.model, threads=1) as encoder:
         assert given["model_sha256"] == encoder.sha256

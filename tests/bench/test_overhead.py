@@ -61,6 +61,7 @@ def test_every_stage_is_timed_and_every_target_measured(result: dict[str, Any]) 
     # Without a graph there is nothing that a bare script could search.
     assert (system["cold_start"]["bare"], system["cold_start"]["ratio"]) == (None, None)
     assert system["cold_start"]["peak_memory_bytes"] > 10_000_000
+    assert result["ratio_interval"] == "t"
     json.dumps(result, allow_nan=False)
 
 
@@ -135,6 +136,14 @@ def test_tables_say_what_was_not_reached(result: dict[str, Any]) -> None:
     assert "16.0% (10.0% to 20.0%) | at most 15% | **no**" in make_tables(
         result | {"systems": [system]}
     )
+
+
+def test_a_yardstick_is_called_no_limit(result: dict[str, Any]) -> None:
+    """A network can beat the rate of a matrix product: nothing of the tables calls it a bound."""
+    tables = make_tables(result)
+    assert "limit" not in tables
+    assert "| operations a second of a large matrix product, 1 thread |" in tables
+    assert "| yardstick, ms | times that |" in tables
 
 
 def test_a_page_without_a_place_is_refused(result: dict[str, Any]) -> None:

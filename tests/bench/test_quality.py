@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from boost_edge.bench import quality as quality_module
-from boost_edge.bench.metrics import nearest_others, precision_at_k
+from boost_edge.bench.metrics import nearest_others
 from boost_edge.bench.paper import PAPER_FIGURES
 from boost_edge.bench.quality import QualityPlan, measure_quality
 from boost_edge.bench.relevance import Protocol
@@ -82,6 +82,14 @@ def test_gain_is_the_difference_to_raw(result: dict[str, Any]) -> None:
             assert gain["low"] <= gain["mean"] <= gain["high"]
             assert row["relative_gain"] == pytest.approx(gain["mean"] / raw[row["resize"]])
             assert set(row["gains"]) == {"trec_map", "p10", "ndcg10"}
+            [base] = [
+                each
+                for each in result["rows"]
+                if (each["resize"], each["readout"]) == (row["resize"], "raw")
+            ]
+            assert gain["by_seed"] == pytest.approx(
+                np.subtract(row["map10_by_seed"], base["map10_by_seed"]).tolist()
+            )
 
 
 def test_attributes_are_predicted(result: dict[str, Any]) -> None:
@@ -309,8 +317,8 @@ def test_raw_alone_looks_at_the_test_part_alone(
     assert found["rows"] == [result["rows"][0]]
 
 
-def test_precision_is_that_of_our_own_metric(setup: Setup, subject: Make) -> None:
-    """P@10 by the library is that of `precision_at_k` on the queries with anything relevant."""
+def test_precision_is_a_count_of_relevant_neighbours(setup: Setup, subject: Make) -> None:
+    """P@10 by the library is that of a loop on the queries with anything relevant."""
     from boost_edge.bench.judging import judge_embeddings
 
     found = subject(setup)
@@ -321,5 +329,8 @@ def test_precision_is_that_of_our_own_metric(setup: Setup, subject: Make) -> Non
     known = (relevance > 0).any(axis=1)
     assert known.any()
     assert np.isnan(scores["p10"][~known]).all()
-    expected = precision_at_k(relevance, nearest_others(features))
-    np.testing.assert_allclose(scores["p10"][known], expected[known])
+    expected = [
+        sum(relevance[query, item] > 0 for item in items) / 10
+        for query, items in enumerate(nearest_others(features).tolist())
+    ]
+    np.testing.assert_allclose(scores["p10"][known], np.array(expected)[known])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -134,8 +135,34 @@ def test_ratio_is_the_geometric_mean(pairs: list[tuple[list[float], list[float]]
     assert found.low <= found.estimate * (1 + 1e-9)
     assert found.high >= found.estimate * (1 - 1e-9)
     assert compare_blocks(theirs, ours).estimate == pytest.approx(1 / found.estimate)
+    if len(logs) == 3:
+        half = 4.302653 * statistics.stdev(logs) / math.sqrt(3)
+        middle = statistics.mean(logs)
+        assert found.low == pytest.approx(math.exp(middle - half), rel=1e-5)
+        assert found.high == pytest.approx(math.exp(middle + half), rel=1e-5)
     same = compare_blocks(ours, ours)
     assert (same.estimate, same.low, same.high) == (1.0, 1.0, 1.0)
+
+
+def test_one_block_has_no_interval() -> None:
+    """Of one ratio nothing is known of its spread: the ends are the estimate."""
+    one, two = (Timing(blocks=((each,),), images=1, joules=None) for each in (1.0, 2.0))
+    found = compare_blocks(two, one)
+    assert found.low == found.estimate == found.high == pytest.approx(2.0)
+
+
+def test_the_interval_of_few_blocks_holds_the_ratio_as_often_as_it_says() -> None:
+    """Of runs of three noisy blocks, 95% of the intervals hold the true ratio."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(1000):
+        ours, theirs = (
+            Timing(blocks=tuple((each,) for each in times), images=1, joules=None)
+            for times in np.exp(rng.normal([[math.log(3.0)], [0.0]], 0.2, (2, 3))).tolist()
+        )
+        ratio = compare_blocks(ours, theirs)
+        held += ratio.low <= 3.0 <= ratio.high
+    assert held == pytest.approx(950, abs=25)
 
 
 def test_summary_counts_images_and_energy() -> None:

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from boost_edge.bench.comparing import gain_of, hurts, paired_gain, spread
 from boost_edge.bench.trials import Trial, Trials, read_trials, run_trials, scores_path
 from boost_edge.bench.versus import compare, parse_side
+from boost_edge.cli.main import run
 from boost_edge.runtime.errors import BoostEdgeError, IntegrityError, UsageError
 
 VALUES = st.lists(st.floats(0, 100, width=32), min_size=3, max_size=3)
@@ -131,6 +132,8 @@ def test_gains_pool_or_average_the_seeds(
         assert gain["queries"] == queries
         assert gain["mean"] == pytest.approx(np.mean([*b, *d]) - np.mean([*a, *c]), abs=1e-4)
         assert gain["low"] - 1e-9 <= gain["mean"] <= gain["high"] + 1e-9
+        by_seed = [np.mean(b) - np.mean(a), np.mean(d) - np.mean(c)]
+        assert gain["by_seed"] == pytest.approx(by_seed, abs=1e-4)
         assert spread(found, "crop/none/raw", "map10")["by_seed"] == pytest.approx(
             [np.mean(a), np.mean(c)]
         )
@@ -140,7 +143,12 @@ def test_queries_without_a_value_are_left_out() -> None:
     """NaN on one side leaves the pair out of the gain, and the query out of the mean."""
     found = trials(trial("s", none_raw=[1, np.nan, 3], boost_hidden=[2, 9, 5]))
     gain = gain_of(found, "crop/none/raw", "crop/boost/hidden")
-    assert (gain["queries"], gain["mean"]) == (2, 1.5)
+    assert (gain["queries"], gain["mean"], gain["by_seed"]) == (2, 1.5, [1.5])
+    empty = trials(
+        trial("s", none_raw=[1, 2], boost_hidden=[np.nan, np.nan]),
+        trial("t", none_raw=[1, 2], boost_hidden=[3, 4]),
+    )
+    assert gain_of(empty, "crop/none/raw", "crop/boost/hidden")["by_seed"] == [None, 2]
     assert spread(found, "crop/none/raw", "map10") == {"mean": 2, "std": None, "by_seed": [2]}
     empty = trials(trial("s", none_raw=[np.nan]))
     assert spread(empty, "crop/none/raw", "map10")["mean"] is None
@@ -158,10 +166,11 @@ def test_only_equal_queries_can_be_paired() -> None:
 
 
 def test_hurts_are_the_rows_below_zero() -> None:
-    """Only rows whose whole interval is below 0 are listed, by their plain values."""
+    """Only rows whose whole interval and every seed is below 0 are listed, by plain values."""
     rows: list[dict[str, Any]] = [
         {"test": "a", "labels": 3, "gain": {"low": -2, "high": -1}, "map10": {"mean": 3}},
         {"test": "b", "gain": {"low": -2, "high": 0.1}},
+        {"test": "d", "gain": {"low": -2, "high": -1, "by_seed": [-3, 0.1]}},
         {"test": "c"},
     ]
     assert hurts(rows) == [{"test": "a", "labels": 3, "gain": {"low": -2, "high": -1}}]
@@ -201,9 +210,29 @@ def test_versus_compares_files(files: Path) -> None:
     assert result["beats"] == "second"
     assert result["first"]["file"] == "vit.json"
     assert result["second"]["row"] == "crop/boost/hidden"
+    assert result["gain"]["by_seed"] == pytest.approx([0.5])
     assert compare(second, first)["beats"] == "first"
     assert compare(first, first)["beats"] == "neither"
     json.dumps(result, allow_nan=False)
+
+
+def test_neither_beats_the_other_where_seeds_disagree(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hundreds of queries of two heads are certain, and tell nothing of a third head."""
+    values = np.random.default_rng(0).random(400)
+    for name, moved in (("one", (0.0, 0.0, 0.0)), ("two", (-0.2, 0.9, 0.8))):
+        by_seed = [trial(str(seed), none_raw=(values + each).tolist()) for seed, each in
+                   enumerate(moved)]  # fmt: skip
+        run_trials(3, by_seed.__getitem__, what={"name": name}, out=tmp_path / f"{name}.json")
+    sides = [f"{tmp_path / name}.json:raw" for name in ("one", "two")]
+    result = compare(*map(parse_side, sides))
+    assert result["gain"]["low"] > 0.4
+    assert result["gain"]["by_seed"] == pytest.approx([-0.2, 0.9, 0.8], abs=1e-6)
+    assert result["beats"] == "neither"
+    assert run(["bench", "versus", *sides]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "by seed: -0.20, +0.90, +0.80; 95% over seeds: -1.01 to +2.01); neither is" in printed
 
 
 def test_versus_names_what_it_does_not_find(files: Path) -> None:

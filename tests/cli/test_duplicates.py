@@ -38,7 +38,7 @@ def test_exact_copies_are_listed(twice: Path, call: Call) -> None:
         f"  {twice}/photos/00000.jpg\n"
         f"  {twice}/photos/copy.jpg\n"
         f"  {twice}/photos/new\\nline.jpg\n"
-        f"{twice}/g: 2 exact copies of 1 images\n"
+        f"{twice}/g: 2 exact copies of 1 image\n"
     )
 
 
@@ -59,7 +59,7 @@ def test_near_ones_are_apart(twice: Path, call: Call) -> None:
     assert said["near"] == [[str(photos / f"0000{number}.jpg") for number in range(3)]]
     text = call("duplicates", "--gallery", twice / "g", "--near", 0.01).stdout
     assert "nearly the same (cosine 0.01 or more):" in text
-    assert text.endswith("2 exact copies of 1 images; 1 groups of 3 images nearly the same\n")
+    assert text.endswith("2 exact copies of 1 image; 1 group of 3 images nearly the same\n")
 
 
 def test_without_near_the_json_says_nothing_of_it(twice: Path, call: Call) -> None:

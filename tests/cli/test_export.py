@@ -129,6 +129,8 @@ def test_int8_of_a_small_run(shop: Path, refused: Refused, tmp_path: Path) -> No
     assert "keeps 15 held-out and 64 training images" in line
     line = refused(2, "export", shop / "run", "--out", out, "--max-loss", -1)
     assert "--max-loss" in line
+    line = refused(2, "export", shop / "run", "--out", out, "--max-loss", "nan")
+    assert "Invalid value for '--max-loss': nan is not a number" in line
     assert not out.exists()
 
 

@@ -107,6 +107,7 @@ def test_an_empty_gallery(shop: Path, call: Call, tmp_path: Path) -> None:
         (("--where", "colour ="), "filter, column 9 (at ^): expected a value"),
         (("--attributes", "colr"), "no attribute is called 'colr', did you mean 'colour'?"),
         (("--attributes", 'a"b'), "a name with a quotation mark in it"),
+        (("--attributes", "colour,a\udcff"), r"attribute 'a\udcff': expected text in UTF-8"),
         (("--gallery", "absent"), "there is no gallery here"),
     ],
 )

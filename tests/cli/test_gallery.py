@@ -99,6 +99,8 @@ def test_exit_codes(till: Path, tmp_path: Path, refused: Refused, call: Call, sh
     assert "no gallery" in refused(2, "gallery", "export", "--gallery", tmp_path / "no")
     assert "--json needs --out" in refused(2, "gallery", "export", "--gallery", till, "--json")
     assert "no such file" in refused(2, "gallery", "import", tmp_path / "no.jsonl")
+    at = ("--gallery", till, "--under", "")
+    assert "the folder to put paths under is empty" in refused(2, "gallery", "import", out, *at)
     new = ("--gallery", tmp_path / "new")
     assert "--model FILE" in refused(2, "gallery", "import", out, *new)
     model = ("--model", shop / "model.onnx")
@@ -123,6 +125,31 @@ def test_standard_output_holds_the_gallery_alone(
     monkeypatch.setattr(sys, "stdin", data)
     assert call("gallery", "import", "-", "--gallery", target).returncode == 0
     assert list(rows_of(target)) == ["/a", "/b\udcff"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "closing", "line"),
+    [
+        ("import -", "<&-", "standard input is closed: there is no file to read"),
+        ("export", ">&-", "standard output is closed: give --out FILE"),
+    ],
+)
+def test_a_closed_stream(till: Path, verb: str, closing: str, line: str) -> None:
+    """A process that was started without the stream it is to read or write says so."""
+    command = [sys.executable, "-m", "boost_edge", "gallery", *verb.split(), "--gallery", str(till)]
+    given = ["sh", "-c", f'exec "$@" {closing}', "sh", *command]
+    done = subprocess.run(given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"boost-edge: {line}\n")
+
+
+def test_a_file_is_named_as_it_was_given(
+    till: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    """JSON repeats a relative path as it is; the gallery's is absolute."""
+    monkeypatch.chdir(tmp_path)
+    done = call("gallery", "export", "--gallery", till.name, "--out", "b.jsonl", "--json")
+    said = json.loads(done.stdout)
+    assert (said["gallery"], said["out"]) == (str(till), "b.jsonl")
 
 
 def limited(*arguments: object) -> CompletedProcess[str]:

@@ -75,7 +75,7 @@ def test_index_one_file(photos: Path, shop: Path, call: Call, tmp_path: Path) ->
     given = [photos / "00001.jpg", photos / ".." / "photos" / "00001.jpg"]
     done = call("index", *given, "--model", shop / "model.onnx", "--gallery", tmp_path / "g")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 added; 1 images in all" in done.stdout
+    assert "1 added; 1 image in all" in done.stdout
 
 
 def test_json_is_the_report(photos: Path, shop: Path, call: Call, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_labels_are_stored(
         "--image-column", "picture",
     )  # fmt: skip
     assert done.returncode == 0
-    assert done.stderr == (f"boost-edge: 1 rows of {table} have no image, the first is gone.jpg\n")
+    assert done.stderr == (f"boost-edge: 1 row of {table} without image, the first is gone.jpg\n")
     assert "4 added, 1 of them copies, 2 labelled; 4 images" in done.stdout
     image = catalogue / "images" / "00000.jpg"
     found = json.loads(call("query", image, "--gallery", gallery, "--format", "json").stdout)

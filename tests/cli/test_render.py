@@ -60,6 +60,16 @@ def test_text_wraps_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wrapped(text, indent="  ") == ["  colour black (0.18),", "  t-shirt (0.20)"]
 
 
+def test_a_word_that_does_not_fit_is_indented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long first word is broken like others, and loses nothing to its indent."""
+    monkeypatch.setenv("COLUMNS", "30")
+    for word in ("Linux-6.1.0-x86_64-glibc", "Linux-6.1.0-on-a-machine-of-a-long-name"):
+        lines = wrapped(f"{word} 2.36", indent=" " * 12)
+        assert lines[0] == f"{'':12}{word[:18]}"
+        assert "".join(line[12:] for line in lines).replace(" ", "") == f"{word}2.36"
+        assert all(line.startswith(" " * 12) and len(line) <= 30 for line in lines)
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import cv2
 import pytest
 from tests.drawn_model import DRAWN
 
@@ -45,7 +46,7 @@ def command(table: Path, catalogue: Path, shop: Path) -> tuple[object, ...]:
 
 
 NOT_JUDGED = (
-    "boost-edge: 1 labels have values that the model does not know, and were not judged: "
+    "boost-edge: 1 label not judged, of values that the model does not know: "
     "colour <b>blu (1, near blue)\n"
 )
 
@@ -161,7 +162,7 @@ def test_missing_and_unreadable_images_are_named(
     done = call("review", table, "--images", images, "--model", model, "--json", "-n", 1)
     assert done.returncode == 3
     lines = done.stderr.splitlines()
-    assert lines[0] == "boost-edge: 1 images of the table are missing: 00002.jpg"
+    assert lines[0] == "boost-edge: 1 image of the table missing: 00002.jpg"
     assert lines[1] == f"boost-edge: skipped {images}/00001.jpg: the file is empty"
     said = json.loads(done.stdout)
     assert said["missing"] == ["00002.jpg"]
@@ -180,7 +181,7 @@ def test_nothing_to_say(garments: Path, call: Call, tmp_path: Path) -> None:
     done = call(*command)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        f"{table}: 1 labels of 1 images in colour; the model disagrees with 0, of which 0 are "
+        f"{table}: 1 label of 1 image in colour; the model disagrees with 0, of which 0 are "
         "likely to be wrong\n"
     )
     assert "The model disagrees with no label." in call(*command, "--format", "html").stdout
@@ -219,3 +220,14 @@ def test_a_model_without_attributes(
     assert call("export", shop / "run", "--out", model, "--readout", "raw").returncode == 0
     line = refused(2, "review", table, "--images", catalogue / "images", "--model", model)
     assert line.startswith(f"{model}: has the readout raw, which predicts no attributes: give a")
+
+
+def test_no_more_threads_than_asked_for(command: tuple[object, ...], call: Call) -> None:
+    """``--threads`` holds for OpenCV too, as it does for the other verbs that read images."""
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(2)
+        assert call(*command, "--threads", 1).returncode == 0
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)

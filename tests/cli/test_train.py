@@ -94,7 +94,7 @@ def test_missing_images_are_listed_and_counted(
         "--json",
     )  # fmt: skip
     assert done.returncode == 3
-    assert done.stderr.startswith("boost-edge: 12 images of the table are missing: gone0.jpg, ")
+    assert done.stderr.startswith("boost-edge: 12 images of the table missing: gone0.jpg, ")
     assert done.stderr.endswith("gone9.jpg and 2 more (--json lists all)\n")
     assert json.loads(done.stdout)["missing"] == [row["file_name"] for row in gone]
 
@@ -112,7 +112,7 @@ def test_strict_refuses_missing_images(
     line = refused(
         2, "train", labels, "--images", catalogue / "images", "--out", out, *quick, "--strict"
     )
-    assert line.startswith(f"{labels}: 1 images are missing")
+    assert line.startswith(f"{labels}: 1 image missing")
     assert "gone.jpg" in line
     assert not out.exists()
 
@@ -147,7 +147,7 @@ HEAD = "file_name,colour\n"
         ((HEAD + "00000.jpg,red\n").encode("utf-16"), (), "is UTF-16: save the table as UTF-8"),
         ((HEAD + "00000.jpg,caf\xe9\n").encode("latin-1"), (), "line 2 is not UTF-8"),
         (b"picture,colour\n00000.jpg,red\n", (), "or say which with --image-column"),
-        (b"file_name,colour\nno.jpg,red\n", (), "none of its 1 images is in"),
+        (b"file_name,colour\nno.jpg,red\n", (), "none of its 1 image is in"),
         (
             b"file_name,colour\n00000.jpg,red\n00000.jpg,blue\n",
             ("--attributes", "colour"),
@@ -229,7 +229,7 @@ def test_repeated_rows_and_another_image_column(
         "--image-column", "picture", "--readout", "raw", "--json",
     )  # fmt: skip
     assert done.returncode == 0
-    assert done.stderr == "boost-edge: 1 rows of the table repeat another one and count once\n"
+    assert done.stderr == "boost-edge: 1 row of the table repeated, counted once\n"
     said = json.loads(done.stdout)
     assert (sum(said["images"].values()), said["duplicates"]) == (80, 1)
 

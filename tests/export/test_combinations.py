@@ -16,6 +16,7 @@ from boost_edge.export.combinations import find_combinations
 from boost_edge.export.convert import export_model
 from boost_edge.export.fit import Rows
 from boost_edge.export.recipes import RECIPES
+from boost_edge.export.run import load_head, read_run
 from boost_edge.export.together import fit_together
 from boost_edge.export.train import TrainSettings, train
 from boost_edge.runtime.errors import UsageError
@@ -93,6 +94,29 @@ def test_too_few_combinations_are_told() -> None:
     recipe = dataclasses.replace(RECIPE, together=1000)
     with pytest.raises(UsageError, match=r"0 combination\(s\) of labels have 1000 images or more"):
         fit_together(_rows(300, 0), None, recipe, seed=0)
+
+
+def test_a_calibrated_run_can_be_exported(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """Where validation images have combinations that the training knows, as in any real table."""
+    recipe = dataclasses.replace(quick.recipe, together=2)
+    settings = dataclasses.replace(
+        quick, readout="together", attributes=("type",), recipe=recipe, limit=60
+    )
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=tmp_path / "run",
+        settings=settings,
+        cache=tmp_path / "cache",
+    )
+    head = load_head(tmp_path / "run", read_run(tmp_path / "run"))
+    assert head is not None
+    assert head.together is not None
+    assert float(head.together.head.temperature[0]) != 1.0
+    manifest = export_model(tmp_path / "run", tmp_path / "model.onnx")
+    assert manifest.readout == "together"
 
 
 def test_a_run_for_another_readout_has_no_combinations(

@@ -43,9 +43,10 @@ def network() -> Backbone:
 def trained(
     recipe: FinetuneRecipe = QUICK, *, seed: int = 0, lessons: Lessons | None = None,
     checkpoint: Path | None = None, progress: Callable[[int, int], None] | None = None,
+    backbone: Backbone | None = None,
 ) -> tuple[Backbone, tuple[FinetuneEpoch, ...]]:  # fmt: skip
     """Train a small network."""
-    backbone = network()
+    backbone = backbone or network()
     history = finetune(
         backbone, pictures(1, 64), pictures(2, 40), CLASSES, recipe, seed=seed, lessons=lessons,
         checkpoint=checkpoint, progress=progress,
@@ -69,9 +70,15 @@ def test_network_learns_what_it_is_shown() -> None:
     recipe = dataclasses.replace(QUICK, epochs=12, average=0.9)
     backbone = network()
     history = finetune(backbone, pictures(1, 256), pictures(2, 100), CLASSES, recipe, seed=0)
-    assert history[-1].accuracy[0] > 0.9
-    assert history[-1].accuracy[1] > 0.6
-    assert history[-1].val_loss < history[0].val_loss
+    colour, redness = history[-1].accuracy
+    assert colour is not None
+    assert colour > 0.9
+    assert redness is not None
+    assert redness > 0.6
+    first, last = history[0].val_loss, history[-1].val_loss
+    assert first is not None
+    assert last is not None
+    assert last < first
     sizes = [each.size for each in history]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1] < 32
@@ -127,9 +134,55 @@ def test_checkpoint_of_other_settings_is_refused(
     trained(checkpoint=checkpoint)
     with pytest.raises(RunError, match="other data or settings"):
         trained(dataclasses.replace(QUICK, dropout=0.3), checkpoint=checkpoint)
+    other = network()
+    next(other.parameters()).mul_(0.5)
+    with pytest.raises(RunError, match="other data or settings"):
+        trained(checkpoint=checkpoint, backbone=other)
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     with pytest.raises(RunError, match="cannot be read"):
         trained(checkpoint=checkpoint)
+
+
+def test_what_is_finished_stays_finished(tmp_path: Path) -> None:
+    """However little time it took, nothing is trained again after an interruption later on."""
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    first, history = trained(checkpoint=checkpoint)
+    seen: list[int] = []
+    again, same_history = trained(checkpoint=checkpoint, progress=lambda done, _: seen.append(done))
+    assert not seen
+    assert same(first, again)
+    assert same_history == history
+
+
+def test_images_are_never_too_small_for_a_grid() -> None:
+    """Small images come first, but none whose map is coarser than the grid that it is pooled on."""
+    backbone = build_backbone("resnet18_w40", weights="none", taps=("layer2:4x4",), image_size=40)
+    shown = pictures(1, 32)
+    shown = dataclasses.replace(shown, pixels=np.pad(shown.pixels, ((0,), (4,), (4,), (0,))))
+    history = finetune(backbone, shown, shown, CLASSES, QUICK, seed=0)
+    assert [each.size for each in history] == [32, 32]
+
+
+def test_a_transformer_is_trained_at_its_own_size() -> None:
+    """Its positions are of one size of images only."""
+    backbone = build_backbone(
+        "vit_tiny_patch16_224", weights="none", taps=("encoder_layer_0",), image_size=32
+    )
+    history = finetune(backbone, pictures(1, 32), pictures(2, 16), CLASSES, QUICK, seed=0)
+    assert [each.size for each in history] == [32, 32]
+
+
+def test_what_no_validation_image_can_tell() -> None:
+    """An attribute without a known label, or a part without images, has no figure."""
+    val = pictures(2, 16)
+    val.codes[:, 1] = -1
+    history = finetune(network(), pictures(1, 32), val, CLASSES, QUICK, seed=0)
+    assert history[-1].accuracy[0] is not None
+    assert history[-1].accuracy[1] is None
+    nothing = dataclasses.replace(val, rows=val.rows[:0], codes=val.codes[:0])
+    history = finetune(network(), pictures(1, 32), nothing, CLASSES, QUICK, seed=0)
+    assert history[-1].val_loss is None
+    assert history[-1].accuracy == (None, None)
 
 
 def test_teacher_is_listened_to() -> None:
@@ -145,4 +198,6 @@ def test_teacher_is_listened_to() -> None:
     lessons = Lessons(sha256="0" * 64, posteriors=posteriors, looks=looks)
     recipe = dataclasses.replace(QUICK, epochs=12, average=0.9, teacher=1.0, look=0.1)
     history = finetune(network(), shown, pictures(2, 100), CLASSES, recipe, seed=0, lessons=lessons)
-    assert history[-1].accuracy[0] < 0.1
+    [believed, _] = history[-1].accuracy
+    assert believed is not None
+    assert believed < 0.1

@@ -20,6 +20,7 @@ from boost_edge.export.run import (
     load_backbone,
     read_run,
     run_digest,
+    run_of_weights,
     sample_paths,
 )
 from boost_edge.export.train import TrainSettings, train
@@ -146,7 +147,7 @@ def test_strict_refuses_missing_images(
 ) -> None:
     """With ``strict`` nothing is written when an image is missing."""
     folder = gappy(catalogue, tmp_path / "gappy")
-    with pytest.raises(LabelTableError, match="1 images are missing"):
+    with pytest.raises(LabelTableError, match="1 image missing"):
         train(
             folder / "labels.csv",
             images=folder / "images",
@@ -224,6 +225,108 @@ def test_finetuned_run_is_a_run_like_any_other(
     assert manifest.weights == report.record.weights
     names = sorted(path.name for path in whole.iterdir())
     assert names == ["backbone.safetensors", "head.safetensors", "samples", "train.json"]
+
+
+def test_what_the_network_was_trained_on_is_no_test(
+    catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
+) -> None:
+    """Images that a finetuned network, or a teacher, was trained on are left out, and counted."""
+    run = partial(
+        train, catalogue / "labels.csv", images=catalogue / "images", cache=tmp_path / "cache"
+    )
+    first = run(out=tmp_path / "first", settings=finetuning(quick)).record
+    settings = dataclasses.replace(
+        quick, backbone="resnet18_w40", weights=str(tmp_path / "first"), image_size=32
+    )
+    again = run(out=tmp_path / "again", settings=settings)
+    assert again.known == 0
+    assert again.record.parts["test"] == first.parts["test"]
+    fitted = {*first.parts["train"], *first.parts["val"]}
+    # Of the run that took the network over, too.
+    for weights in ("first", "again"):
+        other = run(
+            out=tmp_path / f"other-{weights}",
+            settings=dataclasses.replace(settings, weights=str(tmp_path / weights), seed=1),
+        )
+        assert other.known == 8 - len(other.record.parts["test"]) > 0
+        assert not fitted & set(other.record.parts["test"])
+    taught = run(out=tmp_path / "taught", settings=finetuning(quick, seed=1, teacher=run_folder))
+    assert taught.known == other.known
+    frozen = dataclasses.replace(quick, weights=str(run_folder), seed=1)
+    assert run(out=tmp_path / "frozen", settings=frozen).known == 0
+
+
+def test_an_unfinished_finetuning_is_not_lost(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """Training a frozen network into its folder is refused: it would delete hours of work."""
+    checkpoint = tmp_path / "run" / "checkpoint-finetune.safetensors"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"hours")
+    with pytest.raises(RunError, match="unfinished training with --finetune"):
+        train(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=tmp_path / "run",
+            settings=quick,
+        )
+    assert checkpoint.read_bytes() == b"hours"
+
+
+def test_without_validation_all_is_training(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """What the head was fitted to is called training, also where the recipe validates nothing."""
+    recipe = dataclasses.replace(quick.recipe, validation=False)
+    record = train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=tmp_path / "run",
+        settings=dataclasses.replace(quick, recipe=recipe),
+        cache=tmp_path / "cache",
+    ).record
+    assert record.training.images == {"train": 72, "val": 0, "test": 8}
+    assert {each.part for each in record.samples} == {"train", "test"}
+
+
+@pytest.mark.parametrize("name", ["none", "imagenet"])
+def test_a_folder_is_not_meant(
+    name: str,
+    catalogue: Path,
+    quick: TrainSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever folders there are, the words for weights mean what they mean."""
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run_of_weights(name) is None
+    assert run_of_weights(f"./{name}") == Path(name)
+    if name == "none":
+        settings = dataclasses.replace(
+            quick, backbone="resnet18_w40", weights=name, taps=("layer1",), image_size=32
+        )
+        record = train(
+            catalogue / "labels.csv", images=catalogue / "images", out=tmp_path / "run",
+            settings=settings, cache=tmp_path / "cache",
+        ).record  # fmt: skip
+        assert record.weights.name == "none"
+
+
+def test_a_finetuned_network_without_a_head(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """Its record says how the network was trained."""
+    report = train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=tmp_path / "run",
+        settings=finetuning(quick, readout="raw"),
+        cache=tmp_path / "cache",
+    )
+    assert report.record.training.settings["finetune_epochs"] == 2
+    assert len(report.record.finetune) == 2
+    assert read_run(tmp_path / "run") == report.record
 
 
 def test_backbone_of_a_run_is_taken_over(

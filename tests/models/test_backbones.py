@@ -208,3 +208,18 @@ def test_no_taps_at_all_are_refused() -> None:
     """An empty list of taps would make no features."""
     with pytest.raises(UsageError, match="once, not none"):
         build_backbone("resnet18", weights="none", taps=())
+
+
+@pytest.mark.parametrize("size", [8, 16, 32, 33, 64])
+@pytest.mark.parametrize(
+    ("name", "taps"),
+    [("resnet18_w40", ("layer4:2x2",)), ("squeezenet1_1", None), ("vit_tiny_patch16_224", None)],
+)
+def test_takes_what_it_can_compute(name: str, taps: tuple[str, ...] | None, size: int) -> None:
+    """A size is taken if features of it come out, and are finite."""
+    backbone = build_backbone(name, weights="none", taps=taps, image_size=64)
+    try:
+        works = bool(backbone(_images(2, size)).isfinite().all())
+    except RuntimeError:
+        works = False
+    assert backbone.takes(size) == works

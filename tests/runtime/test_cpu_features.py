@@ -48,7 +48,6 @@ def test_real_processors(
     assert list(found.features) == list(has + lacks)
     x86 = set(found.features) == set(X86)
     assert found.family == ("x86" if x86 else "arm")
-    assert found.has_vnni == ("VNNI" in has)
     assert found.has_int8_dot == bool({"VNNI", "dotprod"} & set(has))
     assert found.needs_reduced_range == (x86 and "VNNI" not in has)
     assert set(found.instructions) <= set(INSTRUCTIONS)
@@ -57,7 +56,7 @@ def test_real_processors(
 def test_vnni_without_avx512() -> None:
     """The later processors for desktops have VNNI for 256 bits alone."""
     found = parse_cpuinfo("processor : 0\nmodel name : x\nflags : avx2 avx_vnni vaes gfni\n")
-    assert (found.has_vnni, found.features["AVX-512"]) == (True, False)
+    assert (found.features["VNNI"], found.features["AVX-512"]) == (True, False)
     assert not found.needs_reduced_range
 
 
@@ -93,7 +92,7 @@ def test_nothing_is_known_of_nothing() -> None:
     """Neither fast 8-bit integers nor a need to spare their range."""
     found = parse_cpuinfo("")
     assert (found.name, found.family, found.features) == ("", "", {})
-    assert (found.has_vnni, found.has_int8_dot, found.needs_reduced_range) == (False, False, False)
+    assert (found.has_int8_dot, found.needs_reduced_range) == (False, False)
 
 
 def test_this_machine_has_a_processor() -> None:

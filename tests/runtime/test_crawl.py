@@ -94,6 +94,33 @@ def test_each_file_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert find_images(given_paths) == expected
 
 
+def test_two_dots_go_up_and_links_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path with ``..`` in it is stored as the same path without it, links elsewhere included."""
+    plant(tmp_path, "away/deep/x.jpg", "here/x.jpg", "photos/x.jpg")
+    (tmp_path / "photos" / "link").symlink_to("../away")
+    (tmp_path / "here" / "to").symlink_to("../away/deep")
+    monkeypatch.chdir(tmp_path / "here")
+    stored = {
+        "../photos/link/deep/x.jpg": "photos/link/deep/x.jpg",
+        "../photos/link": "photos/link",
+        "../photos/link/deep/../x.jpg": "photos/link/x.jpg",
+        # Where a link leads, not where it stands.
+        "to/../x.jpg": "away/x.jpg",
+        "../here/./to/x.jpg": "here/to/x.jpg",
+        "../gone/../photos": "photos",
+        "..": "",
+        "to/..": "away",
+    }
+    found = {given: crawl.absolute(given) for given in stored}
+    assert found == {given: str(tmp_path / path) for given, path in stored.items()}
+    assert crawl.absolute(f"{tmp_path}/here/../photos/link/") == f"{tmp_path}/photos/link"
+    assert crawl.absolute("/../..") == "/"
+    assert crawl.folder_prefix("..") == f"{tmp_path}/"
+    assert find_images(["../photos"]) == [
+        Path("../photos/x.jpg"), Path("../photos/link/deep/x.jpg")
+    ]  # fmt: skip
+
+
 def test_links_in_a_loop_end(tmp_path: Path) -> None:
     """A folder that contains itself by a link is searched once."""
     plant(tmp_path, "a/b/x.jpg")

@@ -95,6 +95,24 @@ def test_near_copies_are_as_a_naive_comparison_finds(
     assert found == naive_near(crowded, threshold)
 
 
+@pytest.mark.parametrize("exact_limit", [0, 1000])
+def test_equal_embeddings_are_nearly_the_same(
+    gallery: Gallery, write_picture: WritePicture, tmp_path: Path, exact_limit: int
+) -> None:
+    """However the product of an embedding with itself is rounded, its cosine is 1."""
+    pairs: list[list[str]] = []
+    for seed in range(20):
+        one = write_picture(tmp_path / "in" / f"{seed:02}.png", "red", seed=seed)
+        other = one.with_name(f"{seed:02}_.png")
+        # What follows the picture is not looked at.
+        other.write_bytes(one.read_bytes() + b"other bytes")
+        pairs.append([str(one), str(other)])
+    gallery.index([tmp_path / "in"])
+    embeddings = gallery.encoder.encode([one for one, _ in pairs])
+    assert (np.vecdot(embeddings, embeddings) < 1).any()
+    assert lists(near_copies(gallery.path, 1, exact_limit=exact_limit)) == pairs
+
+
 def test_deleted_images_are_no_copies(crowded: Gallery, pictures: Path) -> None:
     """What was pruned is not listed; its copy stands alone."""
     (pictures / "green" / "7.png").unlink()

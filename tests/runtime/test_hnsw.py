@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.binding import GRAPH_DTYPES, GraphDtype
 from boost_edge.runtime.hnsw import CacheError, GraphLabel, Hnsw
+from boost_edge.runtime.replace import left_over
 
 GALLERY = "a" * 32
 
@@ -132,6 +134,35 @@ def test_saving_where_nothing_can_be_written_is_no_error(tmp_path: Path) -> None
     assert not graph.save(tmp_path / "absent" / "graph")
     assert len(near(graph, np.ones(8, np.float32), 3)) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_cleans_up_a_file_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From when it is whole until it is renamed its writer is seen to be alive."""
+    path, asked = tmp_path / "graph", list[str]()
+
+    def look(what: str) -> None:
+        asked.append(what)
+        assert len(list(tmp_path.iterdir())) == 1
+        assert left_over(path) == []
+
+    fsync, replace = os.fsync, Path.replace
+
+    def watched_fsync(handle: int) -> None:
+        if not asked:
+            look("flushed")
+        fsync(handle)
+
+    def watched_replace(temporary: Path, target: Path) -> Path:
+        look("renamed")
+        return replace(temporary, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    assert build(unit_vectors(3, 16), np.arange(3)).save(path)
+    assert asked == ["flushed", "renamed"]
+    assert Hnsw.open(path, gallery=GALLERY, dimensions=16) is not None
 
 
 def test_a_file_that_holds_its_vectors_otherwise_is_refused(tmp_path: Path) -> None:

@@ -167,6 +167,19 @@ def test_other_folders_stay_as_they_are(gallery: Gallery, pictures: Path) -> Non
     assert len(gallery) == 6
 
 
+def test_a_folder_is_the_same_by_any_name(
+    gallery: Gallery, pictures: Path, write_picture: WritePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images behind a link come once, whether the folder is named from afar or by ``..``."""
+    write_picture(pictures.parent / "away" / "0.png", seed=88)
+    (pictures / "blue" / "link").symlink_to("../../away")
+    monkeypatch.chdir(pictures / "red")
+    assert counts(gallery.index(["../blue"])) == {"added": 4}
+    assert counts(gallery.index([pictures / "blue"])) == {"unchanged": 4}
+    (pictures / "blue" / "link").unlink()
+    assert counts(gallery.index(["../blue"], prune=True)) == {"unchanged": 3, "pruned": 1}
+
+
 def test_labels_are_kept_and_replaced(gallery: Gallery, pictures: Path) -> None:
     """Labels belong to an image until others are given for it, by any spelling of its path."""
     first, second = pictures / "red" / "0.png", pictures / "red" / "1.png"
@@ -346,6 +359,18 @@ def test_patterns_limit_what_is_indexed_and_pruned(gallery: Gallery, pictures: P
     }
 
 
+def test_patterns_are_for_the_folder_that_was_given(gallery: Gallery, pictures: Path) -> None:
+    """What is left out below one folder and not below another is indexed, and pruned."""
+    given, patterns = [pictures, pictures / "red"], ["red/*", "blue/*"]
+    assert counts(gallery.index(given, exclude=patterns)) == {"added": 6}
+    gallery.index([pictures])
+    for path in (pictures / "red" / "0.png", pictures / "blue" / "0.png"):
+        path.unlink()
+    report = gallery.index(given, exclude=patterns, prune=True)
+    assert report.pruned == (str(pictures / "red" / "0.png"),)
+    assert counts(gallery.index([pictures], exclude=patterns, prune=True)) == {"unchanged": 3}
+
+
 def test_only_what_changed_is_looked_at(
     gallery: Gallery, pictures: Path, write_picture: WritePicture
 ) -> None:
@@ -449,7 +474,20 @@ def test_a_report_names_the_first_and_counts_all(
     assert report.pruned == tuple(str(pictures / "red" / f"{number}.png") for number in range(2))
 
 
-@pytest.mark.parametrize("labels", [{"a": 1}, {1: "a"}, {"a": None}, ["a"], "text"], ids=str)
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"a": 1},
+        {1: "a"},
+        {"a": None},
+        ["a"],
+        "text",
+        {"a": "\udcff"},
+        {"a\ud800": "b"},
+        {"a": "\0"},
+    ],
+    ids=ascii,
+)
 def test_labels_that_are_no_text(gallery: Gallery, pictures: Path, labels: Any) -> None:
     """Labels that no gallery may hold are refused before anything is done."""
     with pytest.raises(UsageError, match="label"):

@@ -25,6 +25,7 @@ from boost_edge.runtime.manifest import (
 )
 
 TEXT = st.text(max_size=8)
+LABEL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 SHARE = st.floats(0, 1)
 COUNT = st.integers(0, 10**9)
 
@@ -52,7 +53,7 @@ def manifests() -> st.SearchStrategy[Manifest]:
         readout=st.sampled_from(READOUTS),
         dimensions=COUNT,
         attributes=st.lists(
-            st.builds(Attribute, name=TEXT, values=st.lists(TEXT, max_size=3).map(tuple)),
+            st.builds(Attribute, name=LABEL, values=st.lists(LABEL, max_size=3).map(tuple)),
             max_size=3,
         ).map(tuple),
         training=st.none()
@@ -190,6 +191,8 @@ def test_what_came_later_may_be_absent() -> None:
         (("taps",), "layer3"),
         (("taps",), [3]),
         (("attributes",), {"type": 1}),
+        (("attributes",), [{"name": "\ud800", "values": ["a"]}]),
+        (("attributes",), [{"name": "type", "values": ["a", "b\0"]}]),
         (("training",), 5),
         (("weights",), None),
         (("weights",), []),

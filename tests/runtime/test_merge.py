@@ -373,6 +373,8 @@ def test_misuse_is_said_in_one_line(tmp_path: Path, encoder: Encoder) -> None:
         merge_galleries([other, tmp_path / "." / "mine"], mine)
     with pytest.raises(UsageError, match="'odd' is not one of fail, keep, replace, newest"):
         merge_galleries([other], mine, on_conflict="odd")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="the folder to put paths under is empty"):
+        merge_galleries([other], mine, under={str(other): ""})
     with pytest.raises(UsageError, match="/no: is to be put under a folder, but is not merged"):
         merge_galleries([other], mine, under={"/no": "/x"})
     with pytest.raises(UsageError, match="at least one"):

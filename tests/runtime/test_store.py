@@ -75,7 +75,7 @@ def test_a_new_store_knows_its_model(store: Store, tmp_path: Path) -> None:
 
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: 0 not in name).map(os.fsdecode)
-# Text of any kind, half surrogates included, as a label file or a file name may give it.
+# Text of any kind, half surrogates included, as earlier versions let in.
 texts = st.text(st.characters(exclude_characters="\0"), max_size=20)
 rows = st.builds(
     ImageRow,
