@@ -69,11 +69,12 @@ def measure_quality(
     if not len(test.features):
         return ()
     said = posteriors_of(head, test.features)
-    return judge_posteriors(said, schema, train.codes, test.codes, head.temperature.tolist())
+    temperatures = [float(each) for each in head.temperature]
+    return judge_posteriors(said, schema, train.codes, test.codes, temperatures)
 
 
 def judge_posteriors(
-    said: Sequence[NDArray[np.floating]],
+    said: Sequence[NDArray[np.float64]],
     schema: Sequence[Attribute],
     train: NDArray[np.int64],
     test: NDArray[np.int64],

@@ -116,12 +116,13 @@ def write_chosen(
         with Encoder.open(row.model) as encoder:
             encoding = encoder.predict(test.paths)
         if encoding.attributes is not None and head is not None:
+            said = split_posteriors(schema, encoding.attributes)
             quality = judge_posteriors(
-                split_posteriors(schema, encoding.attributes),
+                [each.astype(np.float64) for each in said],
                 schema,
                 by_name["train"].rows.codes,
                 test.rows.codes,
-                head.temperature.tolist(),
+                [float(each) for each in head.temperature],
             )
             manifest = dataclasses.replace(manifest, quality=quality)
         save_model(onnx.load(row.model), manifest, temporary)

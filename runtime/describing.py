@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.pending import Described, Pending
 from boost_edge.runtime.reading import Read
-from boost_edge.runtime.spread import Spread
+from boost_edge.runtime.spread import Begun, Spread
 from boost_edge.runtime.store import Store
 
 __all__ = ["Describer"]
@@ -23,10 +27,35 @@ class Describer:
         self._encoder = encoder
         self._pending = pending
         self._spread = Spread(encoder)
+        # What the network has begun with, by digest: the batch, and the row there.
+        self._begun: dict[str, tuple[Begun, int]] = {}
 
     def close(self) -> None:
         """Let go of what the model needed for many files."""
         self._spread.close()
+
+    def begin(self, batch: Iterable[Read | ImageError]) -> None:
+        """Have the network begin with the files of a batch whose bytes are new as far as is known.
+
+        While it does, earlier ones can be settled; see ``Spread.begin``.
+        """
+        if self._pending.is_dry:
+            return
+        new: dict[str, Read] = {}
+        for item in batch:
+            if isinstance(item, ImageError) or item.pixels is None or item.digest in self._begun:
+                continue
+            if self.known(item.digest) is None:
+                new.setdefault(item.digest, item)
+        if new:
+            begun = self._spread.begin(_pixels(new.values()))
+            self._begun |= {digest: (begun, row) for row, digest in enumerate(new)}
+
+    def forget(self, batch: Iterable[Read | ImageError]) -> None:
+        """Let go of what was begun for the files of a batch, needed or not."""
+        for item in batch:
+            if not isinstance(item, ImageError):
+                self._begun.pop(item.digest, None)
 
     def describe(self, reads: list[Read]) -> list[Described]:
         """Return what the model says about files of new bytes; nothing in a dry run."""
@@ -35,17 +64,23 @@ class Describer:
         if self._pending.is_dry:
             nothing = np.empty(0, np.float32)
             return [Described(predicted={}, vector=nothing, path=item.job.path) for item in reads]
-        encoding = self._spread.run(np.stack([cast("Any", item.pixels) for item in reads]))
-        return [
-            Described(
-                predicted={}
-                if encoding.attributes is None
-                else self._encoder.describe(encoding.attributes[index]),
-                vector=encoding.embeddings[index],
-                path=item.job.path,
-            )
-            for index, item in enumerate(reads)
-        ]
+        # All of them, where there is one batch only.
+        late = [item for item in reads if item.digest not in self._begun]
+        if late:
+            begun = Begun(partial(self._encoder.run, _pixels(late)))
+            self._begun |= {item.digest: (begun, row) for row, item in enumerate(late)}
+        return [self._described(item) for item in reads]
+
+    def _described(self, item: Read) -> Described:
+        begun, row = self._begun[item.digest]
+        encoding = begun.result()
+        return Described(
+            predicted={}
+            if encoding.attributes is None
+            else self._encoder.describe(encoding.attributes[row]),
+            vector=encoding.embeddings[row],
+            path=item.job.path,
+        )
 
     def known(self, digest: str) -> Described | None:
         """Return what is known about the same bytes elsewhere, committed or not."""
@@ -62,3 +97,7 @@ class Describer:
             vector = self._store.vectors_of([cast("int", row.id)])[0]
             return Described(predicted=row.predicted, vector=vector, path=row.path)
         return None
+
+
+def _pixels(reads: Iterable[Read]) -> NDArray[np.uint8]:
+    return np.stack([cast("Any", item.pixels) for item in reads])

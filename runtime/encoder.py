@@ -139,7 +139,7 @@ class Encoder:
         ----------
         images
             Paths and ``(H, W, 3) uint8`` RGB arrays, mixed as you like. They are read while
-            earlier ones are encoded; at most two batches are held.
+            earlier ones are encoded; at most four batches are held.
         batch_size
             Images given to the network at once, at least 1.
 
@@ -163,7 +163,7 @@ class Encoder:
         workers = decoders(self._threads)
         loaded = prefetch(images, self.load, workers=workers, ahead=batch_size)
         with closing(cast("Any", loaded)), closing(Spread(self)) as spread:
-            parts += [spread.run(np.stack(batch)) for batch in batched(loaded, batch_size)]
+            parts += spread.each(np.stack(batch) for batch in batched(loaded, batch_size))
         attributes = [part.attributes for part in parts if part.attributes is not None]
         return Encoding(
             embeddings=np.concatenate([part.embeddings for part in parts]),

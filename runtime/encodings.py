@@ -1,15 +1,16 @@
 """Encode any number of files: read ahead in a few threads, given to the network in batches.
 
-No more than two batches of images are held, however many files there are.
+No more than four batches of images are held, however many files there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from boost_edge.runtime.prefetch import batched, decoders, prefetch
 from boost_edge.runtime.spread import Spread, images_at_once
 
 __all__ = ["FileEncoding", "encodings_of"]
+
+_Loaded: TypeAlias = tuple[str, NDArray[np.uint8]] | ImageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,29 +52,33 @@ def encodings_of(encoder: Encoder, files: Iterable[str]) -> Iterator[FileEncodin
     loaded = prefetch(
         files, partial(_load, encoder), workers=decoders(encoder.threads), ahead=2 * size
     )
+    # Read once: the network sees the pixels of what can be read, the reader all of it.
+    batches, again = itertools.tee(batched(loaded, size))
     with closing(cast("Any", loaded)), closing(Spread(encoder)) as spread:
-        for batch in batched(loaded, size):
-            read = [each for each in batch if not isinstance(each, ImageError)]
-            rows = iter(_encode(spread, read))
+        encoded = spread.each(_pixels(encoder, batch) for batch in again)
+        for batch, found in zip(batches, encoded, strict=True):
+            rows = itertools.count()
             for each in batch:
-                yield each if isinstance(each, ImageError) else next(rows)
+                yield each if isinstance(each, ImageError) else _row(each[0], found, next(rows))
 
 
-def _load(encoder: Encoder, path: str) -> tuple[str, NDArray[np.uint8]] | ImageError:
+def _load(encoder: Encoder, path: str) -> _Loaded:
     try:
         return path, encoder.load(path)
     except ImageError as error:
         return error
 
 
-def _encode(spread: Spread, read: list[tuple[str, NDArray[np.uint8]]]) -> Iterator[FileEncoding]:
-    """Yield what the network says of images, ready resized; there may be none."""
-    if not read:
-        return
-    found: Encoding = spread.run(np.stack([pixels for _, pixels in read]))
-    for row, (path, _) in enumerate(read):
-        yield FileEncoding(
-            path=path,
-            embedding=found.embeddings[row],
-            attributes=None if found.attributes is None else found.attributes[row],
-        )
+def _pixels(encoder: Encoder, batch: Sequence[_Loaded]) -> NDArray[np.uint8]:
+    """Return the images of a batch, ready resized; there may be none."""
+    size = encoder.manifest.image.size
+    read = [each[1] for each in batch if not isinstance(each, ImageError)]
+    return np.stack(read) if read else np.empty((0, size, size, 3), np.uint8)
+
+
+def _row(path: str, found: Encoding, row: int) -> FileEncoding:
+    return FileEncoding(
+        path=path,
+        embedding=found.embeddings[row],
+        attributes=None if found.attributes is None else found.attributes[row],
+    )

@@ -23,7 +23,7 @@ from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.index_report import Copy, IndexReport, Skipped, Tally
 from boost_edge.runtime.labels import labels_by_path
 from boost_edge.runtime.pending import Described, Pending
-from boost_edge.runtime.prefetch import batched, decoders, prefetch
+from boost_edge.runtime.prefetch import batched, decoders, prefetch, with_next
 from boost_edge.runtime.prune import find_gone, holds, is_gone
 from boost_edge.runtime.reading import Job, Read, read_job
 from boost_edge.runtime.selection import EVERYTHING, Selection
@@ -129,8 +129,13 @@ class _Run:
             )
             # Closing waits for the threads, so that none outlives an interruption.
             with closing(cast("Any", read)):
-                for batch in batched(read, size):
+                for batch, following in with_next(batched(read, size)):
+                    if following is not None:
+                        # The network never waits for what is done with its answers.
+                        self._describer.begin(batch)
+                        self._describer.begin(following)
                     self._take(batch)
+                    self._describer.forget(batch)
                     self._commit_when_due()
 
     def look_for_gone(self, writer: Store | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["batched", "decoders", "prefetch"]
+__all__ = ["batched", "decoders", "prefetch", "with_next"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,6 +51,13 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     source = iter(items)
     while batch := list(itertools.islice(source, size)):
         yield batch
+
+
+def with_next(items: Iterable[T]) -> Iterator[tuple[T, T | None]]:
+    """Yield each item with the one after it, None after the last."""
+    these, following = itertools.tee(items)
+    next(following, None)
+    return zip(these, itertools.chain(following, [None]), strict=False)
 
 
 def decoders(threads: int) -> int:

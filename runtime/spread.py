@@ -1,14 +1,19 @@
 """Run a network on many images: each thread has images of its own.
 
 Several threads that compute one image wait for each other at every layer, and lose what one of
-them spends on decoding. Threads with images of their own wait once a batch; measured in
-docs/performance.md. It takes the network a second time, in memory and in preparing it, so the first
-batch goes without: a query and a few files never pay for it.
+them spends on decoding. Threads with images of their own hardly ever wait, as the next batch is
+begun while one is taken in; measured in docs/performance.md. It takes the network a second time,
+in memory and in preparing it, so a batch that is alone goes without: a query and a few files never
+pay for it.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +21,7 @@ from numpy.typing import NDArray
 from boost_edge.runtime.encoder import Encoder, Encoding
 from boost_edge.runtime.errors import ModelFileError
 
-__all__ = ["Spread", "images_at_once"]
+__all__ = ["Begun", "Spread", "images_at_once"]
 
 # More at once is no faster on a CPU, and takes memory: 16 instead of 8 of 224 pixels took 100 MB
 # more with ResNet-18 and 2 threads, and saved 4% of the time.
@@ -32,29 +37,57 @@ def images_at_once(edge: int, threads: int) -> int:
     return max(_FEWEST, min(_MOST, _PIXELS // edge**2), _EACH * threads)
 
 
+class Begun:
+    """A batch that the network has begun with."""
+
+    def __init__(self, wait: Callable[[], Encoding]) -> None:
+        self._wait = wait
+        self._encoding: Encoding | None = None
+
+    def result(self) -> Encoding:
+        """Wait for what the network says; see ``Encoder.run``."""
+        if self._encoding is None:
+            self._encoding = self._wait()
+        return self._encoding
+
+
 class Spread:
     """Runs an encoder's network on batches, in as many threads as the encoder has; close it."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._batches = 0
         self._single: Encoder | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._started = False
 
-    def run(self, batch: NDArray[np.uint8]) -> Encoding:
-        """Run the network on ``(N, S, S, 3) uint8`` RGB; see ``Encoder.run``."""
-        self._batches += 1
-        if self._batches == 2 and self._encoder.threads > 1:
+    def each(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[Encoding]:
+        """Yield what the network says of each batch, in order, the next one being computed.
+
+        See ``Encoder.run``. A batch that is alone never pays for a second network.
+        """
+        source = iter(batches)
+        first = list(islice(source, 2))
+        if len(first) < 2:
+            yield from map(self._encoder.run, first)
+            return
+        begun = deque(map(self.begin, first))
+        while begun:
+            yield begun.popleft().result()
+            begun.extend(map(self.begin, islice(source, 1)))
+
+    def begin(self, batch: NDArray[np.uint8]) -> Begun:
+        """Have the network begin with a batch that is not the only one.
+
+        With one thread it is only run when it is waited for.
+        """
+        if not self._started:
+            self._started = True
             self._start()
         if self._single is None or self._pool is None or len(batch) < 2:
-            return self._encoder.run(batch)
+            return Begun(partial(self._encoder.run, batch))
         parts = np.array_split(batch, min(self._encoder.threads, len(batch)))
-        found = list(self._pool.map(self._single.run, parts))
-        attributes = [each.attributes for each in found if each.attributes is not None]
-        return Encoding(
-            embeddings=np.concatenate([each.embeddings for each in found]),
-            attributes=np.concatenate(attributes) if attributes else None,
-        )
+        running = [self._pool.submit(self._single.run, part) for part in parts]
+        return Begun(partial(_joined, running))
 
     def close(self) -> None:
         """Let go of the threads and of the second network."""
@@ -65,6 +98,8 @@ class Spread:
         self._pool, self._single = None, None
 
     def _start(self) -> None:
+        if self._encoder.threads == 1:
+            return
         try:
             single = Encoder.open(self._encoder.path, threads=1)
         except ModelFileError:
@@ -75,3 +110,12 @@ class Spread:
             return
         self._single = single
         self._pool = ThreadPoolExecutor(self._encoder.threads, "boost-edge-encode")
+
+
+def _joined(parts: list[Future[Encoding]]) -> Encoding:
+    found = [part.result() for part in parts]
+    attributes = [each.attributes for each in found if each.attributes is not None]
+    return Encoding(
+        embeddings=np.concatenate([each.embeddings for each in found]),
+        attributes=np.concatenate(attributes) if attributes else None,
+    )

@@ -92,8 +92,8 @@ def test_few_images_are_held(pictures: Path, encoder: Encoder) -> None:
     found = posteriors_of(encoder, files())
     with closing(cast("Any", found)):
         path, row = cast("tuple[str, NDArray[np.float32]]", next(found))
-        # A batch, and two that are read meanwhile.
-        assert taken <= 3 * images_at_once(encoder.manifest.image.size, encoder.threads) < 200
+        # A batch, one that the network has begun with, and two that are read meanwhile.
+        assert taken <= 4 * images_at_once(encoder.manifest.image.size, encoder.threads) < 200
         assert path.endswith("red/0.png")
         assert row.shape == (5,)
 

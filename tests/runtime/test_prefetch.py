@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boost_edge.runtime.prefetch import batched, decoders, prefetch
+from boost_edge.runtime.prefetch import batched, decoders, prefetch, with_next
 
 
 @settings(deadline=None)
@@ -69,3 +69,9 @@ def test_there_is_always_a_decoder() -> None:
     assert decoders(1) == 1
     assert decoders(3) == 3
     assert decoders(500) < 100
+
+
+@given(items=st.lists(st.integers(), max_size=5))
+def test_with_next_is_what_it_says(items: list[int]) -> None:
+    """Each item stands beside its successor, the last beside None."""
+    assert list(with_next(iter(items))) == list(zip(items, [*items[1:], None], strict=False))

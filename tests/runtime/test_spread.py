@@ -22,11 +22,15 @@ def batches(encoder: Encoder, *counts: int) -> list[NDArray[np.uint8]]:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_it_gives_what_the_encoder_gives(model_path: Path, threads: int) -> None:
+@pytest.mark.parametrize("counts", [(), (5,), (5, 8), (5, 8, 1, 0, 2, 7)])
+def test_it_gives_what_the_encoder_gives(
+    model_path: Path, threads: int, counts: tuple[int, ...]
+) -> None:
     """Batch after batch, of any size, embeddings and attributes are the encoder's, in order."""
     with Encoder.open(model_path, threads=threads) as encoder, closing(Spread(encoder)) as spread:
-        for batch in batches(encoder, 5, 8, 1, 2, 7):
-            found, expected = spread.run(batch), encoder.run(batch)
+        given = batches(encoder, *counts)
+        for batch, found in zip(given, spread.each(given), strict=True):
+            expected = encoder.run(batch)
             np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-6)
             assert found.attributes is not None
             assert expected.attributes is not None
@@ -50,20 +54,42 @@ def test_a_model_file_that_changes_meanwhile_is_no_reason_to_fail(
     path = Path(shutil.copy(model_path, tmp_path / "model.onnx"))
     with Encoder.open(path, threads=2) as encoder, closing(Spread(encoder)) as spread:
         first, second = batches(encoder, 4, 4)
-        spread.run(first)
         if change == "gone":
             path.unlink()
         else:
             data = path.read_bytes()
             path.write_bytes(b"damaged" if change == "damaged" else data + b"\x18\x00")
-        expected = encoder.run(second).embeddings
-        np.testing.assert_allclose(spread.run(second).embeddings, expected, atol=1e-6)
+        _, found = spread.each([first, second])
+        np.testing.assert_allclose(found.embeddings, encoder.run(second).embeddings, atol=1e-6)
 
 
 def test_what_is_wrong_in_a_thread_is_raised(model_path: Path) -> None:
     """A batch that is none is the caller's error, whichever thread finds it."""
     with Encoder.open(model_path, threads=2) as encoder, closing(Spread(encoder)) as spread:
-        for batch in batches(encoder, 4, 4):
-            spread.run(batch)
+        [good] = batches(encoder, 4)
+        spread.begin(good)
+        begun = spread.begin(np.zeros((4, 3, 3, 3), np.uint8))
         with pytest.raises(UsageError, match="a batch must be"):
-            spread.run(np.zeros((4, 3, 3, 3), np.uint8))
+            begun.result()
+
+
+def test_a_batch_alone_takes_no_second_network(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query or a few files never pay for preparing one."""
+    opened: list[int] = []
+
+    def count(_path: Path, *, threads: int) -> Encoder:
+        opened.append(threads)
+        return real(_path, threads=threads)
+
+    with Encoder.open(model_path, threads=2) as encoder:
+        real = Encoder.open
+        monkeypatch.setattr(Encoder, "open", count)
+        [batch] = batches(encoder, 4)
+        with closing(Spread(encoder)) as spread:
+            assert len(list(spread.each([batch]))) == 1
+        assert not opened
+        with closing(Spread(encoder)) as spread:
+            assert len(list(spread.each([batch, batch]))) == 2
+        assert opened == [1]
