@@ -194,7 +194,9 @@ def train_backbone(
     )
     backbone.weights = Weights(
         name=FINETUNED,
-        source=f"trained on {table.path.name}, starting from {start.source}",
+        source=f"{start.source}, then on {table.path.name}"
+        if start.name == FINETUNED
+        else f"trained on {table.path.name}, starting from {start.source}",
         sha256=start.sha256,
         licence=start.licence,
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from boost_edge.bench.between_seeds import gain_by_seed, seed_interval
 from boost_edge.cli.bench.gains import between
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.render import table, wrapped
@@ -46,6 +45,8 @@ def versus(first: str, second: str, metric: str, out: Path | None, json: bool) -
 
 
 def _text(result: dict[str, Any]) -> list[str]:
+    from boost_edge.bench.between_seeds import gain_by_seed, seed_interval
+
     gain, metric = result["gain"], result["metric"]
     digits = 2 if metric == "map10" else 4  # mAP@10 is in hundredths
     form = f"+.{digits}f"
