@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from boost_edge.bench.between_seeds import Verdict, gain_by_seed, seed_interval, verdict
 from boost_edge.bench.report_words import NONE, interval, signed
@@ -100,7 +100,8 @@ def _base(result: _Row, row: _Row) -> _Row:
             same = {"readout": "raw", "test": row["test"]}
         case _:
             same = {"readout": "raw", "resize": row["resize"]}
-    return next((each for each in rows if same.items() <= each.items()), {})
+    nothing: _Row = {}
+    return next((each for each in rows if same.items() <= each.items()), nothing)
 
 
 def _means(row: _Row, metric: str) -> Sequence[float | None]:
@@ -109,4 +110,7 @@ def _means(row: _Row, metric: str) -> Sequence[float | None]:
         found: Sequence[float | None] = row[f"{metric}_by_seed"]
         return found
     mean = row.get(metric)
-    return mean.get("by_seed", ()) if isinstance(mean, Mapping) else ()
+    if not isinstance(mean, Mapping):
+        return ()
+    means: Sequence[float | None] = cast("_Row", mean).get("by_seed", ())
+    return means
