@@ -49,13 +49,13 @@ def test_json_says_what_was_trained(
     said = json.loads(done.stdout)
     assert set(said) == {
         "run", "backbone", "taps", "features", "readout", "images", "epochs", "quality",
-        "missing", "duplicates", "skipped",
+        "missing", "duplicates", "known", "skipped",
     }  # fmt: skip
     assert said["run"] == str(out)
     assert (said["backbone"], said["readout"]) == ("pca", "hidden")
     assert said["images"]["train"] + said["images"]["val"] == 40
     assert set(said["quality"]) == {"type", "colour"}
-    assert (said["missing"], said["skipped"]) == ([], [])
+    assert (said["missing"], said["known"], said["skipped"]) == ([], 0, [])
     record = json.loads((out / "train.json").read_text(encoding="utf-8"))
     assert (record["head_width"], record["training"]["settings"]["width"]) == (24, 24)
 
