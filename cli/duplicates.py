@@ -61,14 +61,12 @@ def command(gallery: Path, near: float | None, json: bool) -> int:
 def _as_text(gallery: Path, exact: Groups, alike: Groups | None, near: float | None) -> list[str]:
     lines = _listed("exact copies", exact)
     spare = sum(len(group) - 1 for group in exact)
-    summary = (
-        f"{spare:,} exact {'copy' if spare == 1 else 'copies'} of {counted(len(exact), 'image')}"
-    )
+    copies = counted(spare, "exact copy", "exact copies")
+    summary = f"{copies} of {counted(len(exact), 'image')}"
     if alike is not None:
         lines += _listed(f"nearly the same (cosine {near:g} or more)", alike)
-        summary += (
-            f"; {counted(len(alike), 'group')} of {sum(map(len, alike)):,} images nearly the same"
-        )
+        groups = counted(len(alike), "group")
+        summary += f"; {groups} of {sum(map(len, alike)):,} images nearly the same"
     return [*lines, f"{printable(str(gallery))}: {summary}"]
 
 

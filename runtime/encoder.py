@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ __all__ = [
     "Encoding",
     "ImageLike",
     "Prediction",
+    "join_encodings",
     "read_manifest",
 ]
 
@@ -164,11 +165,7 @@ class Encoder:
         loaded = prefetch(images, self.load, workers=workers, ahead=batch_size)
         with closing(cast("Any", loaded)), closing(Spread(self)) as spread:
             parts += spread.each(np.stack(batch) for batch in batched(loaded, batch_size))
-        attributes = [part.attributes for part in parts if part.attributes is not None]
-        return Encoding(
-            embeddings=np.concatenate([part.embeddings for part in parts]),
-            attributes=np.concatenate(attributes) if attributes else None,
-        )
+        return join_encodings(parts)
 
     def load(self, image: ImageLike) -> NDArray[np.uint8]:
         """Return one image as the network takes it: ``(S, S, 3) uint8`` RGB.
@@ -266,6 +263,15 @@ class Encoder:
 
     def __repr__(self) -> str:
         return f"Encoder.open({os.fspath(self.path)!r}, threads={self._threads})"
+
+
+def join_encodings(parts: Sequence[Encoding]) -> Encoding:
+    """Return one or more encodings by one model as one, in their order."""
+    attributes = [part.attributes for part in parts if part.attributes is not None]
+    return Encoding(
+        embeddings=np.concatenate([part.embeddings for part in parts]),
+        attributes=np.concatenate(attributes) if attributes else None,
+    )
 
 
 def _check_array(image: object) -> NDArray[np.uint8]:

@@ -57,7 +57,7 @@ def with_next(items: Iterable[T]) -> Iterator[tuple[T, T | None]]:
     """Yield each item with the one after it, None after the last."""
     these, following = itertools.tee(items)
     next(following, None)
-    return zip(these, itertools.chain(following, [None]), strict=False)
+    return itertools.zip_longest(these, following)
 
 
 def decoders(threads: int) -> int:

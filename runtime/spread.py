@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.encoder import Encoder, Encoding
+from boost_edge.runtime.encoder import Encoder, Encoding, join_encodings
 from boost_edge.runtime.errors import ModelFileError
 
 __all__ = ["Begun", "Spread", "images_at_once"]
@@ -87,7 +87,7 @@ class Spread:
             return Begun(partial(self._encoder.run, batch))
         parts = np.array_split(batch, min(self._encoder.threads, len(batch)))
         running = [self._pool.submit(self._single.run, part) for part in parts]
-        return Begun(partial(_joined, running))
+        return Begun(lambda: join_encodings([part.result() for part in running]))
 
     def close(self) -> None:
         """Let go of the threads and of the second network."""
@@ -110,12 +110,3 @@ class Spread:
             return
         self._single = single
         self._pool = ThreadPoolExecutor(self._encoder.threads, "boost-edge-encode")
-
-
-def _joined(parts: list[Future[Encoding]]) -> Encoding:
-    found = [part.result() for part in parts]
-    attributes = [each.attributes for each in found if each.attributes is not None]
-    return Encoding(
-        embeddings=np.concatenate([each.embeddings for each in found]),
-        attributes=np.concatenate(attributes) if attributes else None,
-    )

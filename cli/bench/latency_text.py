@@ -8,17 +8,16 @@ from boost_edge.cli.render import megabytes, table, wrapped
 
 __all__ = ["latency_text"]
 
-# Of fewer it is the slowest.
-_FEWEST_FOR_P99 = 100
-
 
 def latency_text(result: dict[str, Any]) -> list[str]:
     """Show a result of ``bench.latency`` as tables."""
+    from boost_edge.bench.report_words import FEWEST_FOR_P99
+
     reference = result["reference"]
     times = (
         f"times in ms; ratio: how many times as long as {reference['system']} "
         f"({reference['runtime']}) with as many threads, and its 95% interval over blocks; of "
-        f"fewer than {_FEWEST_FOR_P99} calls there is no p99"
+        f"fewer than {FEWEST_FOR_P99} calls there is no p99"
     )
     rows = [row for row in result["rows"] if "unavailable" not in row]
     absent = [
@@ -39,13 +38,15 @@ def latency_text(result: dict[str, Any]) -> list[str]:
 
 
 def _times(title: str, rows: list[dict[str, Any]], column: str) -> list[str]:
+    from boost_edge.bench.report_words import FEWEST_FOR_P99
+
     cells = [
         [
             row["system"],
             row[column],
             str(row["threads"]),
             *(_ms(row[f"p{share}_ms"]) for share in (50, 90)),
-            _ms(row["p99_ms"]) if row["calls"] >= _FEWEST_FOR_P99 else "",
+            _ms(row["p99_ms"]) if row["calls"] >= FEWEST_FOR_P99 else "",
             _ratio(row["ratio"]),
         ]
         for row in rows
