@@ -107,10 +107,22 @@ __all__ = ["command"]
     help="With --finetune: learn from this finished run on the same labels as well.",
 )
 @click.option(
+    "--consistent",
+    is_flag=True,
+    help="With --teacher: it looks at what is shown, at every step, instead of once at each image: "
+    "a better teacher, which takes its own time as often.",
+)
+@click.option(
     "--epochs",
     type=click.IntRange(min=1),
     metavar="N",
     help="With --finetune: how often to go over the images.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="With --finetune: images in a step; more keep a GPU busy.",
 )
 @click.option(
     "--limit",
@@ -137,7 +149,9 @@ def command(
     readout: Readout | None,
     finetune: bool,
     teacher: Path | None,
+    consistent: bool,
     epochs: int | None,
+    batch_size: int | None,
     limit: int | None,
     seed: int,
     strict: bool,
@@ -158,16 +172,18 @@ def command(
       boost-edge train labels.csv --images photos/ --out runs/own --weights none \\
         --backbone resnet18_w40 --finetune --teacher runs/shop
     """
-    if not finetune and (teacher is not None or epochs is not None):
+    if not finetune and (teacher or consistent or epochs or batch_size):
         raise UsageError(
-            "--teacher and --epochs belong to the training of the whole network: add --finetune"
+            "--teacher, --consistent, --epochs and --batch-size belong to the training of the "
+            "whole network: add --finetune"
         )
     with need_train_extra("training"):
-        from boost_edge.export.finetune_recipe import FINETUNE
+        from boost_edge.export.finetune_recipe import FINETUNE, FURTHER
         from boost_edge.export.recipes import RECIPES
         from boost_edge.export.train import TrainSettings, train
         from boost_edge.models.backbones import parse_taps
 
+    whole = FINETUNE if weights == "none" else FURTHER
     settings = TrainSettings(
         attributes=attributes,
         image_column=image_column,
@@ -177,7 +193,12 @@ def command(
         image_size=image_size,
         resize=resize,
         recipe=dataclasses.replace(RECIPES[recipe], width=width or RECIPES[recipe].width),
-        finetune=dataclasses.replace(FINETUNE, epochs=epochs or FINETUNE.epochs)
+        finetune=dataclasses.replace(
+            whole,
+            epochs=epochs or whole.epochs,
+            batch_size=batch_size or whole.batch_size,
+            consistent=consistent,
+        )
         if finetune
         else None,
         teacher=teacher,

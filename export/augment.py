@@ -1,7 +1,7 @@
 """Random changes of training images that leave their labels true: crop, flip, colour, blur, JPEG.
 
 Everything works on a batch ``(N, S, S, 3)`` of pixels in [0, 255] and draws from the generator
-it is given, so that a step of a training can be repeated.
+it is given, so that a step of a training can be repeated: first `compress`, then `augment`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
-__all__ = ["Augmentation", "augment"]
+__all__ = ["Augmentation", "augment", "compress"]
 
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG has it
 
@@ -52,28 +52,10 @@ class Augmentation:
     jpeg_quality: int
 
 
-def augment(
-    images: NDArray[np.uint8], size: int, how: Augmentation, generator: torch.Generator
-) -> Tensor:
-    """Return changed copies ``(N, size, size, 3) float32`` of images ``(N, S, S, 3) uint8``."""
-    compressed = _compress(images, how, generator)
-    pixels = torch.from_numpy(compressed).permute(0, 3, 1, 2).to(torch.float32)
-    pixels = _crop(pixels, size, how, generator)
-    pixels = _blur(pixels, how.blur, generator)
-    return _colour(pixels, how, generator).permute(0, 2, 3, 1)
-
-
-def _draw(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.empty(count).uniform_(low, high, generator=generator)
-
-
-def _chance(count: int, share: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator) < share
-
-
-def _compress(
+def compress(
     images: NDArray[np.uint8], how: Augmentation, generator: torch.Generator
 ) -> NDArray[np.uint8]:
+    """Return copies of images ``(N, S, S, 3) uint8``, some of them as JPEG leaves them."""
     chosen = _chance(len(images), how.jpeg, generator)
     qualities = _draw(len(images), how.jpeg_quality, 95, generator).int()
     changed = images.copy()
@@ -85,6 +67,26 @@ def _compress(
         if decoded is not None:
             changed[row] = decoded
     return changed
+
+
+def augment(images: Tensor, size: int, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Return changed copies ``(N, size, size, 3) float32`` of images ``(N, S, S, 3) uint8``.
+
+    All changes but JPEG (`compress`), made where the images are: on the CPU or another device. The
+    generator is the CPU's, so that every device draws the same.
+    """
+    pixels = images.permute(0, 3, 1, 2).to(torch.float32)
+    pixels = _crop(pixels, size, how, generator)
+    pixels = _blur(pixels, how.blur, generator)
+    return _colour(pixels, how, generator).permute(0, 2, 3, 1)
+
+
+def _draw(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.empty(count).uniform_(low, high, generator=generator)
+
+
+def _chance(count: int, share: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=generator) < share
 
 
 def _crop(pixels: Tensor, size: int, how: Augmentation, generator: torch.Generator) -> Tensor:
@@ -106,26 +108,28 @@ def _crop(pixels: Tensor, size: int, how: Augmentation, generator: torch.Generat
         ],
         dim=1,
     )
-    grid = affine_grid(theta, [count, 3, size, size], align_corners=False)
+    grid = affine_grid(theta.to(pixels.device), [count, 3, size, size], align_corners=False)
     return grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
 def _blur(pixels: Tensor, share: float, generator: torch.Generator) -> Tensor:
     chosen = _chance(len(pixels), share, generator)
     if chosen.any():
-        blurred = avg_pool2d(pixels[chosen], 3, stride=1, padding=1, count_include_pad=False)
-        pixels = pixels.index_put((chosen.nonzero().flatten(),), blurred)
+        rows = chosen.nonzero().flatten().to(pixels.device)
+        blurred = avg_pool2d(pixels[rows], 3, stride=1, padding=1, count_include_pad=False)
+        pixels = pixels.index_put((rows,), blurred)
     return pixels
 
 
 def _colour(pixels: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
     count = len(pixels)
     factors = [
-        _draw(count, 1.0 - spread, 1.0 + spread, generator).reshape(-1, 1, 1, 1)
+        _draw(count, 1.0 - spread, 1.0 + spread, generator).reshape(-1, 1, 1, 1).to(pixels.device)
         for spread in (how.light, how.light, how.saturation)
     ]
     brightness, contrast, saturation = factors
-    grey = (pixels * torch.tensor(_GREY).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    shares = torch.tensor(_GREY, device=pixels.device).reshape(1, 3, 1, 1)
+    grey = (pixels * shares).sum(dim=1, keepdim=True)
     pixels = grey + (pixels - grey) * saturation
     middle = grey.mean(dim=(2, 3), keepdim=True)
     return ((middle + (pixels - middle) * contrast) * brightness).clamp(0.0, 255.0)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from boost_edge.export.feature_cache import FeatureCache, cache_dir
 from boost_edge.models.backbones import Backbone
+from boost_edge.models.devices import on_best_device
 from boost_edge.runtime.errors import ImageError, UsageError, WeightsError
 from boost_edge.runtime.images import (
     IMAGES_VERSION,
@@ -67,7 +68,8 @@ def extract_features(
     Parameters
     ----------
     backbone
-        In evaluation mode; maps ``(N, S, S, 3)`` uint8 to ``(N, F)`` float32.
+        In evaluation mode, on the CPU; maps ``(N, S, S, 3)`` uint8 to ``(N, F)`` float32. Where
+        there is a CUDA device it does so there.
     cache
         Folder of the cache files; ``None`` for ``features`` in
         `boost_edge.export.feature_cache.cache_dir`.
@@ -91,8 +93,9 @@ def extract_features(
     with (
         FeatureCache(path, width=backbone.width) as store,
         closing(_load_ahead(paths, spec, store, ahead=3 * batch_size)) as images,
+        on_best_device(backbone) as device,
     ):
-        work = _Extraction(backbone, store, len(paths), batch_size)
+        work = _Extraction(backbone, device, store, len(paths), batch_size)
         for row, loaded in enumerate(images):
             work.take(row, loaded)
             if progress is not None and (row + 1) % batch_size == 0 and row + 1 < len(paths):
@@ -116,9 +119,15 @@ class _Extraction:
     """The state of one extraction: the matrix as it fills, and the batch that is waiting."""
 
     def __init__(
-        self, backbone: Backbone, store: FeatureCache, count: int, batch_size: int
+        self,
+        backbone: Backbone,
+        device: torch.device,
+        store: FeatureCache,
+        count: int,
+        batch_size: int,
     ) -> None:
         self._backbone = backbone
+        self._device = device
         self._store = store
         self._batch_size = batch_size
         self._matrix = np.full((count, backbone.width), np.nan, dtype=np.float32)
@@ -157,7 +166,7 @@ class _Extraction:
         rows = [row for row, _ in self._waiting]
         batch = torch.as_tensor(np.stack([pixels for _, pixels in self._waiting]))
         with torch.inference_mode():
-            vectors: NDArray[np.float32] = self._backbone(batch).numpy()
+            vectors: NDArray[np.float32] = self._backbone(batch.to(self._device)).cpu().numpy()
         if not np.isfinite(vectors).all():
             raise WeightsError(
                 f"backbone {self._backbone.spec.name} gives features that are not finite: its "

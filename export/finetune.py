@@ -13,52 +13,33 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from boost_edge.export.artefacts import read_tensors, write_tensors
-from boost_edge.export.augment import augment
+from boost_edge.export.batches import Batches, Pictures, step_seed
 from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.run import FinetuneEpoch
 from boost_edge.export.student import Student
-from boost_edge.export.teacher import Lessons
+from boost_edge.export.teacher import Teacher
 from boost_edge.export.temperature import UNKNOWN, calibrated_loss
 from boost_edge.models.backbones import Backbone
+from boost_edge.models.devices import best_device
 from boost_edge.runtime.errors import RunError
 from boost_edge.runtime.records import record_from_json
 
-__all__ = ["Pictures", "finetune"]
+__all__ = ["finetune"]
 
 # How long a training may run without being written down, in seconds.
 _CHECKPOINT_INTERVAL = 60.0
 _EVALUATION_BATCH = 256
 _SIZE_STEP = 8
 _DIGESTED = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
-    """n labelled images: ``pixels[rows[i]]`` has the labels ``codes[i]``.
-
-    ``pixels`` is ``(N, S, S, 3) uint8``, maybe larger than memory, ``rows`` ``(n,) int64`` and
-    ``codes`` ``(n, A) int64``, -1 where unknown.
-    """
-
-    pixels: NDArray[np.uint8]
-    rows: NDArray[np.int64]
-    codes: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def take(self, items: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return copies of the images ``(k, S, S, 3)`` of k items."""
-        return np.ascontiguousarray(self.pixels[self.rows[items]])
 
 
 def finetune(
@@ -69,15 +50,16 @@ def finetune(
     recipe: FinetuneRecipe,
     *,
     seed: int,
-    lessons: Lessons | None = None,
+    teacher: Teacher | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[FinetuneEpoch, ...]:
     """Train the backbone in place, and return what each epoch came to.
 
     It ends with the exponential moving average of its weights. With ``checkpoint``, an
-    interrupted training goes on where it was and ends with the same weights as one that was never
-    interrupted; the same arguments on the same machine give the same weights.
+    interrupted training goes on where it was and, on a CPU, ends with the same weights as one that
+    was never interrupted: there the same arguments on the same machine give the same weights. A
+    GPU adds up in no fixed order.
 
     Parameters
     ----------
@@ -85,8 +67,8 @@ def finetune(
         On the CPU; a CUDA device is used, in bfloat16, where there is one.
     classes
         Number of values of each attribute, A numbers.
-    lessons
-        What a teacher says of the training images, row by row.
+    teacher
+        Whoever says something of the training images besides their labels.
     progress
         Called with (steps done, steps in all).
 
@@ -95,21 +77,22 @@ def finetune(
     RunError
         When the checkpoint is damaged or belongs to other data or settings.
     """
-    digest = _digest(backbone, train, val, classes, recipe, seed, lessons)
-    run = _Run(backbone, train, classes, recipe, seed, lessons)
+    digest = _digest(backbone, train, val, classes, recipe, seed, teacher)
+    run = _Run(backbone, train, classes, recipe, seed, teacher)
     if checkpoint is not None and checkpoint.exists():
         run.restore(checkpoint, digest)
     written = time.monotonic()
-    while run.done < run.steps:
-        run.step()
-        if run.done % run.steps_per_epoch == 0:
-            run.end_epoch(val)
-        now = time.monotonic()
-        if checkpoint is not None and now - written > _CHECKPOINT_INTERVAL:
-            run.save(checkpoint, digest)
-            written = now
-        if progress is not None:
-            progress(run.done, run.steps)
+    with run.batches:
+        while run.done < run.steps:
+            run.step()
+            if run.done % run.steps_per_epoch == 0:
+                run.end_epoch(val)
+            now = time.monotonic()
+            if checkpoint is not None and now - written > _CHECKPOINT_INTERVAL:
+                run.save(checkpoint, digest)
+                written = now
+            if progress is not None:
+                progress(run.done, run.steps)
     if checkpoint is not None:
         # What is done with the network afterwards may be interrupted as well.
         run.save(checkpoint, digest)
@@ -127,14 +110,22 @@ class _Run:
         classes: Sequence[int],
         recipe: FinetuneRecipe,
         seed: int,
-        lessons: Lessons | None,
+        teacher: Teacher | None,
     ) -> None:
-        self.train, self.recipe, self.seed, self.lessons = train, recipe, seed, lessons
-        self.smallest = _smallest_size(backbone, int(train.pixels.shape[1]))
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.recipe, self.seed, self.teacher = recipe, seed, teacher
+        self.full = int(train.pixels.shape[1])
+        self.smallest = _smallest_size(backbone, self.full)
+        self.device = best_device()
+        self.batches = Batches(
+            train,
+            recipe.augmentation,
+            batch_size=recipe.batch_size,
+            seed=seed,
+            device=self.device,
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            looks = None if lessons is None else lessons.looks.shape[1]
+            looks = None if teacher is None else teacher.look_width
             self.student = Student(backbone, classes, looks, recipe.dropout)
         for module in backbone.stages.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -149,41 +140,43 @@ class _Run:
             _parameter_groups(self.student, recipe.weight_decay),
             lr=recipe.learning_rate,
             betas=(0.9, 0.99),
+            # One kernel for all weights: a small network on a GPU mostly waits to be told.
+            fused=self.device.type == "cuda",
         )
-        self.steps_per_epoch = max(1, len(train) // recipe.batch_size)
+        self.steps_per_epoch = self.batches.per_epoch
         self.steps = self.steps_per_epoch * recipe.epochs
         self.done = 0
-        self.loss = 0.0
+        self.loss = torch.zeros((), dtype=torch.float64, device=self.device)
         self.seconds = 0.0
         self.history: list[FinetuneEpoch] = []
 
     def step(self) -> None:
         """Train on the next batch."""
         began = time.monotonic()
-        # All that is random is a function of the seed and of the number of the step.
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.done + 1)
-        rows = self._rows()
-        size = self._size()
-        pixels = augment(self.train.take(rows), size, self.recipe.augmentation, generator)
+        batch = self.batches.get(self.done, self._size())
         for group in self.optimiser.param_groups:
             group["lr"] = _learning_rate(self.recipe, self.done, self.steps)
         self.student.train()
         self.student.backbone.stages.train()
         with torch.random.fork_rng(devices=[]), self._precision():
-            torch.manual_seed(self.seed * 1_000_003 + self.done + 1)
-            loss = self.student.loss(
-                pixels.to(self.device), rows, self.train.codes[rows], self.recipe, self.lessons
-            )
+            torch.manual_seed(step_seed(self.seed, self.done))
+            said = None
+            if self.teacher is not None:
+                said = self.teacher.say(batch.items, batch.pixels)
+            loss = self.student.loss(batch.pixels, batch.codes, self.recipe, said)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.optimiser.step()
         self.done += 1
         self._follow()
-        self.loss += float(loss.detach())
+        self.loss += loss.detach()
         self.seconds += time.monotonic() - began
 
     def end_epoch(self, val: Pictures) -> None:
         """Note what the averaged weights are worth."""
+        began = time.monotonic()
+        train_loss = float(self.loss) / self.steps_per_epoch  # waits for the device
+        self.seconds += time.monotonic() - began
         logits = self._evaluate(val) if len(val) else []
         accuracies: list[float | None] = []
         for column in range(val.codes.shape[1]):
@@ -197,13 +190,14 @@ class _Run:
         self.history.append(
             FinetuneEpoch(
                 size=self._size(self.done - 1),
-                train_loss=self.loss / self.steps_per_epoch,
+                train_loss=train_loss,
                 val_loss=calibrated_loss(logits, val.codes) if logits else None,
                 accuracy=tuple(accuracies),
                 seconds=self.seconds,
             )
         )
-        self.loss = self.seconds = 0.0
+        self.loss.zero_()
+        self.seconds = 0.0
 
     def finish(self) -> None:
         """Leave the averaged weights in the backbone, frozen and on the CPU."""
@@ -214,20 +208,14 @@ class _Run:
         backbone.eval()
         backbone.stages.eval()
 
-    def _rows(self) -> NDArray[np.int64]:
-        epoch, step = divmod(self.done, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.train))
-        start = step * self.recipe.batch_size
-        return np.sort(order[start : start + self.recipe.batch_size])
-
     def _size(self, step: int | None = None) -> int:
         """Return the edge of the images at a step: small first, as quick epochs teach much."""
         recipe = self.recipe
-        full = int(self.train.pixels.shape[1])
         epoch = (self.done if step is None else step) // self.steps_per_epoch
         grown = min(1.0, epoch / max(1.0, recipe.growth * recipe.epochs))
         share = recipe.smallest + (recipe.largest - recipe.smallest) * grown
-        return min(full, max(self.smallest, round(share * full / _SIZE_STEP) * _SIZE_STEP))
+        size = round(share * self.full / _SIZE_STEP) * _SIZE_STEP
+        return min(self.full, max(self.smallest, size))
 
     def _precision(self) -> torch.autocast | nullcontext[None]:
         if self.device.type == "cuda":
@@ -237,12 +225,14 @@ class _Run:
     def _follow(self) -> None:
         """Move the average towards the weights; at first it is little more than the weights."""
         decay = min(self.recipe.average, (1 + self.done) / (10 + self.done))
+        pairs = [(self.average[name], now) for name, now in self.student.state_dict().items()]
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
         with torch.no_grad():
-            for name, value in self.student.state_dict().items():
-                if value.is_floating_point():
-                    self.average[name].lerp_(value, 1 - decay)
-                else:
-                    self.average[name].copy_(value)
+            follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch leaves it
+            follow([mean for mean, _ in floating], [now for _, now in floating], self.done)
+            for mean, now in pairs:
+                if not mean.is_floating_point():
+                    mean.copy_(now)
 
     def _evaluate(self, pictures: Pictures) -> list[NDArray[np.float32]]:
         now = {name: value.clone() for name, value in self.student.state_dict().items()}
@@ -268,7 +258,7 @@ class _Run:
         note = {
             "digest": digest,
             "done": self.done,
-            "loss": self.loss,
+            "loss": float(self.loss),
             "seconds": self.seconds,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
         }
@@ -286,7 +276,8 @@ class _Run:
                     f"{path}: belongs to a training with other data or settings: delete the "
                     "folder, or choose another one with --out"
                 )
-            self.done, self.loss, self.seconds = note["done"], note["loss"], note["seconds"]
+            self.done, self.seconds = note["done"], note["seconds"]
+            self.loss.fill_(note["loss"])
             self.history = [
                 record_from_json(FinetuneEpoch, epoch, "history") for epoch in note["history"]
             ]
@@ -342,15 +333,15 @@ def _digest(
     classes: Sequence[int],
     recipe: FinetuneRecipe,
     seed: int,
-    lessons: Lessons | None,
+    teacher: Teacher | None,
 ) -> str:
     """Name all that a training depends on; of the images their labels, and the pixels of some.
 
     The latter change with the resize policy.
     """
     content = hashlib.sha256()
-    teacher = None if lessons is None else lessons.sha256
-    settings = [dataclasses.asdict(recipe), seed, list(classes), teacher, len(val)]
+    taught = None if teacher is None else teacher.sha256
+    settings = [dataclasses.asdict(recipe), seed, list(classes), taught, len(val)]
     content.update(json.dumps(settings, sort_keys=True).encode())
     content.update(f"{backbone.digest()} {train.pixels.shape[1:]} {len(train)}".encode())
     content.update(train.take(np.arange(min(len(train), _DIGESTED))).tobytes())

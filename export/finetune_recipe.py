@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from boost_edge.export.augment import Augmentation
 
-__all__ = ["FINETUNE", "FinetuneRecipe"]
+__all__ = ["FINETUNE", "FURTHER", "FinetuneRecipe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,9 @@ class FinetuneRecipe:
         Weight of the teacher's posteriors against the labels, in [0, 1].
     look
         Weight of the cosine distance to what the teacher sees.
+    consistent
+        The teacher looks at what the student sees, at every step, instead of once at the whole
+        pictures.
     """
 
     epochs: int
@@ -50,6 +53,7 @@ class FinetuneRecipe:
     growth: float
     teacher: float
     look: float
+    consistent: bool
     augmentation: Augmentation
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
@@ -73,6 +77,7 @@ FINETUNE = FinetuneRecipe(
     growth=0.7,
     teacher=0.5,
     look=1.0,
+    consistent=False,
     augmentation=Augmentation(
         smallest_area=0.4,
         stretch=1.35,
@@ -84,3 +89,7 @@ FINETUNE = FinetuneRecipe(
         jpeg_quality=40,
     ),
 )
+"""From random weights."""
+
+FURTHER = dataclasses.replace(FINETUNE, learning_rate=3e-4)
+"""From weights that know something: at the other's rate they would forget it first."""

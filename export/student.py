@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity, kl_div, log_softmax
 
 from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.fit import mean_loss
-from boost_edge.export.teacher import Lessons
+from boost_edge.export.teacher import Said
 from boost_edge.models.backbones import Backbone
 
 __all__ = ["Student"]
@@ -44,33 +44,25 @@ class Student(nn.Module):
     def loss(
         self,
         pixels: Tensor,
-        rows: NDArray[np.int64],
         codes: NDArray[np.int64],
         recipe: FinetuneRecipe,
-        lessons: Lessons | None,
+        said: Said | None,
     ) -> Tensor:
         """Return the loss of a batch: against its labels, and against what the teacher says.
 
-        ``pixels`` is ``(n, s, s, 3)``, ``rows`` ``(n,)`` where the lessons speak of these images,
-        ``codes`` ``(n, A)`` their labels, -1 where unknown.
+        ``pixels`` is ``(n, s, s, 3)``, ``codes`` ``(n, A)`` the labels, -1 where unknown.
         """
         logits, look = self(pixels)
         logits = [each.float() for each in logits]
-        device = pixels.device
-        truth = torch.from_numpy(codes).to(device)
+        truth = torch.from_numpy(codes).to(pixels.device)
         loss = mean_loss(logits, truth, recipe.label_smoothing)
-        if lessons is None or look is None:
+        if said is None or look is None:
             return loss
-        said = torch.stack(
+        apart = torch.stack(
             [
-                kl_div(
-                    log_softmax(each, dim=1),
-                    torch.from_numpy(posteriors[rows]).to(device),
-                    reduction="batchmean",
-                )
-                for each, posteriors in zip(logits, lessons.posteriors, strict=True)
+                kl_div(log_softmax(each, dim=1), theirs, reduction="batchmean")
+                for each, theirs in zip(logits, said.posteriors, strict=True)
             ]
         ).mean()
-        theirs = torch.from_numpy(lessons.looks[rows]).to(device)
-        unlike = 1.0 - cosine_similarity(look.float(), theirs).mean()
-        return (1 - recipe.teacher) * loss + recipe.teacher * said + recipe.look * unlike
+        unlike = 1.0 - cosine_similarity(look.float(), said.looks).mean()
+        return (1 - recipe.teacher) * loss + recipe.teacher * apart + recipe.look * unlike

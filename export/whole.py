@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.export.finetune import Pictures, finetune
+from boost_edge.export.batches import Pictures
+from boost_edge.export.finetune import finetune
 from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.labels import LabelTable
 from boost_edge.export.parts import Encoded, Part, make_parts
@@ -27,7 +28,7 @@ from boost_edge.export.run import (
     run_of_weights,
 )
 from boost_edge.export.splits import Split
-from boost_edge.export.teacher import teach
+from boost_edge.export.teacher import Teacher, hire_tutor, teach
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone, parse_taps
 from boost_edge.models.pca import fit_pca
 from boost_edge.models.taps import Tap
@@ -171,9 +172,11 @@ def train_backbone(
     schema, parts = make_parts(table, split, encoded)
     places = {table.paths[row]: index for index, row in enumerate(rows)}
     train_part, val_part = parts["train"], parts["val"]
-    lessons = None
-    if settings.teacher is not None:
-        lessons = teach(
+    teacher: Teacher | None = None
+    if settings.teacher is not None and recipe.consistent:
+        teacher = hire_tutor(settings.teacher, schema)
+    elif settings.teacher is not None:
+        teacher = teach(
             settings.teacher,
             train_part.paths,
             schema,
@@ -188,7 +191,7 @@ def train_backbone(
         [len(attribute.values) for attribute in schema],
         recipe,
         seed=settings.seed,
-        lessons=lessons,
+        teacher=teacher,
         checkpoint=out / FINETUNE_CHECKPOINT_FILE,
         progress=partial(report, "finetuning"),
     )

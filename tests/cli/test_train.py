@@ -6,9 +6,10 @@ import csv
 import json
 import shutil
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 import torch
@@ -303,11 +304,13 @@ def test_an_interrupted_training_promises_to_go_on(
     assert line == "interrupted: what was done is kept, the same command goes on from there"
 
 
-@pytest.mark.parametrize("option", [("--teacher", "."), ("--epochs", "3")])
+@pytest.mark.parametrize(
+    "option", [("--teacher", "."), ("--epochs", "3"), ("--batch-size", "8"), ("--consistent",)]
+)
 def test_options_of_finetuning_need_it(
-    option: tuple[str, str], catalogue: Path, refused: Refused, tmp_path: Path
+    option: tuple[str, ...], catalogue: Path, refused: Refused, tmp_path: Path
 ) -> None:
-    """A teacher or a number of epochs without --finetune would be ignored, so it is refused."""
+    """A teacher, say, or a number of epochs would be ignored without it, so it is refused."""
     said = refused(
         2, "train", catalogue / "labels.csv", "--images", catalogue / "images",
         "--out", tmp_path / "run", *option,
@@ -325,3 +328,32 @@ def test_finetuning_says_what_was_trained(catalogue: Path, call: Call, tmp_path:
     assert done.returncode == 0, done.stderr
     assert "weights finetuned" in done.stdout
     assert "whole network: 1 epoch" in done.stdout
+    rate = _settings(tmp_path / "run")["finetune_learning_rate"]
+    done = call(
+        "train", catalogue / "labels.csv", "--images", catalogue / "images",
+        "--out", tmp_path / "further", "--backbone", "resnet18_w40",
+        "--weights", tmp_path / "run", "--attributes", "type,colour", "--finetune",
+        "--epochs", 1, "--batch-size", 64, "--teacher", tmp_path / "run", "--consistent",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    further = _settings(tmp_path / "further")
+    assert further["finetune_batch_size"] == 64
+    assert further["finetune_consistent"] is True
+    assert further["finetune_learning_rate"] < rate
+
+
+def test_consistency_needs_a_teacher(catalogue: Path, refused: Refused, tmp_path: Path) -> None:
+    """Without a teacher there is nobody to be consistent."""
+    said = refused(
+        2, "train", catalogue / "labels.csv", "--images", catalogue / "images",
+        "--out", tmp_path / "run", "--weights", "none", "--finetune", "--consistent",
+    )  # fmt: skip
+    assert "give a teacher" in said
+
+
+def _settings(run: Path) -> Mapping[str, Any]:
+    """Return the settings that a run was trained with."""
+    settings: Mapping[str, Any] = json.loads((run / "train.json").read_text())["training"][
+        "settings"
+    ]
+    return settings

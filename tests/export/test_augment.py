@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from boost_edge.export.augment import Augmentation, augment
+from boost_edge.export.augment import Augmentation, augment, compress
 from boost_edge.export.finetune_recipe import FINETUNE
 
 NOTHING = Augmentation(
@@ -25,7 +25,9 @@ def pictures(count: int = 6, size: int = 16) -> NDArray[np.uint8]:
 
 def changed(images: NDArray[np.uint8], size: int, how: Augmentation, seed: int = 0) -> np.ndarray:
     """Return the pictures after the augmentation."""
-    return augment(images, size, how, torch.Generator().manual_seed(seed)).numpy()
+    generator = torch.Generator().manual_seed(seed)
+    compressed = compress(images, how, generator)
+    return augment(torch.from_numpy(compressed), size, how, generator).numpy()
 
 
 def test_no_change_asked_is_no_change() -> None:

@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from boost_edge.export import finetune as module
-from boost_edge.export.finetune import Pictures, finetune
+from boost_edge.export.batches import Pictures
+from boost_edge.export.finetune import finetune
 from boost_edge.export.finetune_recipe import FINETUNE, FinetuneRecipe
 from boost_edge.export.run import FinetuneEpoch
-from boost_edge.export.teacher import Lessons
+from boost_edge.export.teacher import Lessons, Teacher, Tutor
 from boost_edge.models.backbones import Backbone, build_backbone
+from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError
 
 QUICK = dataclasses.replace(FINETUNE, epochs=2, batch_size=16, average=0.5)
@@ -41,14 +43,14 @@ def network() -> Backbone:
 
 
 def trained(
-    recipe: FinetuneRecipe = QUICK, *, seed: int = 0, lessons: Lessons | None = None,
+    recipe: FinetuneRecipe = QUICK, *, seed: int = 0, teacher: Teacher | None = None,
     checkpoint: Path | None = None, progress: Callable[[int, int], None] | None = None,
     backbone: Backbone | None = None,
 ) -> tuple[Backbone, tuple[FinetuneEpoch, ...]]:  # fmt: skip
     """Train a small network."""
     backbone = backbone or network()
     history = finetune(
-        backbone, pictures(1, 64), pictures(2, 40), CLASSES, recipe, seed=seed, lessons=lessons,
+        backbone, pictures(1, 64), pictures(2, 40), CLASSES, recipe, seed=seed, teacher=teacher,
         checkpoint=checkpoint, progress=progress,
     )  # fmt: skip
     return backbone, history
@@ -197,7 +199,67 @@ def test_teacher_is_listened_to() -> None:
     looks = np.eye(4, dtype=np.float32)[np.arange(256) % 4]
     lessons = Lessons(sha256="0" * 64, posteriors=posteriors, looks=looks)
     recipe = dataclasses.replace(QUICK, epochs=12, average=0.9, teacher=1.0, look=0.1)
-    history = finetune(network(), shown, pictures(2, 100), CLASSES, recipe, seed=0, lessons=lessons)
+    history = finetune(network(), shown, pictures(2, 100), CLASSES, recipe, seed=0, teacher=lessons)
     [believed, _] = history[-1].accuracy
     assert believed is not None
     assert believed < 0.1
+
+
+def mind() -> tuple[Backbone, BoostHead]:
+    """Return a network of random weights for larger images than its student sees, and a head."""
+    backbone = build_backbone("resnet18_w40", weights="none", taps=("layer1",), image_size=48)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        head = BoostHead(backbone.width, 8, [2, 4], standardise=False)
+    head.temperature.copy_(torch.tensor([0.5, 2.0]))
+    return backbone, head.eval()
+
+
+def tutor(columns: tuple[list[int], ...] = ([0, 1], [0, 1, 2])) -> Tutor:
+    """Return a teacher with that mind."""
+    return Tutor(*mind(), columns, "0" * 64)
+
+
+def test_tutor_says_what_its_run_says_of_these_very_pixels() -> None:
+    """At its own size it says what backbone, head and temperature say, by the student's values."""
+    teacher = tutor(([1, 0], [3, 0, 2]))
+    backbone, head = mind()
+    shown = torch.randint(0, 256, (5, 48, 48, 3)).float()
+    with torch.inference_mode():
+        features = backbone(shown)
+        _, (first, second) = head(features)
+    said = teacher.say(np.arange(5), shown)
+    expected = (first / 0.5).softmax(dim=1).flip(1)
+    torch.testing.assert_close(said.posteriors[0], expected)
+    picked = (second / 2.0).softmax(dim=1)[:, [3, 0, 2]]
+    torch.testing.assert_close(said.posteriors[1], picked / picked.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(said.looks.norm(dim=1), torch.ones(5))
+    direction = features / features.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(said.looks, direction)
+    again = teacher.say(np.arange(5), shown[:, ::2, ::2])
+    assert again.looks.shape == said.looks.shape
+    assert not torch.equal(again.looks, said.looks)
+    assert not any(each.requires_grad for each in said.posteriors)
+
+
+def test_tutor_is_heard_and_a_training_with_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that hears a tutor becomes another one, the same however often interrupted."""
+    monkeypatch.setattr(module, "_CHECKPOINT_INTERVAL", 0.0)
+    alone, _ = trained()
+    taught, history = trained(teacher=tutor())
+    assert not same(alone, taught)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    def stop(done: int, _total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(teacher=tutor(), checkpoint=checkpoint, progress=stop)
+    with pytest.raises(RunError, match="other data or settings"):
+        trained(checkpoint=checkpoint)
+    resumed, repeated = trained(teacher=tutor(), checkpoint=checkpoint)
+    assert same(taught, resumed)
+    assert without_seconds(history) == without_seconds(repeated)

@@ -185,19 +185,22 @@ def test_unknown_run_format_is_refused(run_folder: Path, tmp_path: Path) -> None
         read_run(tmp_path / "run")
 
 
-def finetuning(settings: TrainSettings, **others: object) -> TrainSettings:
+def finetuning(
+    settings: TrainSettings, *, consistent: bool = False, **others: object
+) -> TrainSettings:
     """Return settings that train a whole network in seconds."""
-    recipe = dataclasses.replace(FINETUNE, epochs=2, batch_size=16)
+    recipe = dataclasses.replace(FINETUNE, epochs=2, batch_size=16, consistent=consistent)
     changed = {"backbone": "resnet18_w40", "weights": "none", "image_size": 32, **others}
     return dataclasses.replace(settings, finetune=recipe, **changed)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("consistent", [False, True])
 def test_finetuned_run_is_a_run_like_any_other(
-    catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
+    consistent: bool, catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
 ) -> None:
     """Its backbone was trained, its record says how and by which teacher, it can be exported."""
     whole = tmp_path / "run"
-    settings = finetuning(quick, teacher=run_folder)
+    settings = finetuning(quick, consistent=consistent, teacher=run_folder)
     report = train(
         catalogue / "labels.csv",
         images=catalogue / "images",
@@ -210,6 +213,7 @@ def test_finetuned_run_is_a_run_like_any_other(
     assert len(report.record.finetune[-1].accuracy) == len(report.record.attributes)
     said = report.record.training.settings
     assert said["finetune_epochs"] == 2
+    assert said["finetune_consistent"] is consistent
     assert said["finetune_teacher_run"] == run_digest(run_folder)
     assert report.record.weights.name == "finetuned"
     assert "labels.csv" in report.record.weights.source
@@ -406,7 +410,9 @@ def test_interrupted_finetuning_goes_on(
         ({"attributes": ("type",)}, "train it on the same labels"),
     ],
 )
+@pytest.mark.parametrize("consistent", [False, True])
 def test_teacher_of_other_labels_is_refused(
+    consistent: bool,
     changes: dict[str, object],
     says: str,
     catalogue: Path,
@@ -414,8 +420,8 @@ def test_teacher_of_other_labels_is_refused(
     run_folder: Path,
     tmp_path: Path,
 ) -> None:
-    """A teacher must know the student's attributes, in its order."""
-    settings = finetuning(quick, teacher=run_folder, **changes)
+    """A teacher must know the student's attributes, in its order, however it teaches."""
+    settings = finetuning(quick, consistent=consistent, teacher=run_folder, **changes)
     with pytest.raises(UsageError, match=says):
         train(
             catalogue / "labels.csv",
@@ -440,7 +446,14 @@ def test_teacher_without_head_is_refused(
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"backbone": "pca"}, "cannot be trained as a whole"), ({"finetune": None}, "finetune")],
+    [
+        ({"backbone": "pca"}, "cannot be trained as a whole"),
+        ({"finetune": None}, "finetune"),
+        (
+            {"finetune": dataclasses.replace(FINETUNE, consistent=True), "teacher": None},
+            "give a teacher too",
+        ),
+    ],
 )
 def test_impossible_finetunings_are_refused(
     changes: dict[str, object],

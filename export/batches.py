@@ -1,0 +1,127 @@
+"""The images of a whole network's training, batch by batch: changed at random, ready in time."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from boost_edge.export.augment import Augmentation, augment, compress
+
+__all__ = ["Batch", "Batches", "Pictures", "step_seed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """n labelled images: ``pixels[rows[i]]`` has the labels ``codes[i]``.
+
+    ``pixels`` is ``(N, S, S, 3) uint8``, maybe larger than memory, ``rows`` ``(n,) int64`` and
+    ``codes`` ``(n, A) int64``, -1 where unknown.
+    """
+
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    codes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, items: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return copies of the images ``(k, S, S, 3)`` of k items."""
+        return np.ascontiguousarray(self.pixels[self.rows[items]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a network sees in one step.
+
+    ``items`` ``(n,) int64`` says which pictures these are, ``codes`` ``(n, A) int64`` are their
+    labels, ``pixels`` ``(n, s, s, 3) float32`` is what became of them, on the device.
+    """
+
+    items: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    pixels: Tensor
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Return what all that is random in a step is drawn from, so that it can be repeated."""
+    return seed * 1_000_003 + step + 1
+
+
+class Batches:
+    """The steps of a training; each batch is a function of the seed and of the step's number.
+
+    While a network works on one, a thread gets the next from memory and through JPEG, and onto
+    the device; the other changes are made there.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        how: Augmentation,
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.per_epoch = max(1, len(pictures) // batch_size)
+        self._pictures = pictures
+        self._how = how
+        self._batch_size = batch_size
+        self._seed = seed
+        self._device = device
+        self._pool = ThreadPoolExecutor(1, "boost-edge-batch")
+        self._ahead: tuple[int, Future[_Begun]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def get(self, step: int, size: int) -> Batch:
+        """Return the batch of a step, its images scaled to an edge of ``size`` pixels."""
+        if self._ahead is not None and self._ahead[0] == step:
+            begun = self._ahead[1].result()
+        else:
+            begun = self._begin(step)
+        self._ahead = (step + 1, self._pool.submit(self._begin, step + 1))
+        return Batch(
+            items=begun.items,
+            codes=self._pictures.codes[begun.items],
+            pixels=augment(begun.pixels, size, self._how, begun.generator),
+        )
+
+    def _begin(self, step: int) -> _Begun:
+        items = self._items(step)
+        generator = torch.Generator().manual_seed(step_seed(self._seed, step))
+        compressed = compress(self._pictures.take(items), self._how, generator)
+        pixels = torch.from_numpy(compressed).to(self._device)
+        return _Begun(items=items, pixels=pixels, generator=generator)
+
+    def _items(self, step: int) -> NDArray[np.int64]:
+        epoch, place = divmod(step, self.per_epoch)
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._pictures))
+        start = place * self._batch_size
+        return np.sort(order[start : start + self._batch_size])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A batch ``(n, S, S, 3) uint8`` on its way, and what the rest of its changes is drawn from."""
+
+    items: NDArray[np.int64]
+    pixels: Tensor
+    generator: torch.Generator
