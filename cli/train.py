@@ -35,6 +35,8 @@ from boost_edge.runtime.manifest import DEFAULT_READOUT, Readout, ResizePolicy
 from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
+    from boost_edge.export.finetune_recipe import FinetuneRecipe
+    from boost_edge.export.recipes import Recipe
     from boost_edge.export.train import TrainReport
 
 __all__ = ["command"]
@@ -82,16 +84,24 @@ __all__ = ["command"]
 @resize_option
 @click.option(
     "--recipe",
-    type=click.Choice(["boost", "paper"]),
+    type=click.Choice(["boost", "paper", "finetuned"]),
     default="boost",
     show_default=True,
-    help="How the head is trained.",
+    help="How the head is trained; finetuned is for a network that was trained on the same labels.",
 )
 @click.option(
     "--width",
     type=click.IntRange(min=1),
     metavar="W",
     help="Width of the head's hidden layer: a narrow one makes a smaller file; default: the "
+    "recipe's.",
+)
+@click.option(
+    "--components",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Principal components of the features that say what an image looks like, at most: more "
+    "tell better what is unlike the training images, and make longer embeddings; default: the "
     "recipe's.",
 )
 @readout_option
@@ -146,6 +156,7 @@ def command(
     resize: ResizePolicy,
     recipe: str,
     width: int | None,
+    components: int | None,
     readout: Readout | None,
     finetune: bool,
     teacher: Path | None,
@@ -178,12 +189,9 @@ def command(
             "whole network: add --finetune"
         )
     with need_train_extra("training"):
-        from boost_edge.export.finetune_recipe import FINETUNE, FURTHER
-        from boost_edge.export.recipes import RECIPES
         from boost_edge.export.train import TrainSettings, train
         from boost_edge.models.backbones import parse_taps
 
-    whole = FINETUNE if weights == "none" else FURTHER
     settings = TrainSettings(
         attributes=attributes,
         image_column=image_column,
@@ -192,15 +200,8 @@ def command(
         taps=None if tap is None else parse_taps(tap, backbone),
         image_size=image_size,
         resize=resize,
-        recipe=dataclasses.replace(RECIPES[recipe], width=width or RECIPES[recipe].width),
-        finetune=dataclasses.replace(
-            whole,
-            epochs=epochs or whole.epochs,
-            batch_size=batch_size or whole.batch_size,
-            consistent=consistent,
-        )
-        if finetune
-        else None,
+        recipe=_head_recipe(recipe, width, components),
+        finetune=_whole_recipe(weights, epochs, batch_size, consistent) if finetune else None,
         teacher=teacher,
         limit=limit,
         seed=seed,
@@ -215,6 +216,31 @@ def command(
     else:
         click.echo(_as_text(report))
     return ExitCode.SKIPPED if report.missing or report.skipped else ExitCode.FINE
+
+
+def _head_recipe(name: str, width: int | None, components: int | None) -> Recipe:
+    from boost_edge.export.recipes import RECIPES
+
+    recipe = RECIPES[name]
+    if components and not recipe.components:
+        raise UsageError(f"--components does not go with --recipe {name}, which keeps none")
+    return dataclasses.replace(
+        recipe, width=width or recipe.width, components=components or recipe.components
+    )
+
+
+def _whole_recipe(
+    weights: str, epochs: int | None, batch_size: int | None, consistent: bool
+) -> FinetuneRecipe:
+    from boost_edge.export.finetune_recipe import FINETUNE, FURTHER
+
+    recipe = FINETUNE if weights == "none" else FURTHER
+    return dataclasses.replace(
+        recipe,
+        epochs=epochs or recipe.epochs,
+        batch_size=batch_size or recipe.batch_size,
+        consistent=consistent,
+    )
 
 
 def _warn_of_gaps(report: TrainReport) -> None:

@@ -43,7 +43,8 @@ def measure_latency(models: Sequence[Path], threads: Sequence[int]) -> tuple[dic
 
 
 def _call_of(model: Path, threads: int) -> Callable[[], object]:
-    session: Any = start_session(model.read_bytes(), os.fspath(model), threads=threads)
+    path = os.fspath(model)
+    session: Any = start_session(path, path, threads=threads)
     _, height, width, colours = session.get_inputs()[0].shape
     image = np.random.default_rng(0).integers(0, 256, (1, height, width, colours), np.uint8)
     return partial(session.run, None, {IMAGE: image})

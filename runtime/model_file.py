@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -31,6 +33,9 @@ ATTRIBUTES = "attributes"
 
 # An ONNX file is one protobuf message, which cannot be larger.
 _MAX_BYTES = 2**31 - 1
+# Where an open file has a name of its own, whatever becomes of its path; on Linux.
+_OPEN_FILES = Path("/proc/self/fd")
+_CHUNK = 1 << 20
 # Fatal only: whatever goes wrong is raised, and said once.
 _LOG_SEVERITY = 4
 
@@ -55,7 +60,8 @@ def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = T
     Parameters
     ----------
     path
-        The file; it is read once, so that what is hashed is what runs.
+        The file; it is opened once, so that what is hashed is what runs, also where it is replaced
+        meanwhile.
     threads
         Threads that compute one batch, at least 1.
     optimise
@@ -65,18 +71,24 @@ def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = T
     ------
     ModelFileError
         When the file is missing, damaged, not ONNX, not of boost-edge, of a format that this
-        version cannot read, or when its manifest and its graph disagree.
+        version cannot read, when it is written to meanwhile, or when its manifest and its graph
+        disagree.
     """
     source = os.fspath(path)
-    data = _read(source)
-    # hashlib and onnxruntime both let other threads run meanwhile.
-    hashed = hashlib.sha256()
-    hashing = Thread(target=hashed.update, args=(data,), name="boost-edge-hash")
-    hashing.start()
-    try:
-        session = start_session(data, source, threads=threads, optimise=optimise)
-    finally:
-        hashing.join()
+    with _opened(source) as handle:
+        before = os.fstat(handle)
+        # hashlib and onnxruntime both let other threads run meanwhile.
+        hashing = _Hashing(handle)
+        hashing.start()
+        try:
+            session = start_session(_readable(handle), source, threads=threads, optimise=optimise)
+        finally:
+            hashing.join()
+        if hashing.error is not None:
+            raise hashing.error
+        after = os.fstat(handle)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise ModelFileError(f"{source}: was written to while it was read: try again")
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise ModelFileError(
@@ -87,7 +99,7 @@ def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = T
     _check_graph(session, manifest, source)
     return ModelFile(
         path=Path(source).absolute(),
-        sha256=hashed.hexdigest(),
+        sha256=hashing.hashed.hexdigest(),
         manifest=manifest,
         session=session,
     )
@@ -104,32 +116,72 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     return open_model(path, threads=1, optimise=False).manifest
 
 
-def _read(source: str) -> bytes:
-    """Return the file's bytes, without waiting on what is not a regular file."""
+@contextmanager
+def _opened(source: str) -> Generator[int]:
+    """Open the file, without waiting on what is not a regular file."""
     try:
         handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelFileError(f"{source}: is not a regular file: give a model file")
-            if status.st_size > _MAX_BYTES:
-                raise ModelFileError(f"{source}: is larger than an ONNX file can be (2 GiB)")
-            return file.read()
     except FileNotFoundError as error:
         raise ModelFileError(f"{source}: no such model file: check the path") from error
-    except IsADirectoryError as error:
-        raise ModelFileError(f"{source}: is a folder: give a model file") from error
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{source}: cannot be read: {error}") from error
+    try:
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
+            raise ModelFileError(f"{source}: is a folder: give a model file")
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelFileError(f"{source}: is not a regular file: give a model file")
+        if status.st_size > _MAX_BYTES:
+            raise ModelFileError(f"{source}: is larger than an ONNX file can be (2 GiB)")
+        yield handle
+    except OSError as error:
+        raise ModelFileError(f"{source}: cannot be read: {error}") from error
+    finally:
+        os.close(handle)
 
 
-def start_session(data: bytes, source: str, *, threads: int, optimise: bool = True) -> Any:
+def _pieces(handle: int) -> Generator[bytes]:
+    """Read an open file from its start, wherever others read it."""
+    start = 0
+    while piece := os.pread(handle, _CHUNK, start):
+        start += len(piece)
+        yield piece
+
+
+class _Hashing(Thread):
+    """Compute the sha256 of an open file; ``error`` says why that was not possible."""
+
+    def __init__(self, handle: int) -> None:
+        super().__init__(name="boost-edge-hash")
+        self.hashed = hashlib.sha256()
+        self.error: OSError | None = None
+        self._handle = handle
+
+    def run(self) -> None:
+        """Read the file to its end."""
+        try:
+            for piece in _pieces(self._handle):
+                self.hashed.update(piece)
+        except OSError as error:
+            self.error = error
+
+
+def _readable(handle: int) -> str | bytes:
+    """Return what onnxruntime reads an open file by: its name, else its bytes.
+
+    By its name it reads it piece by piece; the bytes would be in memory once more than need be.
+    """
+    name = _OPEN_FILES / str(handle)
+    return os.fspath(name) if name.exists() else b"".join(_pieces(handle))
+
+
+def start_session(model: bytes | str, source: str, *, threads: int, optimise: bool = True) -> Any:
     """Return an ``onnxruntime.InferenceSession`` of a graph, with the settings that serve.
 
     Parameters
     ----------
-    data, source
-        The bytes of an ONNX file, and what to call it in errors.
+    model, source
+        The bytes or the path of an ONNX file, and what to call it in errors.
     threads, optimise
         As of `open_model`.
 
@@ -149,9 +201,11 @@ def start_session(data: bytes, source: str, *, threads: int, optimise: bool = Tr
     if not optimise:
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         said = " ".join(str(error).split())
+        if isinstance(model, str):
+            said = said.replace(model, source)
         raise ModelFileError(
             f"{source}: is not an ONNX model, or a damaged one: export it again ({said})"
         ) from error

@@ -342,6 +342,18 @@ def test_finetuning_says_what_was_trained(catalogue: Path, call: Call, tmp_path:
     assert further["finetune_learning_rate"] < rate
 
 
+def test_number_of_components_can_be_chosen(
+    catalogue: Path, call: Call, refused: Refused, quick: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It is what the embedding has beside the posteriors; the paper's recipe has none."""
+    where = ("train", catalogue / "labels.csv", "--images", catalogue / "images", "--out")
+    done = call(*where, tmp_path / "run", *quick, "--components", 7)
+    assert done.returncode == 0, done.stderr
+    assert _settings(tmp_path / "run")["components"] == 7
+    said = refused(2, *where, tmp_path / "other", "--recipe", "paper", "--components", 7)
+    assert "--components does not go with --recipe paper" in said
+
+
 def test_consistency_needs_a_teacher(catalogue: Path, refused: Refused, tmp_path: Path) -> None:
     """Without a teacher there is nobody to be consistent."""
     said = refused(

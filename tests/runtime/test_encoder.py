@@ -17,6 +17,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from boost_edge.runtime import model_file
 from boost_edge.runtime.encoder import Encoder, Prediction, read_manifest
 from boost_edge.runtime.errors import ImageError, ModelFileError, UsageError
 from boost_edge.runtime.images import load_image
@@ -337,6 +338,59 @@ def test_a_faulty_model_file_is_one_clear_line(
         assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, what: Callable[[], object]) -> None:
+    """Have something done to a model file while it is being opened."""
+    start = model_file.start_session
+
+    def started(*arguments: Any, **keywords: Any) -> Any:
+        what()
+        return start(*arguments, **keywords)
+
+    monkeypatch.setattr(model_file, "start_session", started)
+
+
+def test_a_model_replaced_while_it_is_opened_is_the_one_that_was_opened(
+    build_model: BuildModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is hashed is what runs, though another file has its name by now."""
+    path, other = build_model(tmp_path / "model.onnx"), tmp_path / "other.onnx"
+    data = path.read_bytes()
+    build_model(other, manifest={"dimensions": 17})
+    meanwhile(monkeypatch, lambda: other.replace(path))
+    opened = model_file.open_model(path, threads=1)
+    assert opened.sha256 == hashlib.sha256(data).hexdigest()
+    assert opened.manifest.dimensions == 16
+
+
+def test_a_model_written_to_while_it_is_opened_is_refused(
+    build_model: BuildModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can say what was hashed, and what runs."""
+    path = build_model(tmp_path / "model.onnx")
+
+    def write_on() -> None:
+        with path.open("ab") as file:
+            file.write(b"\x12\x00")
+
+    meanwhile(monkeypatch, write_on)
+    with pytest.raises(ModelFileError, match="was written to while it was read"):
+        model_file.open_model(path, threads=1)
+
+
+def test_where_open_files_have_no_names_the_bytes_are_read(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A model is the same on a system without /proc."""
+    named = model_file.open_model(model_path, threads=1)
+    monkeypatch.setattr(model_file, "_OPEN_FILES", tmp_path / "nowhere")
+    read = model_file.open_model(model_path, threads=1)
+    assert (read.sha256, read.manifest) == (named.sha256, named.manifest)
+    image = np.full((1, 8, 8, 3), 90, np.uint8)
+    one, other = (each.session.run(["embedding"], {"image": image})[0] for each in (named, read))
+    np.testing.assert_array_equal(one, other)
+    assert read.sha256 == hashlib.sha256(model_path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
