@@ -272,16 +272,24 @@ zoo: runs/zoo/products.csv
 # $(call own,SEED,SUFFIX): a network of our own, and the head on it that is shipped.
 define own
 	test -e runs/zoo/own$(2)/train.json || $(PRODUCTS) $(OWN) --weights none --tap layer3+layer4 \
-		--finetune --epochs 46 --batch-size 256 --teacher runs/zoo/teacher --consistent \
+		--image-size 112 --finetune --epochs 46 --batch-size 256 --teacher runs/zoo/teacher --consistent \
 		--readout raw --seed $(1) --out runs/zoo/own$(2)
 	test -e runs/zoo/shipped$(2)/train.json || $(PRODUCTS) $(OWN) --weights runs/zoo/own$(2) \
-		--tap layer1+layer2+layer3+layer4 --recipe finetuned --components 600 \
+		--tap $(STAGES) --image-size 96 --recipe finetuned --components 600 \
 		--out runs/zoo/shipped$(2)
 endef
 
+# What the 96 pixels and the precision rest on. With nothing else running, once there is runs/zoo/own.
+models/zoo/choice.json: | $(FULL)/ready
+	$(FULL)/bin/boost-edge tune runs/zoo/products.csv --images $(FASHION)/images --attributes $(SEVEN) \
+		--resize squash $(OWN) --weights runs/zoo/own --taps $(STAGES) --widths 512 --readouts match \
+		--image-sizes 64,80,96,112,128,160 --limit 4000 --work runs/zoo/choice \
+		--out runs/zoo/choice.onnx --report $@
+
 PRODUCTS = $(FULL)/bin/boost-edge train runs/zoo/products.csv --images $(FASHION)/images \
 	--attributes $(SEVEN) --resize squash
-OWN = --backbone resnet18_w40 --image-size 112
+OWN = --backbone resnet18_w40
+STAGES = layer1+layer2+layer3+layer4
 FROZEN = --backbone resnet18 --tap layer3:4x4 --weights $(PARTIAL) --image-size 160
 
 # Photographs of which nothing should be said for sure, from Debian's archive: views, and objects cut
@@ -333,7 +341,7 @@ models/zoo/README.md: | $(FULL)/ready
 	$(BENCH) card $(ZOO) --measured $(MODELS) --latency $(ZOO_LATENCY) --notes models/zoo/notes.md \
 		--out $@
 
-.PHONY: $(MODELS) $(ZOO_LATENCY) models/zoo/README.md
+.PHONY: $(MODELS) $(ZOO_LATENCY) models/zoo/README.md models/zoo/choice.json
 
 format: $(FULL)/ready
 	$(FULL)/bin/ruff check --fix-only .
