@@ -265,7 +265,8 @@ zoo: runs/zoo/products.csv
 		--finetune --epochs 10 --out runs/zoo/teacher
 	$(call own,0,)
 	$(FULL)/bin/boost-edge export runs/zoo/shipped --precision fp16 --out $(ZOO)
-	(for each in teacher own shipped; do $(FULL)/bin/boost-edge inspect runs/zoo/$$each; done) \
+	$(call own,1,-again)
+	(for each in teacher own own-again shipped; do $(FULL)/bin/boost-edge inspect runs/zoo/$$each; done) \
 		> models/zoo/training.txt
 	$(MAKE) $(MODELS) $(ZOO_LATENCY) models/zoo/README.md
 

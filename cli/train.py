@@ -108,7 +108,7 @@ __all__ = ["command"]
 @click.option(
     "--finetune",
     is_flag=True,
-    help="Train the whole backbone too, not only a head on it: hours on a CPU.",
+    help="Train the whole backbone too, not only a head on it: hours on a CPU, minutes on a GPU.",
 )
 @click.option(
     "--teacher",
@@ -175,7 +175,7 @@ def command(
     and left out. An interrupted training goes on when the same command is run again.
 
     With --finetune the backbone is trained as well, from random weights (--weights none) or those
-    it has; that pays with tens of thousands of images, and takes hours on a CPU.
+    it has; that pays with tens of thousands of images, and takes hours on a CPU, minutes on a GPU.
 
     \b
     Example:

@@ -11,8 +11,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -75,14 +75,15 @@ def finetune(
     Raises
     ------
     RunError
-        When the checkpoint is damaged or belongs to other data or settings.
+        When the checkpoint is damaged or belongs to other data or settings, or when a GPU has too
+        little memory.
     """
     digest = _digest(backbone, train, val, classes, recipe, seed, teacher)
     run = _Run(backbone, train, classes, recipe, seed, teacher)
     if checkpoint is not None and checkpoint.exists():
         run.restore(checkpoint, digest)
     written = time.monotonic()
-    with run.batches:
+    with run.batches, _naming_the_device():
         while run.done < run.steps:
             run.step()
             if run.done % run.steps_per_epoch == 0:
@@ -98,6 +99,17 @@ def finetune(
         run.save(checkpoint, digest)
     run.finish()
     return tuple(run.history)
+
+
+@contextmanager
+def _naming_the_device() -> Generator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise RunError(
+            "the GPU has too little memory for this training: take a smaller --batch-size, or hide "
+            "it with CUDA_VISIBLE_DEVICES="
+        ) from error
 
 
 class _Run:

@@ -92,4 +92,4 @@ FINETUNE = FinetuneRecipe(
 """From random weights."""
 
 FURTHER = dataclasses.replace(FINETUNE, learning_rate=3e-4)
-"""From weights that know something: at the other's rate they would forget it first."""
+"""From weights that know something: at the rate of `FINETUNE` they would forget it first."""

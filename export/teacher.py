@@ -27,7 +27,7 @@ from boost_edge.export.run import RunRecord, load_backbone, load_head, read_run,
 from boost_edge.models.backbones import Backbone
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError, UsageError
-from boost_edge.runtime.manifest import Attribute
+from boost_edge.runtime.manifest import Attribute, ResizePolicy
 
 __all__ = ["Lessons", "Said", "Teacher", "Tutor", "hire_tutor", "teach"]
 
@@ -114,7 +114,10 @@ class Tutor:
         self._head.to(pixels.device)
         with torch.no_grad():
             shown = interpolate(
-                pixels.permute(0, 3, 1, 2), (size, size), mode="bilinear", antialias=False
+                pixels.permute(0, 3, 1, 2),
+                (size, size),
+                mode="bilinear",
+                antialias=size < pixels.shape[1],
             )
             features = self._backbone(shown.permute(0, 2, 3, 1)).float()
             with torch.autocast(pixels.device.type, enabled=False):
@@ -163,17 +166,23 @@ def teach(
     )
 
 
-def hire_tutor(run: Path, schema: Sequence[Attribute]) -> Tutor:
-    """Return the run as one who looks over the student's shoulder.
+def hire_tutor(run: Path, schema: Sequence[Attribute], resize: ResizePolicy) -> Tutor:
+    """Return the run as one who looks over the student's shoulder, at images resized in its way.
 
     Raises
     ------
     RunError
         When the run is incomplete or damaged.
     UsageError
-        When the run has no head, or not the attributes and values of the student.
+        When the run has no head, not the attributes and values of the student, or learnt from
+        images that were resized in another way.
     """
     record, head, columns = _read_teacher(run, schema)
+    if record.image.resize != resize:
+        raise UsageError(
+            f"{run}: learnt with --resize {record.image.resize}, and cannot look at what is shown "
+            f"with {resize}: train both with the same"
+        )
     return Tutor(load_backbone(run, record), head, columns, run_digest(run))
 
 

@@ -245,7 +245,7 @@ def _check_settings(out: Path, settings: TrainSettings) -> None:
     if settings.finetune is None and settings.teacher is not None:
         raise UsageError("a teacher needs a network to teach: ask for finetune too")
     if settings.finetune is not None and settings.finetune.consistent and settings.teacher is None:
-        raise UsageError("nobody is there to be consistent: give a teacher too")
+        raise UsageError("--consistent is said of a teacher: give --teacher RUN too")
     if settings.finetune is not None and settings.backbone == "pca":
         raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
     unfinished = out / FINETUNE_CHECKPOINT_FILE

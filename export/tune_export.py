@@ -46,7 +46,7 @@ def export_row(row: Row, work: Work, begin: Callable[[str], None]) -> Row:
             export_model(work.run(row.candidate.network), path, readout=row.candidate.readout)
         except ParityError as error:
             return replace(row, status="refused", reason=_reason(error, path))
-    return replace(row, model=path, model_bytes=path.stat().st_size)
+    return _made(row, path)
 
 
 def try_int8(
@@ -74,7 +74,17 @@ def try_int8(
         paths, codes = validation_paths(run, table)
         trial = Int8Trial(precisions=as_tuple(encode_and_score(path, paths, codes)))
         write_record(kept, trial)
-    return replace(made, model=path, model_bytes=path.stat().st_size), trial.precisions
+    return _made(made, path), trial.precisions
+
+
+def _made(row: Row, path: Path) -> Row:
+    """Say of a row what its model file has; before, its width was that of an untrained head."""
+    return replace(
+        row,
+        model=path,
+        model_bytes=path.stat().st_size,
+        dimensions=read_manifest(path).dimensions,
+    )
 
 
 def write_chosen(

@@ -18,9 +18,10 @@ def best_device() -> torch.device:
 
 @contextmanager
 def on_best_device(network: nn.Module) -> Generator[torch.device]:
-    """Have the network on the best device for a while, and compute there as exactly as on the CPU.
+    """Have the network on the best device for a while, and compute there in full float32.
 
-    That is in full float32, where CUDA's convolutions would take TensorFloat-32 by default.
+    That is as on the CPU but for the order of sums; CUDA's convolutions would take TensorFloat-32
+    by default.
     """
     device = best_device()
     network.to(device)

@@ -154,7 +154,7 @@ class _Hashing(Thread):
     def __init__(self, handle: int) -> None:
         super().__init__(name="boost-edge-hash")
         self.hashed = hashlib.sha256()
-        self.error: OSError | None = None
+        self.error: Exception | None = None
         self._handle = handle
 
     def run(self) -> None:
@@ -162,7 +162,7 @@ class _Hashing(Thread):
         try:
             for piece in _pieces(self._handle):
                 self.hashed.update(piece)
-        except OSError as error:
+        except Exception as error:  # whatever it is: half a digest would be taken for the file's
             self.error = error
 
 
@@ -171,8 +171,8 @@ def _readable(handle: int) -> str | bytes:
 
     By its name it reads it piece by piece; the bytes would be in memory once more than need be.
     """
-    name = _OPEN_FILES / str(handle)
-    return os.fspath(name) if name.exists() else b"".join(_pieces(handle))
+    name = os.fspath(_OPEN_FILES / str(handle))
+    return name if os.access(name, os.R_OK) else b"".join(_pieces(handle))
 
 
 def start_session(model: bytes | str, source: str, *, threads: int, optimise: bool = True) -> Any:

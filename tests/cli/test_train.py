@@ -360,7 +360,7 @@ def test_consistency_needs_a_teacher(catalogue: Path, refused: Refused, tmp_path
         2, "train", catalogue / "labels.csv", "--images", catalogue / "images",
         "--out", tmp_path / "run", "--weights", "none", "--finetune", "--consistent",
     )  # fmt: skip
-    assert "give a teacher" in said
+    assert "give --teacher RUN" in said
 
 
 def _settings(run: Path) -> Mapping[str, Any]:

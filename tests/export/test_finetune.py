@@ -242,6 +242,17 @@ def test_tutor_says_what_its_run_says_of_these_very_pixels() -> None:
     assert not any(each.requires_grad for each in said.posteriors)
 
 
+def test_too_little_memory_of_a_gpu_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to do is said: smaller batches, or no GPU."""
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Tutor, "say", fail)
+    with pytest.raises(RunError, match="smaller --batch-size, or hide it"):
+        trained(teacher=tutor())
+
+
 def test_tutor_is_heard_and_a_training_with_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -431,6 +431,20 @@ def test_teacher_of_other_labels_is_refused(
         )
 
 
+def test_a_consistent_teacher_of_another_resize_policy_is_refused(
+    catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
+) -> None:
+    """It would be shown what it never learnt from."""
+    settings = finetuning(quick, consistent=True, teacher=run_folder, resize="letterbox")
+    with pytest.raises(UsageError, match="train both with the same"):
+        train(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=tmp_path / "run",
+            settings=settings,
+        )
+
+
 def test_teacher_without_head_is_refused(
     catalogue: Path, quick: TrainSettings, tmp_path: Path
 ) -> None:
@@ -451,7 +465,7 @@ def test_teacher_without_head_is_refused(
         ({"finetune": None}, "finetune"),
         (
             {"finetune": dataclasses.replace(FINETUNE, consistent=True), "teacher": None},
-            "give a teacher too",
+            "give --teacher RUN too",
         ),
     ],
 )

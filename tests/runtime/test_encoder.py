@@ -379,6 +379,19 @@ def test_a_model_written_to_while_it_is_opened_is_refused(
         model_file.open_model(path, threads=1)
 
 
+def test_a_model_that_cannot_be_hashed_is_refused(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails while the file is hashed: no digest of a part is taken for the whole."""
+
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        model_file.open_model(model_path, threads=1)
+
+
 def test_where_open_files_have_no_names_the_bytes_are_read(
     model_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
