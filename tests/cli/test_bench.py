@@ -130,7 +130,7 @@ def test_quality_measures_what_was_asked(
     ("options", "said"),
     [
         (("--readout", "raw,none"), "--readout: 'none' is not one of raw, hidden"),
-        (("--recipe", "ours"), "--recipe: 'ours' is not one of paper, boost"),
+        (("--recipe", "ours"), "--recipe: 'ours' is not one of boost, paper, finetuned"),
         (("--resize", "stretch"), "--resize: 'stretch' is not one of squash, crop, letterbox"),
         (("--tap", "layer9"), "resnet18 has no tap 'layer9'"),
         (("--attributes", "gender"), "has no column gender"),
@@ -248,7 +248,7 @@ def test_honesty_and_ablation_are_printed(small: tuple[object, ...], call: Call)
         ("curve", ("--baseline", "raw"), "write FILE.json:ROW"),
         ("ablate", ("--factors", "luck"), "--factors: 'luck' is not one of width"),
         ("ablate", ("--image-sizes", "big"), "--image-sizes takes numbers"),
-        ("honesty", ("--recipe", "ours"), "--recipe: 'ours' is not one of paper, boost"),
+        ("honesty", ("--recipe", "ours"), "--recipe: 'ours' is not one of boost, paper, finetuned"),
     ],
 )
 def test_measurements_that_make_no_sense(
