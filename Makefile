@@ -202,7 +202,7 @@ $(ALONE)/%/ready: pyproject.toml
 # Its tables stand in docs/performance.md.
 $(RESULTS)/overhead.json: | $(FULL)/ready
 	$(BENCH) overhead --backbones resnet18+boost,resnet18@layer3+boost \
-		--model models/zoo/fashion.onnx --out $@
+		--model models/zoo/fashion.onnx --files 1024 --out $@
 	$(FULL)/bin/python -m boost_edge.bench.performance docs/performance.md $@
 
 $(RESULTS)/cost.json: $(RESULTS)/latency.json
