@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -13,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from boost_edge.export.augment import Augmentation, augment, compress
+from boost_edge.runtime.prefetch import prefetch
 
-__all__ = ["Batch", "Batches", "Pictures", "step_seed"]
+__all__ = ["Batch", "Batches", "Begun", "Pictures", "step_seed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +49,15 @@ class Batch:
     pixels: Tensor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A batch ``(n, S, S, 3) uint8`` on its way, and what the rest of its changes is drawn from."""
+
+    items: NDArray[np.int64]
+    pixels: Tensor
+    generator: torch.Generator
+
+
 def step_seed(seed: int, step: int) -> int:
     """Return what all that is random in a step is drawn from, so that it can be repeated."""
     return seed * 1_000_003 + step + 1
@@ -77,51 +85,31 @@ class Batches:
         self._batch_size = batch_size
         self._seed = seed
         self._device = device
-        self._pool = ThreadPoolExecutor(1, "boost-edge-batch")
-        self._ahead: tuple[int, Future[_Begun]] | None = None
 
-    def __enter__(self) -> Self:
-        return self
+    def begin(self, first: int, last: int) -> Iterator[Begun]:
+        """Yield the steps from ``first`` to before ``last`` in order, the next one ready as well.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        Close the iterator, as any of `boost_edge.runtime.prefetch.prefetch`.
+        """
+        return prefetch(range(first, last), self._begin, workers=1, ahead=2)
 
-    def get(self, step: int, size: int) -> Batch:
+    def finish(self, begun: Begun, size: int) -> Batch:
         """Return the batch of a step, its images scaled to an edge of ``size`` pixels."""
-        if self._ahead is not None and self._ahead[0] == step:
-            begun = self._ahead[1].result()
-        else:
-            begun = self._begin(step)
-        self._ahead = (step + 1, self._pool.submit(self._begin, step + 1))
         return Batch(
             items=begun.items,
             codes=self._pictures.codes[begun.items],
             pixels=augment(begun.pixels, size, self._how, begun.generator),
         )
 
-    def _begin(self, step: int) -> _Begun:
+    def _begin(self, step: int) -> Begun:
         items = self._items(step)
         generator = torch.Generator().manual_seed(step_seed(self._seed, step))
         compressed = compress(self._pictures.take(items), self._how, generator)
         pixels = torch.from_numpy(compressed).to(self._device)
-        return _Begun(items=items, pixels=pixels, generator=generator)
+        return Begun(items=items, pixels=pixels, generator=generator)
 
     def _items(self, step: int) -> NDArray[np.int64]:
         epoch, place = divmod(step, self.per_epoch)
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._pictures))
         start = place * self._batch_size
         return np.sort(order[start : start + self._batch_size])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Begun:
-    """A batch ``(n, S, S, 3) uint8`` on its way, and what the rest of its changes is drawn from."""
-
-    items: NDArray[np.int64]
-    pixels: Tensor
-    generator: torch.Generator

@@ -11,9 +11,10 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from boost_edge.export.artefacts import read_tensors, write_tensors
-from boost_edge.export.batches import Batches, Pictures, step_seed
+from boost_edge.export.batches import Batches, Begun, Pictures, step_seed
 from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.run import FinetuneEpoch
 from boost_edge.export.student import Student
@@ -83,9 +84,10 @@ def finetune(
     if checkpoint is not None and checkpoint.exists():
         run.restore(checkpoint, digest)
     written = time.monotonic()
-    with run.batches, _naming_the_device():
+    steps = run.batches.begin(run.done, run.steps)
+    with closing(cast("Any", steps)), _naming_the_device():
         while run.done < run.steps:
-            run.step()
+            run.step(steps)
             if run.done % run.steps_per_epoch == 0:
                 run.end_epoch(val)
             now = time.monotonic()
@@ -162,10 +164,10 @@ class _Run:
         self.seconds = 0.0
         self.history: list[FinetuneEpoch] = []
 
-    def step(self) -> None:
+    def step(self, steps: Iterator[Begun]) -> None:
         """Train on the next batch."""
         began = time.monotonic()
-        batch = self.batches.get(self.done, self._size())
+        batch = self.batches.finish(next(steps), self._size())
         for group in self.optimiser.param_groups:
             group["lr"] = _learning_rate(self.recipe, self.done, self.steps)
         self.student.train()
