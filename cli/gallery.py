@@ -221,7 +221,7 @@ def _open_model(stack: ExitStack, model: Path | None) -> Encoder | None:
         return None
     from boost_edge.runtime.encoder import Encoder
 
-    return stack.enter_context(Encoder.open(model, threads=1))
+    return stack.enter_context(Encoder.open(model, threads=1, images=0))
 
 
 def _folders(under: tuple[str, ...], sources: tuple[Path, ...]) -> dict[str, str]:

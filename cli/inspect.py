@@ -60,7 +60,7 @@ def command(target: Path, json: bool) -> int:
 def _model(path: Path) -> tuple[dict[str, Any], list[str]]:
     from boost_edge.runtime.encoder import Encoder
 
-    with Encoder.open(path) as encoder:
+    with Encoder.open(path, images=0) as encoder:
         manifest, sha256 = encoder.manifest, encoder.sha256
     size = path.stat().st_size
     facts = {

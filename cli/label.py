@@ -102,7 +102,8 @@ def command(
     selection = Selection(include=include, exclude=exclude, hidden=hidden)
     chosen = shipped_model_with_warning() if model is None else model
     use_threads(threads)
-    with Encoder.open(chosen, threads=threads) as encoder, Bars() as bars:
+    count = len(images) if all(each.is_file() for each in images) else None
+    with Encoder.open(chosen, threads=threads, images=count) as encoder, Bars() as bars:
         # A bar among the lines of a terminal would only be in the way.
         show = None if sys.stdout and sys.stdout.isatty() else bars
         found = label_images(

@@ -142,11 +142,14 @@ def command(
     from boost_edge.runtime.gallery import Gallery
 
     use_threads(threads)
-    encoder = None if model is None else Encoder.open(model, threads=threads)
+    count = None if streamed else len(images) + len(like) + len(unlike)
+    encoder = None if model is None else Encoder.open(model, threads=threads, images=count)
     answers: list[QueryResult | ImageError] = []
     with (
         Bars() as bars,
-        Gallery.open(gallery, encoder, create=False, threads=threads, progress=bars) as opened,
+        Gallery.open(
+            gallery, encoder, create=False, threads=threads, images=count, progress=bars
+        ) as opened,
     ):
         asked = partial(opened.query, k=k, min_score=min_score, where=where, prefer=prefer)
         if streamed:

@@ -85,8 +85,7 @@ __all__ = ["command"]
 @click.option(
     "--recipe",
     type=click.Choice(["boost", "paper", "finetuned"]),
-    default="boost",
-    show_default=True,
+    show_default="boost",
     help="How the head is trained; finetuned is for a network that was trained on the same labels.",
 )
 @click.option(
@@ -154,7 +153,7 @@ def command(
     tap: str | None,
     image_size: int | None,
     resize: ResizePolicy,
-    recipe: str,
+    recipe: str | None,
     width: int | None,
     components: int | None,
     readout: Readout | None,
@@ -188,6 +187,10 @@ def command(
             "--teacher, --consistent, --epochs and --batch-size belong to the training of the "
             "whole network: add --finetune"
         )
+    if readout == "raw" and (recipe or width or components):
+        raise UsageError(
+            "--recipe, --width and --components belong to the head, and --readout raw trains none"
+        )
     with need_train_extra("training"):
         from boost_edge.export.train import TrainSettings, train
         from boost_edge.models.backbones import parse_taps
@@ -200,7 +203,7 @@ def command(
         taps=None if tap is None else parse_taps(tap, backbone),
         image_size=image_size,
         resize=resize,
-        recipe=_head_recipe(recipe, width, components),
+        recipe=_head_recipe(recipe or "boost", width, components),
         finetune=_whole_recipe(weights, epochs, batch_size, consistent) if finetune else None,
         teacher=teacher,
         limit=limit,

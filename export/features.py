@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from boost_edge.runtime.images import (
     read_bytes,
 )
 from boost_edge.runtime.manifest import DEFAULT_DECODE, DEFAULT_RESIZE, ImageSpec, ResizePolicy
+from boost_edge.runtime.prefetch import prefetch
 
 __all__ = ["Features", "extract_features"]
 
@@ -92,14 +93,20 @@ def extract_features(
     path = folder / f"{_cache_key(backbone, spec)}.sqlite"
     with (
         FeatureCache(path, width=backbone.width) as store,
-        closing(_load_ahead(paths, spec, store, ahead=3 * batch_size)) as images,
         on_best_device(backbone) as device,
     ):
         work = _Extraction(backbone, device, store, len(paths), batch_size)
-        for row, loaded in enumerate(images):
-            work.take(row, loaded)
-            if progress is not None and (row + 1) % batch_size == 0 and row + 1 < len(paths):
-                progress(row + 1, len(paths))
+        loaded = prefetch(
+            paths,
+            partial(_load, spec=spec, store=store),
+            workers=min(_MOST_THREADS, os.cpu_count() or 1),
+            ahead=3 * batch_size,
+        )
+        with closing(cast("Any", loaded)):
+            for row, image in enumerate(loaded):
+                work.take(row, image)
+                if progress is not None and (row + 1) % batch_size == 0 and row + 1 < len(paths):
+                    progress(row + 1, len(paths))
         features = work.finish()
     if progress is not None:
         progress(len(paths), len(paths))
@@ -182,31 +189,15 @@ def _cache_key(backbone: Backbone, spec: ImageSpec) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _load_ahead(
-    paths: Sequence[Path], spec: ImageSpec, store: FeatureCache, *, ahead: int
-) -> Generator[_Loaded | ImageError]:
-    """Load images in order, a few of them at once and at most ``ahead`` before they are needed."""
-
-    def load(path: Path) -> _Loaded | ImageError:
-        try:
-            data = read_bytes(path)
-            digest = content_digest(data)
-            vector = store.get(digest)
-            if vector is not None:
-                return _Loaded(digest=digest, vector=vector, pixels=None)
-            pixels, _ = fit_image(data, spec, source=str(path))
-            return _Loaded(digest=digest, vector=None, pixels=pixels)
-        except ImageError as error:
-            return error
-
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), "boost-edge-load")
+def _load(path: Path, spec: ImageSpec, store: FeatureCache) -> _Loaded | ImageError:
+    """Load one image, in any thread; an error is returned, not raised."""
     try:
-        waiting: deque[Future[_Loaded | ImageError]] = deque()
-        for path in paths:
-            waiting.append(pool.submit(load, path))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        data = read_bytes(path)
+        digest = content_digest(data)
+        vector = store.get(digest)
+        if vector is not None:
+            return _Loaded(digest=digest, vector=vector, pixels=None)
+        pixels, _ = fit_image(data, spec, source=str(path))
+        return _Loaded(digest=digest, vector=None, pixels=pixels)
+    except ImageError as error:
+        return error

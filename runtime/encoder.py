@@ -21,6 +21,7 @@ from boost_edge.runtime.model_file import (
     EMBEDDING,
     IMAGE,
     ModelFile,
+    Optimisation,
     open_model,
     read_manifest,
 )
@@ -39,6 +40,9 @@ __all__ = [
 ImageLike: TypeAlias = str | os.PathLike[str] | NDArray[np.uint8]
 
 _DEFAULT_BATCH = 32
+# Laying out the weights of a ResNet-18 takes as long as it saves in three runs or more, and those
+# of a small network as in dozens.
+_FEW = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +82,13 @@ class Encoder:
         self._threads = threads
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, threads: int | None = None) -> Encoder:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        images: int | None = None,
+    ) -> Encoder:
         """Open a model file.
 
         Parameters
@@ -88,6 +98,10 @@ class Encoder:
         threads
             Threads that compute one batch; by default one for each processor that this process
             may use, or as many as a container's limit keeps busy.
+        images
+            How many will be encoded, where that is known. Up to three are done sooner, and in less
+            memory, by a network that is not laid out for this processor first; what it says
+            differs by rounding.
 
         Raises
         ------
@@ -100,7 +114,10 @@ class Encoder:
             threads = available_threads()
         if threads < 1:
             raise UsageError(f"threads is {threads}, but must be at least 1")
-        return cls(open_model(path, threads=threads), threads=threads)
+        few = images is not None and images <= _FEW
+        optimisation: Optimisation = "operators" if few else "layout"
+        opened = open_model(path, threads=threads, optimisation=optimisation)
+        return cls(opened, threads=threads)
 
     @property
     def path(self) -> Path:

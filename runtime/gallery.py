@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ class Gallery:
         *,
         create: bool = True,
         threads: int | None = None,
+        images: int | None = None,
         exact_limit: int = EXACT_LIMIT,
         expansion: int = EXPANSION,
         read_only: bool = False,
@@ -92,8 +94,8 @@ class Gallery:
             when the gallery closes. Without it the gallery opens the model where it last was.
         create
             Whether to make a gallery where there is none, which needs an encoder.
-        threads
-            Threads for a model that the gallery opens itself; see ``Encoder.open``.
+        threads, images
+            For a model that the gallery opens itself; see ``Encoder.open``.
         exact_limit
             Up to so many images search is exact; above it goes through an HNSW graph.
         expansion
@@ -116,9 +118,8 @@ class Gallery:
             When the gallery's model is gone, the folder for a new one cannot be written to, or the
             gallery is of an older format and cannot be brought up to date.
         """
-        store, bound = bind(
-            Path(path), encoder, create=create, threads=threads, read_only=read_only
-        )
+        own = partial(Encoder.open, threads=threads, images=images)
+        store, bound = bind(Path(path), encoder, own, create=create, read_only=read_only)
         return cls(
             Path(path).absolute(),
             store,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -102,14 +102,15 @@ def writing(folder: Path) -> Generator[Store]:
 def bind(
     folder: Path,
     encoder: Encoder | None,
+    open_encoder: Callable[[str], Encoder],
     *,
     create: bool,
-    threads: int | None,
     read_only: bool = False,
 ) -> tuple[Store, Encoder]:
     """Open or make the store in a folder, with the one model that it belongs to.
 
-    See ``Gallery.open``. Without ``encoder``, the one returned is the caller's to close.
+    See ``Gallery.open``. Without ``encoder``, the one returned was made by ``open_encoder`` and is
+    the caller's to close.
     """
     if not has_store(folder):
         if encoder is None or read_only or not create:
@@ -120,7 +121,7 @@ def bind(
         Thread(target=_import_search, name="boost-edge-import").start()
     store = open_store(folder, read_only=read_only)
     try:
-        return store, _check_model(folder, store, encoder, threads=threads)
+        return store, _check_model(folder, store, encoder, open_encoder)
     except BaseException:
         store.close()
         raise
@@ -189,7 +190,10 @@ def _create(folder: Path, encoder: Encoder) -> None:
 
 
 def _check_model(
-    folder: Path, store: Store, encoder: Encoder | None, *, threads: int | None
+    folder: Path,
+    store: Store,
+    encoder: Encoder | None,
+    open_encoder: Callable[[str], Encoder],
 ) -> Encoder:
     """Return the encoder, or the gallery's own, if it is the gallery's model."""
     binding = store.binding
@@ -200,7 +204,7 @@ def _check_model(
                 f"{folder}: its model {binding.model_sha256[:_PREFIX]} is no longer at "
                 f"{binding.model_path}: say where the model file is (--model FILE)"
             )
-        opened = Encoder.open(binding.model_path, threads=threads)
+        opened = open_encoder(binding.model_path)
     if (opened.sha256, opened.dimensions) != (binding.model_sha256, binding.dimensions):
         if encoder is None:
             opened.close()

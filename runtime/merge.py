@@ -203,7 +203,7 @@ def _make(
     sha256 = sources[0].store.binding.model_sha256
     for source in sources:
         with suppress(ModelFileError):
-            found = Encoder.open(source.store.binding.model_path, threads=1)
+            found = Encoder.open(source.store.binding.model_path, threads=1, images=0)
             stack.callback(found.close)
             if found.sha256 == sha256:
                 make_gallery(folder, found)

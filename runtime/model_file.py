@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 import onnxruntime
 
@@ -22,6 +22,7 @@ __all__ = [
     "EMBEDDING",
     "IMAGE",
     "ModelFile",
+    "Optimisation",
     "open_model",
     "read_manifest",
     "start_session",
@@ -30,6 +31,12 @@ __all__ = [
 IMAGE = "image"
 EMBEDDING = "embedding"
 ATTRIBUTES = "attributes"
+
+Optimisation = Literal["none", "operators", "layout"]
+"""What onnxruntime changes before it runs a graph: nothing, which operators there are, or also how
+their weights lie in memory. The last is the fastest to run; it takes the longest to get ready, and
+several times the memory of the weights while it does.
+"""
 
 # An ONNX file is one protobuf message, which cannot be larger.
 _MAX_BYTES = 2**31 - 1
@@ -54,7 +61,9 @@ class ModelFile:
     session: Any
 
 
-def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = True) -> ModelFile:
+def open_model(
+    path: str | os.PathLike[str], *, threads: int, optimisation: Optimisation = "layout"
+) -> ModelFile:
     """Open a model file and check its manifest against its graph.
 
     Parameters
@@ -64,8 +73,8 @@ def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = T
         meanwhile.
     threads
         Threads that compute one batch, at least 1.
-    optimise
-        Whether to optimise the graph, which a reader of the manifest alone does not need.
+    optimisation
+        See `Optimisation`; a reader of the manifest alone needs none.
 
     Raises
     ------
@@ -81,7 +90,9 @@ def open_model(path: str | os.PathLike[str], *, threads: int, optimise: bool = T
         hashing = _Hashing(handle)
         hashing.start()
         try:
-            session = start_session(_readable(handle), source, threads=threads, optimise=optimise)
+            session = start_session(
+                _readable(handle), source, threads=threads, optimisation=optimisation
+            )
         finally:
             hashing.join()
         if hashing.error is not None:
@@ -113,7 +124,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     ModelFileError
         As `open_model`.
     """
-    return open_model(path, threads=1, optimise=False).manifest
+    return open_model(path, threads=1, optimisation="none").manifest
 
 
 @contextmanager
@@ -175,14 +186,16 @@ def _readable(handle: int) -> str | bytes:
     return name if os.access(name, os.R_OK) else b"".join(_pieces(handle))
 
 
-def start_session(model: bytes | str, source: str, *, threads: int, optimise: bool = True) -> Any:
+def start_session(
+    model: bytes | str, source: str, *, threads: int, optimisation: Optimisation = "layout"
+) -> Any:
     """Return an ``onnxruntime.InferenceSession`` of a graph, with the settings that serve.
 
     Parameters
     ----------
     model, source
         The bytes or the path of an ONNX file, and what to call it in errors.
-    threads, optimise
+    threads, optimisation
         As of `open_model`.
 
     Raises
@@ -198,8 +211,12 @@ def start_session(model: bytes | str, source: str, *, threads: int, optimise: bo
     options.log_severity_level = _LOG_SEVERITY
     # Idle threads that spin would take the processor from the threads that decode images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if not optimise:
-        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    levels = runtime.GraphOptimizationLevel
+    options.graph_optimization_level = {
+        "none": levels.ORT_DISABLE_ALL,
+        "operators": levels.ORT_ENABLE_EXTENDED,
+        "layout": levels.ORT_ENABLE_ALL,
+    }[optimisation]
     try:
         session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no base class of their own

@@ -32,7 +32,7 @@ def make_gallery(folder: Path, encoder: Encoder) -> None:
     GalleryError
         When it cannot be made.
     """
-    bind(folder, encoder, create=True, threads=None)[0].close()
+    bind(folder, encoder, Encoder.open, create=True)[0].close()
 
 
 def model_name(sha256: str, dimensions: int) -> str:

@@ -305,6 +305,21 @@ def test_an_interrupted_training_promises_to_go_on(
 
 
 @pytest.mark.parametrize(
+    "option", [("--recipe", "finetuned"), ("--width", "64"), ("--components", "8")]
+)
+def test_what_belongs_to_the_head_needs_one(
+    option: tuple[str, str], catalogue: Path, refused: Refused, tmp_path: Path
+) -> None:
+    """With the readout raw no head is trained: saying how is refused before anything is done."""
+    said = refused(
+        2, "train", catalogue / "labels.csv", "--images", catalogue / "images",
+        "--out", tmp_path / "run", "--readout", "raw", *option,
+    )  # fmt: skip
+    assert "--readout raw trains none" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
     "option", [("--teacher", "."), ("--epochs", "3"), ("--batch-size", "8"), ("--consistent",)]
 )
 def test_options_of_finetuning_need_it(

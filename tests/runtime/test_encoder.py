@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from tests.drawn_model import DRAWN
 
 from boost_edge.runtime import model_file
 from boost_edge.runtime.encoder import Encoder, Prediction, read_manifest
@@ -33,6 +35,11 @@ def naive_embedding(model: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float6
     constants = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     moved = pixels.reshape(-1) / 255 @ constants["projection"].astype(float) + constants["offset"]
     return np.asarray(moved / np.sqrt((moved**2).sum()))
+
+
+def optimisation_of(encoder: Encoder) -> object:
+    """Return how far onnxruntime changes the graph of an encoder."""
+    return encoder._session.get_session_options().graph_optimization_level
 
 
 def test_embeddings_are_those_of_the_graph(encoder: Encoder, pictures: Path) -> None:
@@ -53,6 +60,26 @@ def test_outputs_are_contiguous_float32(encoder: Encoder, pictures: Path) -> Non
         assert array.shape == (9, width)
         assert array.dtype == np.float32
         assert array.flags.c_contiguous
+
+
+@pytest.mark.parametrize("images", [0, 1, 3])
+def test_few_images_are_not_prepared_for(images: int) -> None:
+    """For a few images no weights are laid out anew; what is said of them stays the same."""
+    pixels = np.random.default_rng(images).integers(0, 256, (2, 50, 70, 3), np.uint8)
+    with Encoder.open(DRAWN, images=images) as few, Encoder.open(DRAWN) as many:
+        assert optimisation_of(few) == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        assert optimisation_of(many) == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        found, expected = few.predict(pixels), many.predict(pixels)
+    np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-5)
+    assert found.attributes is not None
+    assert expected.attributes is not None
+    np.testing.assert_allclose(found.attributes, expected.attributes, atol=1e-4)
+
+
+def test_many_images_are_prepared_for() -> None:
+    """From four images on the network is made as fast as it can be."""
+    with Encoder.open(DRAWN, images=4) as encoder:
+        assert optimisation_of(encoder) == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 9, 32])
