@@ -152,7 +152,7 @@ $(RESULTS)/choosing.json: | $(FULL)/ready
 
 $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(LAYER3) --seeds 3 --taps layer2+layer3 --image-sizes 160 \
-		--factors width,dropout,standardise,label_smoothing,weight_decay,blend,calibration,flips,tags,contrast \
+		--factors width,dropout,standardise,label_smoothing,weight_decay,blend,components,importance,calibration,flips,tags,contrast \
 		--out $@
 
 # With nothing else running: ratios are worth little on a busy machine. A million vectors take two

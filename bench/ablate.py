@@ -74,10 +74,17 @@ def _recipe_variants(factor: str, values: Sequence[Any]) -> tuple[Variant, ...]:
 FACTORS: Mapping[str, tuple[Variant, ...]] = {
     "width": _recipe_variants("width", (256, 1024, 4096)),
     "dropout": _recipe_variants("dropout", (0.0, 0.25, 0.75)),
-    "standardise": _recipe_variants("standardise", (False,)),
+    # Components are of standardised features.
+    "standardise": (
+        Variant(
+            factor="standardise", value="False", recipe={"standardise": False, "components": None}
+        ),
+    ),
     "label_smoothing": _recipe_variants("label_smoothing", (0.05, 0.1, 0.2)),
     "weight_decay": _recipe_variants("weight_decay", (1e-4, 1e-1)),
     "blend": _recipe_variants("blend", (0.5, 0.65, 0.9)),
+    "components": _recipe_variants("components", (64, 128)),
+    "importance": _recipe_variants("importance", ("equal",)),
     "calibration": (Variant(factor="calibration", value="off", calibrated=False),),
     "flips": tuple(
         Variant(factor="flips", value=value, flips=value) for value in ("average", "train")
@@ -102,7 +109,7 @@ class AblationPlan:
     setup: Setup
     recipe: str
     variants: tuple[Variant, ...]
-    readouts: tuple[Readout, ...] = ("hidden", "attributes", "blend")
+    readouts: tuple[Readout, ...] = ("hidden", "attributes", "blend", "match")
 
 
 def variants_of(
@@ -129,12 +136,14 @@ def measure_ablation(
     Raises
     ------
     UsageError
-        As `boost_edge.bench.quality.measure_quality`.
+        As `boost_edge.bench.quality.measure_quality`; for a variant that the recipe cannot have.
     MissingExtraError
         When a variant needs a library that is not installed.
     """
     from boost_edge.export.recipes import RECIPES
 
+    for variant in plan.variants:
+        _recipe(plan.recipe, variant)  # one that cannot be is refused before anything is measured
     make = partial(Subject, labels, images=images, cache=cache, progress=progress)
     subject = make(setup=plan.setup)
     others = {

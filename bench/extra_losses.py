@@ -127,6 +127,7 @@ class _Training:
     ) -> None:
         import torch
 
+        from boost_edge.export.importance import information
         from boost_edge.models.head import BoostHead
 
         self.recipe, self.losses, self.seed = recipe, losses, seed
@@ -146,6 +147,8 @@ class _Training:
             )
             self.tagger = torch.nn.Linear(width, max(1, tags.shape[1]))
         self.head.fit_standardisation(self.features)
+        if recipe.importance == "information":
+            self.head.importance.copy_(information(train.codes))
         trained = [each for each in self.head.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(
             [*trained, *self.tagger.parameters()],

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from boost_edge.runtime.errors import UsageError
+
 __all__ = ["RECIPES", "Recipe"]
 
 
@@ -53,6 +55,11 @@ class Recipe:
     together
         A combination of all labels is a class of the readout ``together`` where at least this
         many training images have it.
+
+    Raises
+    ------
+    UsageError
+        When there are to be components of features that are not standardised.
     """
 
     name: str
@@ -73,6 +80,13 @@ class Recipe:
     label_smoothing: float
     blend: float
     together: int
+
+    def __post_init__(self) -> None:
+        if self.components and not self.standardise:
+            raise UsageError(
+                f"recipe {self.name}: principal components need standardised features, and its own "
+                "are not"
+            )
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
         """Return the values by name, for the manifest."""

@@ -31,10 +31,10 @@ __all__ = ["ablate"]
 @click.option(
     "--factors",
     callback=names,
-    default="width,dropout,standardise,label_smoothing,weight_decay,blend,calibration",
+    default="width,dropout,standardise,label_smoothing,weight_decay,blend,importance,calibration",
     show_default=True,
     metavar="A,B",
-    help="What to vary; also: flips, tags, contrast, or none.",
+    help="What to vary; also: components, flips, tags, contrast, or none.",
 )
 @click.option(
     "--taps", callback=names, metavar="A,B+C", help="Other taps to try, each as for --tap."

@@ -26,7 +26,7 @@ from boost_edge.bench.subject import Setup, Subject
 from boost_edge.export.calibrate import posteriors_of
 from boost_edge.export.recipes import RECIPES
 from boost_edge.models.head import BoostHead
-from boost_edge.runtime.errors import MissingExtraError
+from boost_edge.runtime.errors import MissingExtraError, UsageError
 
 Make = Callable[[Setup], Subject]
 SHORT = dataclasses.replace(RECIPES["boost"], epochs=6, width=32)
@@ -48,6 +48,31 @@ def result(setup: Setup, on_catalogue: dict[str, Any]) -> dict[str, Any]:
     return measure_ablation(plan=plan, **on_catalogue)
 
 
+@pytest.mark.parametrize("variant", variants_of(tuple(FACTORS)), ids=lambda each: each.name)
+def test_every_variant_of_our_recipe_makes_a_head(variant: Variant) -> None:
+    """A change to one choice is possible as the other choices of the recipe are."""
+    recipe = dataclasses.replace(RECIPES["boost"], **variant.recipe)
+    head = BoostHead(
+        16,
+        recipe.width or 16,
+        [3],
+        dropout=recipe.dropout,
+        standardise=recipe.standardise,
+        components=recipe.components,
+    )
+    assert head.standardise is recipe.standardise
+
+
+def test_what_a_recipe_cannot_have_is_refused_at_once(
+    setup: Setup, on_catalogue: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The paper's recipe does not standardise, so that components make no sense with it."""
+    monkeypatch.setattr("boost_edge.bench.ablate.run_trials", pytest.fail)
+    plan = AblationPlan(setup=setup, recipe="paper", variants=FACTORS["components"])
+    with pytest.raises(UsageError, match="recipe paper: principal components need standardised"):
+        measure_ablation(plan=plan, **on_catalogue)
+
+
 def test_every_variant_has_its_rows(result: dict[str, Any]) -> None:
     """There is a row per variant and readout, the recipe as it is first; gains are over it."""
     named = [f"{row['factor']}={row['value']}" for row in result["rows"]]
@@ -56,7 +81,7 @@ def test_every_variant_has_its_rows(result: dict[str, Any]) -> None:
         "flips=train", "tags=only", "contrast=0.1", "tap=features.7", "image_size=48",
     ]  # fmt: skip
     base = {row["readout"]: row for row in result["rows"] if row["factor"] == "recipe"}
-    assert set(base) == {"hidden", "attributes", "blend"}
+    assert set(base) == {"hidden", "attributes", "blend", "match"}
     for row in result["rows"]:
         if row["factor"] == "recipe":
             assert "gain" not in row
@@ -110,6 +135,7 @@ def test_the_loop_of_its_own_trains_as_the_recipe_does(setup: Setup, subject: Ma
         train_head(train, val, found.classes, SHORT, seed=3, readouts=("attributes",)),
         _extra(train, val, found.classes, ExtraLosses(), seed=3),
     )
+    np.testing.assert_array_equal(heads[0].importance, heads[1].importance)
     for ours, theirs in zip(*(posteriors_of(head, test) for head in heads), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=0.02)
 
