@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError, UsageError
 from boost_edge.runtime.manifest import Attribute, ResizePolicy
 
-__all__ = ["Lessons", "Said", "Teacher", "Tutor", "hire_tutor", "teach"]
+__all__ = ["Lessons", "Said", "Teacher", "Tutor", "check_teacher", "hire_tutor", "teach"]
 
 _BATCH = 1_000
 
@@ -166,39 +166,56 @@ def teach(
     )
 
 
-def hire_tutor(run: Path, schema: Sequence[Attribute], resize: ResizePolicy) -> Tutor:
-    """Return the run as one who looks over the student's shoulder, at images resized in its way.
+def hire_tutor(run: Path, schema: Sequence[Attribute]) -> Tutor:
+    """Return the run as one who looks over the student's shoulder.
 
     Raises
     ------
     RunError
         When the run is incomplete or damaged.
     UsageError
-        When the run has no head, not the attributes and values of the student, or learnt from
-        images that were resized in another way.
+        When the run has no head, or not the attributes and values of the student.
     """
     record, head, columns = _read_teacher(run, schema)
-    if record.image.resize != resize:
+    return Tutor(load_backbone(run, record), head, columns, run_digest(run))
+
+
+def check_teacher(run: Path, names: Sequence[str], resize: ResizePolicy | None) -> RunRecord:
+    """Return the record of a run that can teach a student of these attributes.
+
+    ``resize`` is how the images were resized that it is to look at with the student, if it is.
+
+    Raises
+    ------
+    RunError
+        When the run is incomplete or damaged.
+    UsageError
+        When the run has no head, other attributes, or learnt from images that were resized in
+        another way.
+    """
+    record = read_run(run)
+    known = [each.name for each in record.attributes]
+    if record.head_width is None:
+        raise UsageError(f"{run}: has no head to teach with: train it without --readout raw")
+    if known != list(names):
+        raise UsageError(
+            f"{run}: knows the attributes {', '.join(known)}, not {', '.join(names)}: train it on "
+            "the same labels"
+        )
+    if resize not in (None, record.image.resize):
         raise UsageError(
             f"{run}: learnt with --resize {record.image.resize}, and cannot look at what is shown "
             f"with {resize}: train both with the same"
         )
-    return Tutor(load_backbone(run, record), head, columns, run_digest(run))
+    return record
 
 
 def _read_teacher(
     run: Path, schema: Sequence[Attribute]
 ) -> tuple[RunRecord, BoostHead, list[list[int]]]:
     """Return the run's record and head, and where it has each of the student's values."""
-    record = read_run(run)
-    head = load_head(run, record)
-    if head is None:
-        raise UsageError(f"{run}: has no head to teach with: train it without --readout raw")
-    if [each.name for each in record.attributes] != [each.name for each in schema]:
-        raise UsageError(
-            f"{run}: knows the attributes {', '.join(each.name for each in record.attributes)}, "
-            f"not {', '.join(each.name for each in schema)}: train it on the same labels"
-        )
+    record = check_teacher(run, [each.name for each in schema], None)
+    head = cast("BoostHead", load_head(run, record))
     columns = [
         _columns(ours, theirs, run) for ours, theirs in zip(schema, record.attributes, strict=True)
     ]

@@ -39,12 +39,12 @@ from boost_edge.export.run import (
     RunRecord,
     Sample,
     is_complete,
-    read_run,
     run_digest,
     write_run,
 )
 from boost_edge.export.samples import keep_samples
 from boost_edge.export.splits import Split, split_rows
+from boost_edge.export.teacher import check_teacher
 from boost_edge.export.together import fit_together
 from boost_edge.export.whole import make_backbone, train_backbone, without_known
 from boost_edge.models.backbones import Backbone
@@ -189,7 +189,7 @@ def train_on(
     """
     report = progress or silent
     _check_settings(out, settings)
-    teacher = None if settings.teacher is None else _teacher_digest(settings.teacher)
+    teacher = _teacher_digest(table, settings)
     split = split_rows(table, seed=settings.seed, limit=settings.limit)
     if not settings.test_part:
         split = dataclasses.replace(split, test=split.test[:0])
@@ -254,9 +254,6 @@ def _check_settings(out: Path, settings: TrainSettings) -> None:
             f"{unfinished}: belongs to an unfinished training with --finetune: go on with it, "
             "choose another --out, or delete the folder"
         )
-    if settings.teacher is not None:
-        # Now, not after hours: a teacher that is no run.
-        read_run(settings.teacher)
 
 
 def _encode(
@@ -367,9 +364,13 @@ def _describe(
     )
 
 
-def _teacher_digest(folder: Path) -> str:
-    read_run(folder)
-    return run_digest(folder)
+def _teacher_digest(table: LabelTable, settings: TrainSettings) -> str | None:
+    """Return what names the teacher's run, if there is one and it can teach this."""
+    if settings.teacher is None or settings.finetune is None:
+        return None
+    resize = settings.resize if settings.finetune.consistent else None
+    check_teacher(settings.teacher, [each.name for each in table.attributes], resize)
+    return run_digest(settings.teacher)
 
 
 def _settings(

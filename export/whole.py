@@ -174,7 +174,7 @@ def train_backbone(
     train_part, val_part = parts["train"], parts["val"]
     teacher: Teacher | None = None
     if settings.teacher is not None and recipe.consistent:
-        teacher = hire_tutor(settings.teacher, schema, settings.resize)
+        teacher = hire_tutor(settings.teacher, schema)
     elif settings.teacher is not None:
         teacher = teach(
             settings.teacher,

@@ -448,7 +448,7 @@ def test_a_consistent_teacher_of_another_resize_policy_is_refused(
 def test_teacher_without_head_is_refused(
     catalogue: Path, quick: TrainSettings, tmp_path: Path
 ) -> None:
-    """A run of raw features has nothing to teach."""
+    """A run of raw features has nothing to teach, which is said before any picture is read."""
     run = partial(
         train, catalogue / "labels.csv", images=catalogue / "images", cache=tmp_path / "cache"
     )
@@ -456,6 +456,22 @@ def test_teacher_without_head_is_refused(
     run(out=tmp_path / "raw", settings=raw)
     with pytest.raises(UsageError, match="no head to teach with"):
         run(out=tmp_path / "run", settings=finetuning(quick, teacher=tmp_path / "raw"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_teacher_of_other_attributes_is_refused(
+    catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
+) -> None:
+    """What a teacher says must be about the student's attributes; nothing is written before."""
+    settings = finetuning(quick, teacher=run_folder, attributes=("type",))
+    with pytest.raises(UsageError, match=r"knows the attributes .*, not type"):
+        train(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=tmp_path / "run",
+            settings=settings,
+        )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
