@@ -78,8 +78,8 @@ ABSENT := $(RESULTS)/quality/resnet18-imagenet.json $(RESULTS)/quality/vit_b_16-
 GRID_QUALITY := $(RESULTS)/quality/resnet18-grid.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
 
-# Figures of quality do not mind company: as many files at once as there are cores, on a thread each,
-# the longest first. Those of time are measured alone.
+# Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
+# the longest first. Times are measured alone.
 COUNTED := $(RESULTS)/honesty/resnet18-grid.json $(RESULTS)/ablation/resnet18-layer3.json \
 	$(RESULTS)/choosing.json $(QUALITIES) $(ABSENT) $(RESULTS)/quality/resnet18-versus-vit.json \
 	$(RESULTS)/curve/resnet18-grid.json $(RESULTS)/agreement-all.json $(RESULTS)/agreement.json \
@@ -91,8 +91,10 @@ TIMED := $(RESULTS)/tuned.json $(RESULTS)/latency.json $(RESULTS)/cost.json $(RE
 BEGUN := runs/evidence-begun
 
 evidence: $(FULL)/ready $(BEGUN)
-	OMP_NUM_THREADS=1 $(MAKE) --jobs $$(nproc) --output-sync evidence-counted
-	$(MAKE) evidence-timed
+	@echo "what is older than $(BEGUN) is measured, each file shown when it is done; to measure all" \
+		"of them anew, delete that one"
+	OMP_NUM_THREADS=1 $(MAKE) --jobs $$(nproc) --output-sync=line evidence-counted
+	$(MAKE) --jobs 1 evidence-timed
 	$(MAKE) $(RESULTS)/report.html
 	rm $(BEGUN)
 
@@ -112,6 +114,7 @@ endif
 
 # Of whatever is there: what is missing it names, with the command that makes it.
 $(RESULTS)/report.html: | $(FULL)/ready
+	$(FULL)/bin/python -m boost_edge.bench.performance docs/performance.md $(RESULTS)/overhead.json
 	$(BENCH) report $(RESULTS) --out $@ --format both --pictures docs/pictures --picture raw-and-boosted
 
 $(RESULTS)/resize.json: | $(FULL)/ready
@@ -152,8 +155,10 @@ $(RESULTS)/choosing.json: | $(FULL)/ready
 
 $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(LAYER3) --seeds 3 --taps layer2+layer3 --image-sizes 160 \
-		--factors width,dropout,standardise,label_smoothing,weight_decay,blend,components,importance,calibration,flips,tags,contrast \
-		--out $@
+		--factors $(FACTORS) --out $@
+
+FACTORS = width,dropout,standardise,label_smoothing,weight_decay,blend,components,importance,$\
+	calibration,flips,tags,contrast
 
 # With nothing else running: ratios are worth little on a busy machine. A million vectors take two
 # hours the first time, and 14 GB of disk.
@@ -188,7 +193,7 @@ runs/vit-tiny/vit-tiny-raw.onnx: | runs/zoo/products.csv
 	$(FULL)/bin/boost-edge export runs/vit-tiny/run --out $@
 
 $(RESULTS)/tuned.json: runs/vit-tiny/vit-tiny-raw.onnx $(TUNED)
-	$(JUDGE) $(foreach each,$^,--model $(each)) --out $@
+	$(JUDGE) $(foreach each,$(filter %.onnx,$^),--model $(each)) --out $@
 
 # With nothing else running: 8 bits by onnxruntime's tools, and by NNCF.
 $(RESULTS)/quantisers.json: runs/grid/run/train.json
@@ -216,11 +221,10 @@ $(ALONE)/%/ready: pyproject.toml
 	$(call install,$(@D),$(NEEDS))
 	touch $@
 
-# Its tables stand in docs/performance.md.
+# Its tables stand in docs/performance.md, where report.html puts them.
 $(RESULTS)/overhead.json: | $(FULL)/ready
 	$(BENCH) overhead --backbones resnet18+boost,resnet18@layer3+boost \
 		--model models/zoo/fashion.onnx --files 1024 --out $@
-	$(FULL)/bin/python -m boost_edge.bench.performance docs/performance.md $@
 
 $(RESULTS)/cost.json: $(RESULTS)/latency.json
 	$(BENCH) cost $< --out $@
@@ -281,7 +285,7 @@ zoo: runs/zoo/products.csv
 		--weights $(WEIGHTS)/vit_tiny_patch16_224.safetensors --image-size 192 --width 512 \
 		--finetune --epochs 10 --out runs/zoo/teacher
 	$(call own,0,)
-	$(FULL)/bin/boost-edge export runs/zoo/shipped --precision fp16 --out $(ZOO)
+	$(FULL)/bin/boost-edge export runs/zoo/shipped --precision int8 --out $(ZOO)
 	$(call own,1,-again)
 	(for each in teacher own own-again shipped; do $(FULL)/bin/boost-edge inspect runs/zoo/$$each; done) \
 		> models/zoo/training.txt
@@ -334,7 +338,7 @@ $(MODELS): | $(FULL)/ready $(UNLIKE)/ready
 	$(FULL)/bin/boost-edge export runs/zoo/few --out runs/zoo/frozen-3000.onnx
 	$(FULL)/bin/boost-edge export runs/zoo/all --out runs/zoo/frozen-all.onnx
 	$(FULL)/bin/boost-edge export runs/zoo/teacher --out runs/zoo/teacher.onnx
-	$(FULL)/bin/boost-edge export runs/zoo/shipped-again --precision fp16 --out runs/zoo/again.onnx
+	$(FULL)/bin/boost-edge export runs/zoo/shipped-again --precision int8 --out runs/zoo/again.onnx
 	$(JUDGE) --model runs/zoo/frozen-3000.onnx --model runs/zoo/frozen-all.onnx --model $(ZOO) \
 		--model runs/zoo/again.onnx --model runs/zoo/teacher.onnx \
 		--unlike $(UNLIKE)/views --unlike $(UNLIKE)/objects --out $@

@@ -116,6 +116,7 @@ def command(
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.gallery import Gallery
     from boost_edge.runtime.gallery_folder import has_store
+    from boost_edge.runtime.gallery_model import keep_model
 
     if watch and dry_run:
         raise UsageError("--watch writes what changes, and --dry-run nothing: give one of them")
@@ -123,7 +124,8 @@ def command(
         # Before anything is made, or a model read.
         require_paths(paths)
     there = has_store(gallery)
-    if model is None and not there:
+    shipped = model is None and not there
+    if shipped:
         model = shipped_model_with_warning()
     use_threads(threads)
     encoder = None if model is None else Encoder.open(model, threads=threads)
@@ -143,6 +145,9 @@ def command(
                 progress=bars,
             )
         )
+        if shipped and not dry_run:
+            # The next version of the package may come with another one.
+            keep_model(gallery, opened.encoder.path)
         index = partial(
             opened.index,
             paths,

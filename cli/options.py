@@ -50,6 +50,8 @@ __all__ = [
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 DEFAULT_GALLERY = Path(".boost-edge")
+# More than any machine has cores for.
+_MOST_THREADS = 1024
 
 
 def names(
@@ -159,7 +161,7 @@ gallery_argument = click.argument(
 )
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=_MOST_THREADS),
     metavar="N",
     help="Threads of the network; default: all cores that this process may use.",
 )

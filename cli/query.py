@@ -142,7 +142,7 @@ def command(
     from boost_edge.runtime.gallery import Gallery
 
     use_threads(threads)
-    count = None if streamed else len(images) + len(like) + len(unlike)
+    count = None if streamed else _images_in(images, like, unlike)
     encoder = None if model is None else Encoder.open(model, threads=threads, images=count)
     answers: list[QueryResult | ImageError] = []
     with (
@@ -179,7 +179,7 @@ def command(
     elif prefer and any(map(_has_hits, answers)) and not any(map(_is_lifted, answers)):
         warn(
             f"no hit was lifted or lowered by --prefer {' '.join(prefer)}: boost-edge facets lists "
-            "the values, whose capitals count"
+            "the values; capitals matter"
         )
     return ExitCode.SKIPPED if unread else ExitCode.FINE
 
@@ -226,6 +226,11 @@ def _check(
         raise UsageError("--unlike-weight needs --unlike: there is nothing to weigh")
     if counted_as == "csv":
         raise UsageError("--facets has no place in csv: choose another --format")
+
+
+def _images_in(*given: Sequence[str]) -> int:
+    """Return how many images have to be encoded: examples by their id are known."""
+    return sum(not each.startswith("id:") for some in given for each in some)
 
 
 def _example(given: str) -> Path | int:

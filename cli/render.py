@@ -55,7 +55,7 @@ def warn(message: str) -> None:
 
 def warn_of_nothing(where: str) -> None:
     """Say on stderr that a filter lets no image pass, which a wrong value does too."""
-    warn(f"no image passes {where!r}: boost-edge facets lists the values, whose capitals count")
+    warn(f"no image passes {where!r}: boost-edge facets lists the values; capitals matter")
 
 
 def warn_of_gaps(missing: Sequence[str], skipped: Sequence[ImageError]) -> None:

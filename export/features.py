@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -102,7 +101,7 @@ def extract_features(
             workers=min(_MOST_THREADS, os.cpu_count() or 1),
             ahead=3 * batch_size,
         )
-        with closing(cast("Any", loaded)):
+        with closing(loaded):
             for row, image in enumerate(loaded):
                 work.take(row, image)
                 if progress is not None and (row + 1) % batch_size == 0 and row + 1 < len(paths):

@@ -40,9 +40,9 @@ __all__ = [
 ImageLike: TypeAlias = str | os.PathLike[str] | NDArray[np.uint8]
 
 _DEFAULT_BATCH = 32
-# Laying out the weights of a ResNet-18 takes as long as it saves in three runs or more, and those
-# of a small network as in dozens.
-_FEW = 3
+# A run or two of a ResNet cut after layer3, at 224 pixels, make up for the time that laying out its
+# weights takes; of a whole one it takes several, of a small network dozens.
+_FEW = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Encoder:
     """A model file, open for encoding; a context manager. Use `Encoder.open`.
 
     Calls from several threads are safe. It can be pickled: what travels is the path, the thread
-    count and the file's sha256, and the receiving process opens the file again.
+    count and the file's sha256, and the receiving process opens the file again, for many images.
     """
 
     def __init__(self, model: ModelFile, *, threads: int) -> None:
@@ -99,9 +99,9 @@ class Encoder:
             Threads that compute one batch; by default one for each processor that this process
             may use, or as many as a container's limit keeps busy.
         images
-            How many will be encoded, where that is known. Up to three are done sooner, and in less
-            memory, by a network that is not laid out for this processor first; what it says
-            differs by rounding.
+            How many will be encoded, where that is known. A single one is done as soon or sooner,
+            and in less memory, by a network that is not laid out for this processor first; what it
+            says differs by rounding.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Encoder:
         parts = [self.run(np.empty((0, size, size, 3), np.uint8))]
         workers = decoders(self._threads)
         loaded = prefetch(images, self.load, workers=workers, ahead=batch_size)
-        with closing(cast("Any", loaded)), closing(Spread(self)) as spread:
+        with closing(loaded), closing(Spread(self)) as spread:
             parts += spread.each(np.stack(batch) for batch in batched(loaded, batch_size))
         return join_encodings(parts)
 

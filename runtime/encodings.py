@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def encodings_of(encoder: Encoder, files: Iterable[str]) -> Iterator[FileEncodin
     )
     # Read once: the network sees the pixels of what can be read, the reader all of it.
     batches, again = itertools.tee(batched(loaded, size))
-    with closing(cast("Any", loaded)), closing(Spread(encoder)) as spread:
+    with closing(loaded), closing(Spread(encoder)) as spread:
         encoded = spread.each(_pixels(encoder, batch) for batch in again)
         for batch, found in zip(batches, encoded, strict=True):
             rows = itertools.count()

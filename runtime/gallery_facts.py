@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from boost_edge.runtime.gallery_folder import open_store, require_gallery
+from boost_edge.runtime.gallery_model import model_path
 from boost_edge.runtime.schema import FORMAT_VERSION
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
 from boost_edge.runtime.store import Store
@@ -34,7 +35,7 @@ class GalleryStats:
 
     ``deleted`` counts images that are searched no more, ``attributes`` are those that the model
     predicts, then those of labels. ``dimensions`` is the width D of embeddings, ``model_path``
-    where the model was last, ``generation`` the number of commits that changed an embedding.
+    where the model is or was last, ``generation`` the number of commits that changed an embedding.
     ``vectors`` is how the search cache holds its vectors, or would, ``cache`` its state, and
     ``cache_newer`` the number of images that came after it was built. ``bytes_on_disk`` is the
     size of all files.
@@ -69,7 +70,7 @@ class GalleryStats:
                 attributes=_attributes(store),
                 dimensions=binding.dimensions,
                 model_sha256=binding.model_sha256,
-                model_path=binding.model_path,
+                model_path=os.fspath(model_path(folder, binding)),
                 generation=store.generation(),
                 vectors=vectors,
                 cache=cache,

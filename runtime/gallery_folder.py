@@ -17,6 +17,7 @@ from boost_edge.runtime.errors import (
     GalleryFormatError,
     UsageError,
 )
+from boost_edge.runtime.gallery_model import model_path
 from boost_edge.runtime.migrations import migrate
 from boost_edge.runtime.recovery import recover
 from boost_edge.runtime.replace import TEMPORARY_SUFFIX
@@ -199,12 +200,13 @@ def _check_model(
     binding = store.binding
     opened = encoder
     if opened is None:
-        if not Path(binding.model_path).exists():
+        path = model_path(folder, binding)
+        if not path.exists():
             raise GalleryError(
                 f"{folder}: its model {binding.model_sha256[:_PREFIX]} is no longer at "
-                f"{binding.model_path}: say where the model file is (--model FILE)"
+                f"{path}: say where the model file is (--model FILE)"
             )
-        opened = open_encoder(binding.model_path)
+        opened = open_encoder(os.fspath(path))
     if (opened.sha256, opened.dimensions) != (binding.model_sha256, binding.dimensions):
         if encoder is None:
             opened.close()

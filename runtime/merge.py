@@ -22,6 +22,7 @@ from boost_edge.runtime.arrivals import ArrivalReport, Arrivals, Conflicts
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import GalleryCorruptError, ModelFileError, UsageError
 from boost_edge.runtime.gallery_folder import open_store, require_gallery, writing
+from boost_edge.runtime.gallery_model import model_path
 from boost_edge.runtime.image_rows import ImageRow
 from boost_edge.runtime.joining import Policy, check_policy, disagreement, unite
 from boost_edge.runtime.progress import Progress, silent
@@ -203,7 +204,9 @@ def _make(
     sha256 = sources[0].store.binding.model_sha256
     for source in sources:
         with suppress(ModelFileError):
-            found = Encoder.open(source.store.binding.model_path, threads=1, images=0)
+            found = Encoder.open(
+                model_path(source.folder, source.store.binding), threads=1, images=0
+            )
             stack.callback(found.close)
             if found.sha256 == sha256:
                 make_gallery(folder, found)

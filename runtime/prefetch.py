@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ _MOST_DECODERS = 16
 
 def prefetch(
     items: Iterable[T], function: Callable[[T], R], *, workers: int, ahead: int
-) -> Iterator[R]:
+) -> Generator[R]:
     """Yield ``function(item)`` for each item, in order, computed by threads ahead of the reader.
 
     Close the iterator (`contextlib.closing`) where its reader may stop early: work that has begun

@@ -38,10 +38,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Querier", "Request"]
 
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """``k`` hits at most, none below the cosine ``min_score``, that pass a filter.
+    """``k`` hits at most that pass a filter, none below the cosine ``min_score`` but for rounding.
 
     With preferences, those come first whose cosine and bonus are the greatest together.
     """
@@ -81,8 +83,11 @@ class Querier:
         """
         count = whole_number("k", k, least=1)
         least = None if min_score is None else real_number("min_score", min_score)
-        if least is not None and math.isnan(least):
-            raise UsageError("min_score is not a number")
+        if least is not None:
+            if math.isnan(least):
+                raise UsageError("min_score is not a number")
+            # The same image, encoded in two ways, has not quite a cosine of 1.
+            least -= _ROUNDING
         text = optional_text("where", where)
         preferences = texts("prefer", prefer, one="preference")
         if text is None and not preferences:

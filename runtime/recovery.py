@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from boost_edge.runtime.gallery_model import MODEL_NAME
 from boost_edge.runtime.replace import left_over
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
@@ -18,7 +19,8 @@ __all__ = ["left_overs", "recover"]
 
 def left_overs(folder: Path) -> list[Path]:
     """List the temporary files in a gallery that a killed process left."""
-    return [file for name in (STORE_NAME, GRAPH_NAME) for file in left_over(folder / name)]
+    names = (STORE_NAME, GRAPH_NAME, MODEL_NAME)
+    return [file for name in names for file in left_over(folder / name)]
 
 
 def recover(folder: Path, store: Store) -> None:

@@ -24,6 +24,7 @@ from boost_edge.runtime.binding import Binding, read_binding
 from boost_edge.runtime.database import connect_reading, translating
 from boost_edge.runtime.errors import GalleryCorruptError, UsageError
 from boost_edge.runtime.gallery_folder import require_gallery
+from boost_edge.runtime.gallery_model import model_path
 from boost_edge.runtime.recovery import left_overs
 from boost_edge.runtime.schema import FORMAT_VERSION
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
@@ -252,14 +253,14 @@ class _Check:
         self._check_cache(database, binding, generation)
 
     def _check_model(self, binding: Binding) -> None:
-        path = self._model or Path(binding.model_path)
+        path = self._model or model_path(self._folder, binding)
         try:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except (OSError, ValueError) as error:
             if self._model is not None:
                 raise UsageError(f"{path}: cannot be read, so it is no model: {error}") from error
-            self._add("model_missing", binding.model_path)
+            self._add("model_missing", os.fspath(path))
             return
         if digest != binding.model_sha256:
             self._add("model_changed", os.fspath(path))

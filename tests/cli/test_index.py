@@ -47,12 +47,17 @@ def test_a_new_gallery_takes_the_shipped_model(
 ) -> None:
     """Without --model a new gallery is made with the model that comes with the package.
 
-    Also in a folder that is there, and empty.
+    Also in a folder that is there, and empty. It keeps a copy, for packages of other versions, and
+    wherever it goes.
     """
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".boost-edge").mkdir()
     assert call("index", photos.name).returncode == 0
-    assert gallery_stats(".boost-edge").model_path == str(shipped_model())
+    kept = tmp_path / ".boost-edge" / "model.onnx"
+    assert kept.read_bytes() == shipped_model().read_bytes()
+    assert gallery_stats(".boost-edge").model_path == str(kept)
+    kept.parent.rename(tmp_path / "moved")
+    (tmp_path / "moved").rename(kept.parent)
     assert call("query", photos / "00001.jpg", "-k", 1).stdout.endswith("  all\n")
 
 

@@ -196,6 +196,12 @@ def test_more_hits_than_images(image: Path, shop: Path, call: Call) -> None:
     assert len({hit["path"] for hit in hits}) == len(hits) == 80
 
 
+def test_more_threads_than_there_can_be(image: Path, shop: Path, refused: Refused) -> None:
+    """A number that no machine can mean is refused before anything is opened."""
+    said = refused(2, "query", image, "--gallery", shop / "gallery", "--threads", 10**20)
+    assert "is not in the range 1<=x<=1024" in said
+
+
 def test_min_score(image: Path, shop: Path, call: Call) -> None:
     """Hits below the score are left out; none left is fine, and said."""
     search = ("query", image, "--gallery", shop / "gallery", "-k", 80)
@@ -357,8 +363,8 @@ def test_where_leaves_out_what_does_not_pass(image: Path, shop: Path, call: Call
     none = call(*search, "--where", "colour = nothing")
     assert (none.returncode, json.loads(none.stdout)["hits"]) == (0, [])
     assert none.stderr == (
-        "boost-edge: no image passes 'colour = nothing': boost-edge facets lists the values, whose "
-        "capitals count\n"
+        "boost-edge: no image passes 'colour = nothing': boost-edge facets lists the values; "
+        "capitals matter\n"
     )
     # Here it may be the bound on the score that leaves nothing.
     assert call(*search, "--where", "colour = nothing", "--min-score", 1).stderr == ""

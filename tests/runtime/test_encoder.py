@@ -62,14 +62,14 @@ def test_outputs_are_contiguous_float32(encoder: Encoder, pictures: Path) -> Non
         assert array.flags.c_contiguous
 
 
-@pytest.mark.parametrize("images", [0, 1, 3])
-def test_few_images_are_not_prepared_for(images: int) -> None:
-    """For a few images no weights are laid out anew; what is said of them stays the same."""
+@pytest.mark.parametrize("images", [0, 1])
+def test_one_image_is_not_prepared_for(images: int) -> None:
+    """For a single image no weights are laid out anew; what is said of them stays the same."""
     pixels = np.random.default_rng(images).integers(0, 256, (2, 50, 70, 3), np.uint8)
-    with Encoder.open(DRAWN, images=images) as few, Encoder.open(DRAWN) as many:
-        assert optimisation_of(few) == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    with Encoder.open(DRAWN, images=images) as one, Encoder.open(DRAWN) as many:
+        assert optimisation_of(one) == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         assert optimisation_of(many) == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        found, expected = few.predict(pixels), many.predict(pixels)
+        found, expected = one.predict(pixels), many.predict(pixels)
     np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-5)
     assert found.attributes is not None
     assert expected.attributes is not None
@@ -77,8 +77,8 @@ def test_few_images_are_not_prepared_for(images: int) -> None:
 
 
 def test_many_images_are_prepared_for() -> None:
-    """From four images on the network is made as fast as it can be."""
-    with Encoder.open(DRAWN, images=4) as encoder:
+    """For more images the network is made as fast as it can be."""
+    with Encoder.open(DRAWN, images=2) as encoder:
         assert optimisation_of(encoder) == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
 
 

@@ -16,11 +16,14 @@ from boost_edge.runtime.errors import (
     BoostEdgeError,
     GalleryCorruptError,
     GalleryError,
+    ModelFileError,
     UsageError,
 )
 from boost_edge.runtime.gallery_facts import gallery_stats
+from boost_edge.runtime.gallery_model import MODEL_NAME, keep_model
 from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME
+from boost_edge.runtime.verify import verify_gallery
 from boost_edge.runtime.writer_lock import LOCK_NAME
 
 BuildModel = Callable[..., Path]
@@ -52,6 +55,36 @@ def test_a_model_that_moved_is_remembered(
         gallery.index([pictures])
     with Gallery.open(folder, threads=1) as gallery:
         assert gallery.encoder.path == moved
+
+
+def test_a_model_that_is_kept_goes_with_the_gallery(
+    build_model: BuildModel, pictures: Path, tmp_path: Path
+) -> None:
+    """A copy in the gallery serves where the first file is another one now, or the folder moved."""
+    model = build_model(tmp_path / "first.onnx")
+    folder = tmp_path / "gallery"
+    with Encoder.open(model, threads=1) as encoder, Gallery.open(folder, encoder) as gallery:
+        gallery.index([pictures])
+        keep_model(folder, encoder.path)
+    model.write_bytes(b"another one")
+    moved = folder.rename(tmp_path / "moved")
+    with Gallery.open(moved, threads=1) as gallery:
+        assert gallery.encoder.path == moved / MODEL_NAME
+        assert gallery.query(pictures / "red" / "0.png", k=1).hits[0].score > 0.999
+    assert gallery_stats(moved).model_path == str(moved / MODEL_NAME)
+    assert not verify_gallery(moved).findings
+    (moved / MODEL_NAME).write_bytes(b"damaged")
+    assert [each.code for each in verify_gallery(moved).findings] == ["model_changed"]
+    with pytest.raises(ModelFileError, match=MODEL_NAME):
+        Gallery.open(moved)
+
+
+def test_a_model_that_cannot_be_kept(tmp_path: Path) -> None:
+    """One line says what could not be copied, and nothing half done is left."""
+    (tmp_path / "gallery").mkdir()
+    with pytest.raises(GalleryError, match="the model cannot be copied there"):
+        keep_model(tmp_path / "gallery", tmp_path / "gone.onnx")
+    assert not list((tmp_path / "gallery").iterdir())
 
 
 @pytest.mark.parametrize("given", [True, False])
