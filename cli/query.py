@@ -144,7 +144,6 @@ def command(
     use_threads(threads)
     count = None if streamed else _images_in(images, like, unlike)
     encoder = None if model is None else Encoder.open(model, threads=threads, images=count)
-    answers: list[QueryResult | ImageError] = []
     with (
         Bars() as bars,
         Gallery.open(
@@ -161,11 +160,7 @@ def command(
             weight = UNLIKE_WEIGHT if unlike_weight is None else unlike_weight
             wanted, unwanted = ([_example(each) for each in some] for some in (like, unlike))
             queries.append(partial(examples, wanted, unwanted, unlike_weight=weight, prefer=prefer))
-        for query in queries:
-            try:
-                answers.append(query())
-            except ImageError as error:
-                answers.append(error)
+        answers = [_answer(query) for query in queries]
     unread = [each for each in answers if isinstance(each, ImageError)]
     failed = len(unread) == len(answers)
     for each in unread:
@@ -182,6 +177,13 @@ def command(
             "the values; capitals matter"
         )
     return ExitCode.SKIPPED if unread else ExitCode.FINE
+
+
+def _answer(query: Callable[[], QueryResult]) -> QueryResult | ImageError:
+    try:
+        return query()
+    except ImageError as error:
+        return error
 
 
 def _is_lifted(answer: QueryResult | ImageError) -> bool:

@@ -43,7 +43,7 @@ def test_figures_are_those_of_the_result(row: dict[str, Any]) -> None:
         (line,) = [line for line in lines if line.startswith(f"| {name} |")]
         assert f"{judged['accuracy']:.3f}" in line
         assert f"{judged['calibration_error']:.3f}" in line
-    assert f"{row['map10']['mean']:.1f}" in card
+    assert f"| {row['map10']['mean']:.2f} |" in card
     assert row["sha256"] in card
     assert "How fast" not in card
 
