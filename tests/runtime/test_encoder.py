@@ -39,7 +39,8 @@ def naive_embedding(model: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float6
 
 def optimisation_of(encoder: Encoder) -> object:
     """Return how far onnxruntime changes the graph of an encoder."""
-    return encoder._session.get_session_options().graph_optimization_level
+    session = encoder._session  # pyright: ignore[reportPrivateUsage]
+    return session.get_session_options().graph_optimization_level
 
 
 def test_embeddings_are_those_of_the_graph(encoder: Encoder, pictures: Path) -> None:
