@@ -235,7 +235,7 @@ def test_honesty_and_ablation_are_printed(small: tuple[object, ...], call: Call)
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout)
-    assert [(row["factor"], row["value"]) for row in result["rows"][::3]] == [
+    assert [(row["factor"], row["value"]) for row in result["rows"][::4]] == [
         ("recipe", "as it is"), ("calibration", "off"), ("tap", "features.4+features.7"),
         ("image_size", "48"),
     ]  # fmt: skip
