@@ -127,28 +127,16 @@ class _Training:
     ) -> None:
         import torch
 
-        from boost_edge.export.importance import information
-        from boost_edge.models.head import BoostHead
+        from boost_edge.export.fit import make_head
 
         self.recipe, self.losses, self.seed = recipe, losses, seed
         self.features, self.codes = torch.from_numpy(train.features), torch.from_numpy(train.codes)
         self.tags, self.groups = torch.from_numpy(tags), torch.from_numpy(groups)
         self.mean_tags = max(1.0, float(tags.sum(axis=1).mean()))
-        width = recipe.width or train.features.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = BoostHead(
-                train.features.shape[1],
-                width,
-                classes,
-                dropout=recipe.dropout,
-                standardise=recipe.standardise,
-                components=recipe.components,
-            )
-            self.tagger = torch.nn.Linear(width, max(1, tags.shape[1]))
-        self.head.fit_standardisation(self.features)
-        if recipe.importance == "information":
-            self.head.importance.copy_(information(train.codes))
+            self.head = make_head(train, classes, recipe)
+            self.tagger = torch.nn.Linear(self.head.width, max(1, tags.shape[1]))
         trained = [each for each in self.head.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(
             [*trained, *self.tagger.parameters()],

@@ -58,10 +58,10 @@ def command(target: Path, json: bool) -> int:
 
 
 def _model(path: Path) -> tuple[dict[str, Any], list[str]]:
-    from boost_edge.runtime.encoder import Encoder
+    from boost_edge.runtime.model_file import open_model
 
-    with Encoder.open(path, images=0) as encoder:
-        manifest, sha256 = encoder.manifest, encoder.sha256
+    opened = open_model(path, threads=1, optimisation="none")
+    manifest, sha256 = opened.manifest, opened.sha256
     size = path.stat().st_size
     facts = {
         "kind": "model",

@@ -24,7 +24,7 @@ from boost_edge.export.temperature import UNKNOWN, calibrated_loss
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError
 
-__all__ = ["Epoch", "Fitted", "Rows", "fit_head", "mean_loss", "predict_logits"]
+__all__ = ["Epoch", "Fitted", "Rows", "fit_head", "make_head", "mean_loss", "predict_logits"]
 
 # How long a training may run without being written down, in seconds.
 _CHECKPOINT_INTERVAL = 5.0
@@ -124,6 +124,27 @@ def _fit_head(
     return Fitted(head=state.head, history=tuple(state.history), best_epoch=state.best_epoch)
 
 
+def make_head(train: Rows, classes: Sequence[int], recipe: Recipe) -> BoostHead:
+    """Return the head that a training starts with: its weights are drawn as torch is seeded.
+
+    What is not trained, such as the standardisation, is fitted to the training rows. ``classes``
+    are as in `fit_head`.
+    """
+    features = train.features.shape[1]
+    head = BoostHead(
+        features,
+        recipe.width or features,
+        classes,
+        dropout=recipe.dropout,
+        standardise=recipe.standardise,
+        components=recipe.components,
+    )
+    head.fit_standardisation(torch.from_numpy(train.features))
+    if recipe.importance == "information":
+        head.importance.copy_(information(train.codes))
+    return head
+
+
 def predict_logits(
     head: BoostHead, features: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], ...]:
@@ -160,20 +181,9 @@ class _State:
 
     @classmethod
     def start(cls, train: Rows, classes: Sequence[int], recipe: Recipe, seed: int) -> _State:
-        width = recipe.width or train.features.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            head = BoostHead(
-                train.features.shape[1],
-                width,
-                classes,
-                dropout=recipe.dropout,
-                standardise=recipe.standardise,
-                components=recipe.components,
-            )
-        head.fit_standardisation(torch.from_numpy(train.features))
-        if recipe.importance == "information":
-            head.importance.copy_(information(train.codes))
+            head = make_head(train, classes, recipe)
         kind = torch.optim.AdamW if recipe.decoupled_decay else torch.optim.Adam
         optimiser = kind(
             [each for each in head.parameters() if each.requires_grad],

@@ -24,6 +24,7 @@ from boost_edge.bench.heads import train_head
 from boost_edge.bench.relevance import number_groups
 from boost_edge.bench.subject import Setup, Subject
 from boost_edge.export.calibrate import posteriors_of
+from boost_edge.export.fit import Rows, make_head
 from boost_edge.export.recipes import RECIPES
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import MissingExtraError, UsageError
@@ -52,14 +53,9 @@ def result(setup: Setup, on_catalogue: dict[str, Any]) -> dict[str, Any]:
 def test_every_variant_of_our_recipe_makes_a_head(variant: Variant) -> None:
     """A change to one choice is possible as the other choices of the recipe are."""
     recipe = dataclasses.replace(RECIPES["boost"], **variant.recipe)
-    head = BoostHead(
-        16,
-        recipe.width or 16,
-        [3],
-        dropout=recipe.dropout,
-        standardise=recipe.standardise,
-        components=recipe.components,
-    )
+    features = np.random.default_rng(0).normal(size=(8, 16)).astype(np.float32)
+    rows = Rows(features=features, codes=np.arange(8)[:, None] % 3)
+    head = make_head(rows, [3], recipe)
     assert head.standardise is recipe.standardise
 
 
