@@ -165,14 +165,14 @@ FACTORS = width,dropout,standardise,label_smoothing,weight_decay,blend,component
 $(RESULTS)/search.json: | $(FULL)/ready
 	$(BENCH) search --rows 1000000 --engines ours,usearch-f32,hnswlib,faiss --work runs/search --out $@
 
-# Ours in float32, in 8 bits, and tuned (TUNED: any model files), beside the architectures, all in
-# one interleaved run.
+# Ours in float32, in 8 bits, and tuned (TUNED: any model files), and the shipped model, beside the
+# architectures, all in one interleaved run.
 OURS := runs/grid/match.onnx runs/grid/match-int8.onnx
 TUNED ?= runs/tuned/tuned.onnx
 
 $(RESULTS)/latency.json: $(OURS) $(TUNED) | $(FULL)/ready
 	$(BENCH) latency --backbones vit_b_16,resnet18+boost,resnet18@layer3:4x4+boost,vit_tiny_patch16_224 \
-		$(foreach each,$(OURS) $(TUNED),--model $(each)) --reference vit_b_16 --seconds 3 \
+		$(foreach each,$(OURS) $(TUNED) $(ZOO),--model $(each)) --reference vit_b_16 --seconds 3 \
 		--scenario-seconds 2 --cold-starts 5 --out $@
 
 runs/grid/match-int8.onnx: runs/grid/run/train.json

@@ -88,17 +88,18 @@ def train_with_extras(
     import torch
 
     from boost_edge.export.calibrate import calibrate_head
-    from boost_edge.export.fit import predict_logits
+    from boost_edge.export.fit import classify_rows, prepare_rows
     from boost_edge.export.temperature import calibrated_loss
 
     work = _Training(train, classes, recipe, losses, tags=tags, groups=groups, seed=seed)
     best: dict[str, torch.Tensor] = {}
     best_loss, stale = math.inf, 0
+    held_out = prepare_rows(work.head, val.features)
     for epoch in range(recipe.epochs):
         work.train_epoch(epoch)
         if not losses.attributes:
             continue
-        val_loss = calibrated_loss(predict_logits(work.head, val.features), val.codes)
+        val_loss = calibrated_loss(classify_rows(work.head, held_out), val.codes)
         stale += 1
         if val_loss < best_loss:
             best_loss, stale = val_loss, 0
@@ -127,16 +128,17 @@ class _Training:
     ) -> None:
         import torch
 
-        from boost_edge.export.fit import make_head
+        from boost_edge.export.fit import make_head, prepare_rows
 
         self.recipe, self.losses, self.seed = recipe, losses, seed
-        self.features, self.codes = torch.from_numpy(train.features), torch.from_numpy(train.codes)
+        self.codes = torch.from_numpy(train.codes)
         self.tags, self.groups = torch.from_numpy(tags), torch.from_numpy(groups)
         self.mean_tags = max(1.0, float(tags.sum(axis=1).mean()))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = make_head(train, classes, recipe)
             self.tagger = torch.nn.Linear(self.head.width, max(1, tags.shape[1]))
+        self.prepared = prepare_rows(self.head, train.features)
         trained = [each for each in self.head.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(
             [*trained, *self.tagger.parameters()],
@@ -156,7 +158,7 @@ class _Training:
         self.head.train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed * 1_000_003 + epoch + 1)
-            for batch in torch.split(torch.randperm(len(self.features)), recipe.batch_size):
+            for batch in torch.split(torch.randperm(len(self.prepared)), recipe.batch_size):
                 loss = self.loss(batch)
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -167,7 +169,7 @@ class _Training:
         import torch
         from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-        hidden, logits = self.head(self.features[batch])
+        hidden, logits = self.head.classify(self.prepared[batch])
         codes, losses = self.codes[batch], self.losses
         total: Tensor = hidden.sum() * 0.0
         if losses.attributes:

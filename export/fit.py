@@ -24,10 +24,23 @@ from boost_edge.export.temperature import UNKNOWN, calibrated_loss
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError
 
-__all__ = ["Epoch", "Fitted", "Rows", "fit_head", "make_head", "mean_loss", "predict_logits"]
+__all__ = [
+    "Epoch",
+    "Fitted",
+    "Rows",
+    "classify_rows",
+    "fit_head",
+    "make_head",
+    "mean_loss",
+    "predict_logits",
+    "prepare_rows",
+]
 
 # How long a training may run without being written down, in seconds.
 _CHECKPOINT_INTERVAL = 5.0
+
+# Rows whose features are standardised at a time.
+_PREPARED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +118,15 @@ def _fit_head(
     digest = _digest(train, val, classes, recipe, seed)
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint, digest)
-    features, codes = torch.from_numpy(train.features), torch.from_numpy(train.codes)
+    prepared, codes = prepare_rows(state.head, train.features), torch.from_numpy(train.codes)
+    held_out = None if val is None else prepare_rows(state.head, val.features)
     written = time.monotonic()
     while not state.finished(recipe):
         epoch = len(state.history)
-        loss = _train_epoch(state, features, codes, recipe, seed, epoch)
+        loss = _train_epoch(state, prepared, codes, recipe, seed, epoch)
         val_loss = None
-        if val is not None:
-            val_loss = calibrated_loss(predict_logits(state.head, val.features), val.codes)
+        if val is not None and held_out is not None:
+            val_loss = calibrated_loss(classify_rows(state.head, held_out), val.codes)
         state.keep(Epoch(train_loss=loss, val_loss=val_loss))
         if progress is not None:
             progress(epoch + 1, recipe.epochs)
@@ -149,9 +163,24 @@ def predict_logits(
     head: BoostHead, features: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], ...]:
     """Return the logits of each attribute, ``(n, K_a) float32``, before the temperature."""
+    return classify_rows(head, prepare_rows(head, features))
+
+
+def prepare_rows(head: BoostHead, features: NDArray[np.float32]) -> torch.Tensor:
+    """Return what the head's first layer takes of features ``(n, F)``; see `BoostHead.prepare`.
+
+    Training changes nothing of it. A piece at a time: the features are held once as they are.
+    """
+    with torch.no_grad():
+        pieces = torch.split(torch.from_numpy(features), _PREPARED_AT_ONCE)
+        return torch.cat([head.prepare(piece) for piece in pieces])
+
+
+def classify_rows(head: BoostHead, prepared: torch.Tensor) -> tuple[NDArray[np.float32], ...]:
+    """Return the logits of prepared rows, as `predict_logits`."""
     head.eval()
     with torch.inference_mode():
-        _, logits = head(torch.from_numpy(features))
+        _, logits = head.classify(prepared)
     return tuple(each.numpy() for each in logits)
 
 
@@ -254,7 +283,7 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 def _train_epoch(
     state: _State,
-    features: torch.Tensor,
+    prepared: torch.Tensor,
     codes: torch.Tensor,
     recipe: Recipe,
     seed: int,
@@ -269,14 +298,14 @@ def _train_epoch(
     # draws what an uninterrupted one would have drawn.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed * 1_000_003 + epoch + 1)
-        for batch in torch.split(torch.randperm(len(features)), recipe.batch_size):
-            _, logits = state.head(features[batch])
+        for batch in torch.split(torch.randperm(len(prepared)), recipe.batch_size):
+            _, logits = state.head.classify(prepared[batch])
             loss = mean_loss(logits, codes[batch], recipe.label_smoothing)
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             state.optimiser.step()
             total += float(loss.detach()) * len(batch)
-    return total / len(features)
+    return total / len(prepared)
 
 
 def _learning_rate(recipe: Recipe, epoch: int) -> float:

@@ -161,10 +161,22 @@ class BoostHead(nn.Module):
         The logits are one ``(N, K_a)`` tensor per attribute, before the temperature. Dropout
         acts on what the classifiers see, never on the hidden vector that is returned.
         """
+        return self.classify(self.prepare(features))
+
+    def prepare(self, features: Tensor) -> Tensor:
+        """Map features ``(N, F)`` float32 to what the first layer takes, ``(N, F)`` or ``(N, K)``.
+
+        Nothing in it is trained: once is enough for all epochs.
+        """
         standard = self._standardised(features)
-        if self.projection is not None and self.reduces:
-            standard = self.projection(standard)
-        hidden = torch.relu(self.hidden(standard))
+        if self.projection is None or not self.reduces:
+            return standard
+        components: Tensor = self.projection(standard)
+        return components
+
+    def classify(self, prepared: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Map what `prepare` returns to the hidden vector and the logits, as ``forward`` does."""
+        hidden = torch.relu(self.hidden(prepared))
         dropped = self.dropout(hidden)
         return hidden, tuple(classifier(dropped) for classifier in self.classifiers)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from boost_edge.export import fit
-from boost_edge.export.fit import Rows, fit_head, predict_logits
+from boost_edge.export.fit import Rows, fit_head, predict_logits, prepare_rows
 from boost_edge.export.importance import information
 from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.export.temperature import calibrated_loss
@@ -74,6 +74,20 @@ def test_components_change_no_head_on_few_features() -> None:
     state = with_components.head.state_dict()
     for name, value in without.head.state_dict().items():
         assert torch.equal(state[name], value), name
+
+
+def test_rows_are_prepared_in_pieces() -> None:
+    """However many rows there are, each is what the head prepares of it alone."""
+    head = fit_head(
+        rows(1), None, [2, 3], dataclasses.replace(QUICK, validation=False), seed=5
+    ).head
+    many = np.tile(rows(4).features, (40, 1))
+    assert len(many) > 2 * 1024
+    prepared = prepare_rows(head, many).numpy()
+    assert len(prepared) == len(many)
+    for row in (0, 1023, 1024, 2047, 2048, len(many) - 1):
+        alone = head.prepare(torch.from_numpy(many[row : row + 1])).numpy()
+        np.testing.assert_allclose(prepared[row : row + 1], alone, rtol=1e-5, atol=1e-6)
 
 
 def test_components_stay_as_fitted_when_they_are_the_input() -> None:

@@ -138,6 +138,24 @@ def test_first_layer_takes_components_only_where_features_are_many() -> None:
     torch.testing.assert_close(reduced(rows)[0], expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("width", "prepared_width"), [(10, 5), (40, 20)])
+def test_what_is_not_trained_can_be_done_beforehand(width: int, prepared_width: int) -> None:
+    """Rows prepared once give, after a step of training too, what the head gives."""
+    head = BoostHead(20, width, (2, 3), standardise=True, components=5)
+    rows = _rows(30, 20)
+    head.fit_standardisation(rows)
+    prepared = head.prepare(rows)
+    assert prepared.shape == (30, prepared_width)
+    assert not prepared.requires_grad
+    optimiser = torch.optim.SGD([each for each in head.parameters() if each.requires_grad], lr=0.1)
+    torch.autograd.backward(torch.stack([each.square().mean() for each in head(rows)[1]]).sum())
+    optimiser.step()
+    hidden, logits = head(rows)
+    again, same = head.classify(prepared)
+    torch.testing.assert_close(again, hidden)
+    torch.testing.assert_close(same, logits)
+
+
 def test_components_beyond_the_rank_are_zero() -> None:
     """A handful of images has fewer components than are asked for: the others say nothing."""
     head = BoostHead(20, 4, (2,), standardise=True, components=10)
