@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -109,7 +109,7 @@ def command(
         found = label_images(
             encoder, images, min_p=_by_name(given, encoder), selection=selection, progress=show
         )
-        with closing(cast("Any", found)):
+        with closing(found):
             watched = _Watched(found, bars)
             print_labelled(watched, style, images=images, encoder=encoder)
     if not watched.count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +86,7 @@ class Batches:
         self._seed = seed
         self._device = device
 
-    def begin(self, first: int, last: int) -> Iterator[Begun]:
+    def begin(self, first: int, last: int) -> Generator[Begun]:
         """Yield the steps from ``first`` to before ``last`` in order, the next one ready as well.
 
         Close the iterator, as any of `boost_edge.runtime.prefetch.prefetch`.

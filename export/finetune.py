@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -85,7 +84,7 @@ def finetune(
         run.restore(checkpoint, digest)
     written = time.monotonic()
     steps = run.batches.begin(run.done, run.steps)
-    with closing(cast("Any", steps)), _naming_the_device():
+    with closing(steps), _naming_the_device():
         while run.done < run.steps:
             run.step(steps)
             if run.done % run.steps_per_epoch == 0:

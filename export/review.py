@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,7 +187,7 @@ def _predict(
     rows: list[NDArray[np.float32]] = []
     skipped: list[ImageError] = []
     found = posteriors_of(encoder, map(os.fspath, files))
-    with closing(cast("Any", found)):
+    with closing(found):
         for done, (file, each) in enumerate(zip(files, found, strict=True), start=1):
             if isinstance(each, ImageError):
                 skipped.append(each)

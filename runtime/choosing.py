@@ -16,7 +16,6 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +103,7 @@ def choose_images(
     candidates: list[FileEncoding] = []
     labelled_too: list[FileEncoding] = []
     skipped: list[ImageError] = []
-    with closing(cast("Any", encodings_of(encoder, files))) as encoded:
+    with closing(encodings_of(encoder, files)) as encoded:
         for number_done, each in enumerate(encoded, start=1):
             if isinstance(each, ImageError):
                 skipped.append(each)

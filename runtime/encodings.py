@@ -6,7 +6,7 @@ No more than four batches of images are held, however many files there are.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,7 @@ class FileEncoding:
     attributes: NDArray[np.float32] | None
 
 
-def encodings_of(encoder: Encoder, files: Iterable[str]) -> Iterator[FileEncoding | ImageError]:
+def encodings_of(encoder: Encoder, files: Iterable[str]) -> Generator[FileEncoding | ImageError]:
     """Yield what a model says of each file, in order, as soon as it is known.
 
     Close the iterator (`contextlib.closing`) where its reader may stop early.

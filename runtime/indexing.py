@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from boost_edge.runtime.crawl import absolute, find_images, find_images_among, require_paths
 from boost_edge.runtime.describing import Describer
@@ -128,7 +128,7 @@ class _Run:
                 ahead=2 * size,
             )
             # Closing waits for the threads, so that none outlives an interruption.
-            with closing(cast("Any", read)):
+            with closing(read):
                 for batch, following in with_next(batched(read, size)):
                     if following is not None:
                         # The network never waits for what is done with its answers.

@@ -6,10 +6,10 @@ Images are found as they are needed, and no more than two batches of them are he
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ def label_images(
     min_p: float | Mapping[str, float] = DEFAULT_MIN_P,
     selection: Selection = EVERYTHING,
     progress: Progress | None = None,
-) -> Iterator[Labelled | ImageError]:
+) -> Generator[Labelled | ImageError]:
     """Yield each image under some paths with its predicted attributes, as soon as it is known.
 
     Close the iterator (`contextlib.closing`) where its reader may stop early.
@@ -145,7 +145,7 @@ def require_attributes(encoder: Encoder) -> None:
         )
 
 
-def posteriors_of(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors | ImageError]:
+def posteriors_of(encoder: Encoder, files: Iterable[str]) -> Generator[Posteriors | ImageError]:
     """Yield what a model with attributes says of each file, in order, as soon as it is known.
 
     Close the iterator where its reader may stop early.
@@ -167,8 +167,8 @@ def split_posteriors(
     return np.split(posteriors, ends, axis=1)
 
 
-def _posteriors(encoder: Encoder, files: Iterable[str]) -> Iterator[Posteriors | ImageError]:
-    with closing(cast("Any", encodings_of(encoder, files))) as found:
+def _posteriors(encoder: Encoder, files: Iterable[str]) -> Generator[Posteriors | ImageError]:
+    with closing(encodings_of(encoder, files)) as found:
         for each in found:
             if isinstance(each, ImageError):
                 yield each
@@ -183,11 +183,11 @@ def _label_images(
     least: Mapping[str, float],
     selection: Selection,
     progress: Progress | None,
-) -> Iterator[Labelled | ImageError]:
+) -> Generator[Labelled | ImageError]:
     # Looks at names only, which is much cheaper than what comes.
     total = sum(1 for _ in find_images(given, selection)) if progress else 0
     found = posteriors_of(encoder, find_images(given, selection))
-    with closing(cast("Any", found)):
+    with closing(found):
         for done, each in enumerate(found, start=1):
             if isinstance(each, ImageError):
                 yield each

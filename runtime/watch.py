@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -27,7 +27,7 @@ _IDLE_MS = 250
 
 def watch_folders(
     folders: Iterable[str | os.PathLike[str]], index: Callable[..., IndexReport]
-) -> Iterator[IndexReport]:
+) -> Generator[IndexReport]:
     """Index what is in some folders, then whatever changes there, until the reader stops.
 
     The gallery is locked only while something is written: others may write in between, and while
@@ -67,7 +67,7 @@ def watch_folders(
     return _follow(given, index)
 
 
-def _follow(given: Sequence[Path], index: Callable[..., IndexReport]) -> Iterator[IndexReport]:
+def _follow(given: Sequence[Path], index: Callable[..., IndexReport]) -> Generator[IndexReport]:
     waiting: set[str] = set()
     everything, reports = False, 0
     for changed in _batches(given):

@@ -90,7 +90,7 @@ def test_few_images_are_held(pictures: Path, encoder: Encoder) -> None:
             yield str(pictures / "red" / "0.png")
 
     found = posteriors_of(encoder, files())
-    with closing(cast("Any", found)):
+    with closing(found):
         path, row = cast("tuple[str, NDArray[np.float32]]", next(found))
         # A batch, one that the network has begun with, and two that are read meanwhile.
         assert taken <= 4 * images_at_once(encoder.manifest.image.size, encoder.threads) < 200

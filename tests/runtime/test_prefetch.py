@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -58,7 +57,7 @@ def test_stopping_early_stops_the_threads() -> None:
     """A reader that closes the iterator leaves no thread behind."""
     before = threading.active_count()
     found = prefetch(range(100), abs, workers=4, ahead=10)
-    with closing(cast("Any", found)):
+    with closing(found):
         next(found)
         assert threading.active_count() > before
     assert threading.active_count() == before

@@ -164,7 +164,7 @@ def test_others_may_write_in_between(
             raise
 
     other = ExitStack()
-    with deadline(), closing(cast("Any", watch_folders([pictures], index))) as reports:
+    with deadline(), closing(watch_folders([pictures], index)) as reports:
         assert next(reports).added == 9
         other.enter_context(writer_lock(gallery.path))
         write_picture(pictures / "a.png", seed=57)
