@@ -169,6 +169,8 @@ def command(
 
 def _print(report: IndexReport, gallery: Path, count: int, *, json: bool) -> None:
     _warn_of_outdated(report)
+    if not (_found(report) or report.gone or report.pruned_count):
+        warn("there are no images here: nothing was indexed")
     if json:
         print_json(_as_json(report, gallery, count))
         return
@@ -198,6 +200,12 @@ def _watch(
         else:
             click.echo(report_text(report, gallery, len(opened)), err=True)
     raise click.Abort
+
+
+def _found(report: IndexReport) -> int:
+    """Return how many image files were seen, readable or not."""
+    taken = report.added + report.changed + report.renamed + report.restored + report.unchanged
+    return taken + report.skipped_count
 
 
 def _warn_of_outdated(report: IndexReport) -> None:

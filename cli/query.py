@@ -137,12 +137,15 @@ def command(
         raise UsageError("-0 is for paths on standard input: give - as the only IMAGE")
     style = chosen_format(context, format, json=json)
     _check(images, like, unlike, unlike_weight, counted_as=style if facets else "")
+    wanted, unwanted = ([_example(each) for each in some] for some in (like, unlike))
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.examples import UNLIKE_WEIGHT
     from boost_edge.runtime.gallery import Gallery
 
     use_threads(threads)
-    count = None if streamed else _images_in(images, like, unlike)
+    # Examples that are given by their id are known, and not encoded.
+    shown = sum(isinstance(each, Path) for each in (*wanted, *unwanted))
+    count = None if streamed else len(images) + shown
     encoder = None if model is None else Encoder.open(model, threads=threads, images=count)
     with (
         Bars() as bars,
@@ -158,7 +161,6 @@ def command(
         if like:
             examples = partial(opened.query_examples, k=k, min_score=min_score, where=where)
             weight = UNLIKE_WEIGHT if unlike_weight is None else unlike_weight
-            wanted, unwanted = ([_example(each) for each in some] for some in (like, unlike))
             queries.append(partial(examples, wanted, unwanted, unlike_weight=weight, prefer=prefer))
         answers = [_answer(query) for query in queries]
     unread = [each for each in answers if isinstance(each, ImageError)]
@@ -228,11 +230,6 @@ def _check(
         raise UsageError("--unlike-weight needs --unlike: there is nothing to weigh")
     if counted_as == "csv":
         raise UsageError("--facets has no place in csv: choose another --format")
-
-
-def _images_in(*given: Sequence[str]) -> int:
-    """Return how many images have to be encoded: examples by their id are known."""
-    return sum(not each.startswith("id:") for some in given for each in some)
 
 
 def _example(given: str) -> Path | int:

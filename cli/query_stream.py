@@ -28,7 +28,8 @@ def read_paths(read: Callable[[int], bytes], *, end: bytes) -> Iterator[str]:
     """Yield each path as soon as its end (a newline, or NUL) was read.
 
     ``read`` returns at most so many bytes, and those that are there; none at the end. The last path
-    may lack its end. Paths are bytes; what is no UTF-8 comes back from ``os.fsencode``.
+    may lack its end. Paths are bytes; what is no UTF-8 comes back from ``os.fsencode``. A carriage
+    return before a newline, as Windows writes, is no part of the path.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def read_paths(read: Callable[[int], bytes], *, end: bytes) -> Iterator[str]:
     rest = b""
     while piece := read(_PIECE):
         *whole, rest = (rest + piece).split(end)
-        yield from map(os.fsdecode, whole)
+        yield from (_path(each, end) for each in whole)
         if len(rest) > MOST_BYTES:
             what = "a newline" if end == b"\n" else "NUL"
             raise UsageError(
@@ -46,7 +47,11 @@ def read_paths(read: Callable[[int], bytes], *, end: bytes) -> Iterator[str]:
                 f"each with {what} at its end"
             )
     if rest:
-        yield os.fsdecode(rest)
+        yield _path(rest, end)
+
+
+def _path(line: bytes, end: bytes) -> str:
+    return os.fsdecode(line.removesuffix(b"\r") if end == b"\n" else line)
 
 
 def answer_stream(

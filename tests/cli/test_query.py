@@ -220,6 +220,7 @@ def test_no_hits_is_fine(image: Path, shop: Path, call: Call, tmp_path: Path) ->
     empty.mkdir()
     made = call("index", empty, "--model", shop / "model.onnx", "--gallery", gallery)
     assert "0 added; 0 images in all" in made.stdout
+    assert made.stderr == "boost-edge: there are no images here: nothing was indexed\n"
     done = call("query", image, "--gallery", gallery)
     assert done.returncode == 0
     assert done.stdout.endswith("\n\nno hits\n")

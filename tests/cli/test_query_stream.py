@@ -138,9 +138,9 @@ def test_where_nothing_could_be_read(run: Run) -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\0"])
 def test_odd_names(end: bytes, run: Run, catalogue: Path, tmp_path: Path) -> None:
-    """Spaces, quotes, a lone -, and bytes that are no UTF-8; with -0 newlines too."""
-    names = [b" a b .jpg", b"'q\".jpg", b"-", b"b\xfd.jpg", "日本.jpg".encode(), b"t\t\r"]
-    names += [b"two\nlines.jpg"] if end == b"\0" else []
+    """Spaces, quotes, a lone -, and bytes that are no UTF-8; with -0 ends of lines too."""
+    names = [b" a b .jpg", b"'q\".jpg", b"-", b"b\xfd.jpg", "日本.jpg".encode(), b"t\t\rr"]
+    names += [b"two\nlines.jpg", b"windows\r"] if end == b"\0" else []
     paths = [os.fsencode(tmp_path) + b"/" + name for name in names]
     for path in paths:
         Path(os.fsdecode(path)).write_bytes((catalogue / "images" / "00000.jpg").read_bytes())
@@ -284,7 +284,16 @@ def test_paths_come_back_however_they_are_cut(
     def read(most: int) -> bytes:
         return stream.read(min(most, pieces))
 
-    assert [os.fsencode(path) for path in read_paths(read, end=end)] == paths
+    found = [os.fsencode(path) for path in read_paths(read, end=end)]
+    assert found == [path.removesuffix(b"\r") if end == b"\n" else path for path in paths]
+
+
+def test_a_list_that_windows_wrote() -> None:
+    """Its carriage returns are no part of the paths; after NUL nothing is taken from a name."""
+    said = b"a.jpg\r\n\r\nb\r.jpg\r\r\nlast.jpg\r"
+    found = list(read_paths(BytesIO(said).read, end=b"\n"))
+    assert found == ["a.jpg", "", "b\r.jpg\r", "last.jpg"]
+    assert list(read_paths(BytesIO(b"a.jpg\r\0").read, end=b"\0")) == ["a.jpg\r"]
 
 
 def test_what_is_no_list_of_paths() -> None:
