@@ -11,6 +11,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
+from boost_edge.cli.head_recipe import components_option, head_recipe, recipe_option
 from boost_edge.cli.options import (
     attributes_option,
     image_column_option,
@@ -36,7 +37,6 @@ from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
     from boost_edge.export.finetune_recipe import FinetuneRecipe
-    from boost_edge.export.recipes import Recipe
     from boost_edge.export.train import TrainReport
 
 __all__ = ["command"]
@@ -82,12 +82,7 @@ __all__ = ["command"]
     help="Edge of the network's input in pixels; default: the backbone's own.",
 )
 @resize_option
-@click.option(
-    "--recipe",
-    type=click.Choice(["boost", "paper", "finetuned"]),
-    show_default="boost",
-    help="How the head is trained; finetuned is for a network that was trained on the same labels.",
-)
+@recipe_option
 @click.option(
     "--width",
     type=click.IntRange(min=1),
@@ -95,14 +90,7 @@ __all__ = ["command"]
     help="Width of the head's hidden layer: a narrow one makes a smaller file; default: the "
     "recipe's.",
 )
-@click.option(
-    "--components",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Principal components of the features that say what an image looks like, at most: more "
-    "tell better what is unlike the training images, and make longer embeddings; default: the "
-    "recipe's.",
-)
+@components_option
 @readout_option
 @click.option(
     "--finetune",
@@ -195,6 +183,7 @@ def command(
         from boost_edge.export.train import TrainSettings, train
         from boost_edge.models.backbones import parse_taps
 
+    head = head_recipe(recipe, components)
     settings = TrainSettings(
         attributes=attributes,
         image_column=image_column,
@@ -203,7 +192,7 @@ def command(
         taps=None if tap is None else parse_taps(tap, backbone),
         image_size=image_size,
         resize=resize,
-        recipe=_head_recipe(recipe or "boost", width, components),
+        recipe=dataclasses.replace(head, width=width or head.width),
         finetune=_whole_recipe(weights, epochs, batch_size, consistent) if finetune else None,
         teacher=teacher,
         limit=limit,
@@ -219,17 +208,6 @@ def command(
     else:
         click.echo(_as_text(report))
     return ExitCode.SKIPPED if report.missing or report.skipped else ExitCode.FINE
-
-
-def _head_recipe(name: str, width: int | None, components: int | None) -> Recipe:
-    from boost_edge.export.recipes import RECIPES
-
-    recipe = RECIPES[name]
-    if components and not recipe.components:
-        raise UsageError(f"--components does not go with --recipe {name}, which keeps none")
-    return dataclasses.replace(
-        recipe, width=width or recipe.width, components=components or recipe.components
-    )
 
 
 def _whole_recipe(

@@ -10,6 +10,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
+from boost_edge.cli.head_recipe import components_option, head_recipe, recipe_option
 from boost_edge.cli.options import (
     attributes_option,
     image_column_option,
@@ -113,6 +114,8 @@ def _numbers(
     metavar="W,W",
     help="Widths of the head's hidden layer; default: the recipe's.",
 )
+@recipe_option
+@components_option
 @click.option(
     "--precisions",
     callback=names,
@@ -171,6 +174,8 @@ def command(
     taps: tuple[str, ...] | None,
     readouts: tuple[str, ...] | None,
     widths: tuple[int, ...] | None,
+    recipe: str | None,
+    components: int | None,
     precisions: tuple[str, ...],
     threads: tuple[int, ...],
     resize: ResizePolicy,
@@ -201,12 +206,11 @@ def command(
     """
     with need_train_extra("tuning"):
         from boost_edge.export.budget import Budget, parse_min_map
-        from boost_edge.export.recipes import RECIPES
         from boost_edge.export.train import TrainSettings
         from boost_edge.export.tune import tune
         from boost_edge.export.tune_settings import TuneSettings
 
-    recipe = RECIPES["boost"]
+    head = head_recipe(recipe, components)
     quality = Budget() if min_map is None else parse_min_map(min_map)
     chosen_taps = _chosen_taps(backbone, taps)
     settings = TuneSettings(
@@ -216,13 +220,13 @@ def command(
             backbone=backbone,
             weights=weights,
             resize=resize,
-            recipe=recipe,
+            recipe=head,
             limit=limit,
             seed=seed,
         ),
         image_sizes=image_sizes or _default_image_sizes(backbone),
         taps=chosen_taps,
-        widths=widths or (recipe.width or 2048,),
+        widths=widths or (head.width or 2048,),
         readouts=_chosen_readouts(readouts),
         precisions=cast("tuple[Precision, ...]", precisions),
         threads=threads,

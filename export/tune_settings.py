@@ -59,6 +59,11 @@ class TuneSettings:
         for name in ("image_sizes", "taps", "widths", "readouts", "precisions", "threads"):
             if not getattr(self, name):
                 raise UsageError(f"nothing to search: {name} is empty")
+        if not self.base.recipe.validation:
+            raise UsageError(
+                f"recipe {self.base.recipe.name} keeps no validation part, by which the search "
+                "chooses: give another --recipe"
+            )
         if min(*self.image_sizes, *self.widths, *self.threads) < 1:
             raise UsageError("image sizes, widths and numbers of threads must be at least 1")
         if unknown := [each for each in self.precisions if each not in _PRECISIONS]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.head_recipe import DEFAULT_RECIPE
 from boost_edge.cli.options import count_option, images_option, json_option, names
 from boost_edge.cli.render import print_json
 from boost_edge.runtime.errors import UsageError
@@ -51,7 +52,11 @@ readouts_option = click.option(
     help="Readouts to compare; together needs combinations of labels with several images each.",
 )
 recipe_option = click.option(
-    "--recipe", default="boost", show_default=True, metavar="NAME", help="Recipe, as for train."
+    "--recipe",
+    default=DEFAULT_RECIPE,
+    show_default=True,
+    metavar="NAME",
+    help="Recipe, as for train.",
 )
 _SUBJECT = (
     click.argument("labels", type=click.Path(path_type=Path)),

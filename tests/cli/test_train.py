@@ -11,10 +11,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import click
 import pytest
 import torch
 
+from boost_edge.cli.train import command as train_command
 from boost_edge.export import train as train_module
+from boost_edge.export.recipes import RECIPES
 
 Call = Callable[..., CompletedProcess[str]]
 Refused = Callable[..., str]
@@ -302,6 +305,13 @@ def test_an_interrupted_training_promises_to_go_on(
     labels, images = catalogue / "labels.csv", catalogue / "images"
     line = refused(130, "train", labels, "--images", images, "--out", tmp_path / "run", *quick)
     assert line == "interrupted: what was done is kept, the same command goes on from there"
+
+
+def test_every_recipe_can_be_chosen() -> None:
+    """The choices stand beside the recipes, which are not imported for --help."""
+    [option] = [each for each in train_command.params if each.name == "recipe"]
+    assert isinstance(option.type, click.Choice)
+    assert sorted(option.type.choices) == sorted(RECIPES)
 
 
 @pytest.mark.parametrize(

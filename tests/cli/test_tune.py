@@ -368,6 +368,19 @@ def test_a_short_time(search_command: Command, copy: Path, call: Call) -> None:
     assert all(row["ms"].keys() == {"1", "2"} for row in rows if row["ms"])
 
 
+def test_heads_are_trained_as_is_said(
+    search_command: Command, searched: Path, call: Call, tmp_path: Path
+) -> None:
+    """Another recipe is another search: each run says which, and how many components it keeps."""
+    how = ("--image-sizes", 8, "--recipe", "finetuned", "--components", 5)
+    done = call(*search_command, *how, "--out", tmp_path / "model.onnx")
+    assert done.returncode == 0, done.stderr
+    [run] = tmp_path.glob("model.tune/*/run")
+    training = read_run(run).training
+    assert (training.recipe, training.settings["components"]) == ("finetuned", 5)
+    assert run.parent.name not in {each.name for each in (searched / "model.tune").iterdir()}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -382,6 +395,7 @@ def test_a_short_time(search_command: Command, copy: Path, call: Call) -> None:
         (("--taps", "pca9999"), "name that tap, or add images"),
         (("--widths", ","), "has an empty name"),
         (("--attributes", "height"), "height"),
+        (("--recipe", "paper"), "recipe paper keeps no validation part"),
     ],
 )
 def test_what_makes_no_sense(
