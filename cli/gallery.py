@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from boost_edge.cli.exits import ExitCode
+from boost_edge.cli.model import shipped_models
 from boost_edge.cli.options import gallery_option, json_option
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import of_gallery, print_json, printable
@@ -135,8 +136,9 @@ def import_(
 ) -> int:
     """Bring the images in an exported FILE (- is the standard input) into a gallery.
 
-    The gallery is of the same model, or new. FILE is checked first: when it is damaged, nothing is
-    written and the exit code is 4. Importing twice is the same as once.
+    The gallery is of the same model, or new: then --model says where that is, unless it is one that
+    is shipped with boost-edge. FILE is checked first: when it is damaged, nothing is written and
+    the exit code is 4. Importing twice is the same as once.
 
     \b
     Example:
@@ -153,6 +155,7 @@ def import_(
             sys.stdin.buffer if file == _STDIO else file,
             gallery,
             encoder=_open_model(stack, model),
+            known=shipped_models(),
             format=format,
             on_conflict=on_conflict,
             under=under,

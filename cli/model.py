@@ -8,7 +8,7 @@ from pathlib import Path
 from boost_edge.cli.render import warn
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["shipped_model", "shipped_model_with_warning"]
+__all__ = ["shipped_model", "shipped_model_with_warning", "shipped_models"]
 
 _PHOTOS = "fashion"
 
@@ -21,12 +21,15 @@ def shipped_model(name: str = _PHOTOS) -> Path:
     UsageError
         When this build of the package ships none.
     """
-    # The package is always installed as plain files: onnxruntime and SQLite need real paths.
-    zoo = Path(str(files("boost_edge"))) / "models" / "zoo"
-    path = zoo / f"{name}.onnx"
+    path = _zoo() / f"{name}.onnx"
     if not path.is_file():
         raise UsageError("no model is shipped with this build: name one with --model FILE")
     return path
+
+
+def shipped_models() -> list[Path]:
+    """Return the paths of all ONNX files in ``models/zoo``; none where this build ships none."""
+    return sorted(_zoo().glob("*.onnx"))
 
 
 def shipped_model_with_warning() -> Path:
@@ -37,3 +40,8 @@ def shipped_model_with_warning() -> Path:
         "shoes and bags; for anything else, train one with boost-edge train"
     )
     return model
+
+
+def _zoo() -> Path:
+    # The package is always installed as plain files: onnxruntime and SQLite need real paths.
+    return Path(str(files("boost_edge"))) / "models" / "zoo"

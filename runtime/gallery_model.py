@@ -9,7 +9,7 @@ from boost_edge.runtime.binding import Binding
 from boost_edge.runtime.errors import GalleryError
 from boost_edge.runtime.replace import replacing
 
-__all__ = ["MODEL_NAME", "keep_model", "model_path"]
+__all__ = ["MODEL_NAME", "keep_model", "model_path", "pass_on_model"]
 
 MODEL_NAME = "model.onnx"
 
@@ -29,6 +29,19 @@ def keep_model(folder: Path, model: Path) -> None:
     except OSError as error:
         said = error.strerror or error
         raise GalleryError(f"{copy}: the model cannot be copied there: {said}") from error
+
+
+def pass_on_model(source: Path, folder: Path) -> None:
+    """Copy a gallery's own copy of the model, if it has one, into the folder of another gallery.
+
+    Raises
+    ------
+    GalleryError
+        When it cannot be copied.
+    """
+    copy = source / MODEL_NAME
+    if copy.exists():
+        keep_model(folder, copy)
 
 
 def model_path(folder: Path, binding: Binding) -> Path:

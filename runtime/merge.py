@@ -22,7 +22,7 @@ from boost_edge.runtime.arrivals import ArrivalReport, Arrivals, Conflicts
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import GalleryCorruptError, ModelFileError, UsageError
 from boost_edge.runtime.gallery_folder import open_store, require_gallery, writing
-from boost_edge.runtime.gallery_model import model_path
+from boost_edge.runtime.gallery_model import model_path, pass_on_model
 from boost_edge.runtime.image_rows import ImageRow
 from boost_edge.runtime.joining import Policy, check_policy, disagreement, unite
 from boost_edge.runtime.progress import Progress, silent
@@ -210,6 +210,8 @@ def _make(
             stack.callback(found.close)
             if found.sha256 == sha256:
                 make_gallery(folder, found)
+                # The source may go once it is merged.
+                pass_on_model(source.folder, folder)
                 return
     raise UsageError(
         f"{folder}: there is no gallery here, and none of the sources' model is where it was: to "

@@ -17,6 +17,8 @@ from subprocess import CompletedProcess
 import pytest
 from tests.runtime.moving import a_row, make_gallery, rows_of
 
+from boost_edge.cli.model import shipped_model
+from boost_edge.runtime.gallery_model import MODEL_NAME
 from boost_edge.runtime.verify import verify_gallery
 
 Call = Callable[..., CompletedProcess[str]]
@@ -54,6 +56,20 @@ def test_a_shop_moves(shop: Path, call: Call, tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert (report["added"], report["images"], report["conflicts"]) == (80, 80, 0)
     assert verify_gallery(tmp_path / "all").sound
+
+
+def test_the_shipped_model_is_found(garments: Path, call: Call, tmp_path: Path) -> None:
+    """A gallery of the shipped model is imported without naming a file within the package."""
+    first, out, copy = tmp_path / "first", tmp_path / "out.jsonl", tmp_path / "copy"
+    photos = sorted((garments / "images").iterdir())[:3]
+    assert call("index", *photos, "--gallery", first).returncode == 0
+    assert call("gallery", "export", "--gallery", first, "--out", out).returncode == 0
+    shutil.rmtree(first)
+    done = call("gallery", "import", out, "--gallery", copy)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (copy / MODEL_NAME).read_bytes() == shipped_model().read_bytes()
+    said = json.loads(call("query", photos[1], "--gallery", copy, "--json").stdout)
+    assert said["hits"][0]["path"] == str(photos[1])
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

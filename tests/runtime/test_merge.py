@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import shutil
 import tempfile
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -35,6 +36,7 @@ from boost_edge.runtime.errors import (
 from boost_edge.runtime.exchange_export import export_gallery
 from boost_edge.runtime.exchange_import import import_gallery
 from boost_edge.runtime.gallery import Gallery
+from boost_edge.runtime.gallery_model import MODEL_NAME, keep_model
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.joining import POLICIES, Policy
 from boost_edge.runtime.merge import merge_galleries
@@ -357,6 +359,35 @@ def test_a_new_gallery_remembers_its_model(tmp_path: Path, encoder: Encoder) -> 
         with closing(Store.open(folder)) as store:
             assert store.binding.model_path == here
         assert verify_gallery(folder).sound
+
+
+def test_a_model_that_is_kept_is_kept_by_the_next(tmp_path: Path, encoder: Encoder) -> None:
+    """A source's own copy of the model is copied, so that the source may go; one given is not."""
+    source = make_gallery(tmp_path / "source", [a_row("/a")], model=encoder.sha256)
+    keep_model(source, encoder.path)
+    merge_galleries([source], tmp_path / "given", encoder=encoder)
+    assert not (tmp_path / "given" / MODEL_NAME).exists()
+    merge_galleries([source], tmp_path / "new")
+    shutil.rmtree(source)
+    assert (tmp_path / "new" / MODEL_NAME).read_bytes() == encoder.path.read_bytes()
+    assert verify_gallery(tmp_path / "new").sound
+    with Gallery.open(tmp_path / "new", threads=1) as gallery:
+        assert gallery.encoder.sha256 == encoder.sha256
+
+
+def test_a_model_is_looked_for_among_those_known(tmp_path: Path, encoder: Encoder) -> None:
+    """Where a new gallery is imported, it keeps a copy of the one that its rows are of."""
+    source = make_gallery(tmp_path / "source", [a_row("/a")], model=encoder.sha256)
+    export_gallery(source, tmp_path / "file.jsonl")
+    other = tmp_path / "other.onnx"
+    other.write_bytes(b"another model")
+    with pytest.raises(UsageError, match="--model FILE"):
+        import_gallery(tmp_path / "file.jsonl", tmp_path / "new", known=[other])
+    assert not (tmp_path / "new").exists()
+    import_gallery(tmp_path / "file.jsonl", tmp_path / "new", known=[other, encoder.path])
+    assert (tmp_path / "new" / MODEL_NAME).read_bytes() == encoder.path.read_bytes()
+    assert verify_gallery(tmp_path / "new").sound
+    assert list(rows_of(tmp_path / "new")) == ["/a"]
 
 
 def test_misuse_is_said_in_one_line(tmp_path: Path, encoder: Encoder) -> None:
