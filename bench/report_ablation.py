@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from boost_edge.bench.between_seeds import Verdict
-from boost_edge.bench.report_blocks import Block, Bold, Cell, Paragraph, Table
+from boost_edge.bench.report_blocks import Block, Bold, Cell, Paragraph, Table, words
 from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_seeds import (
     OVER_QUERIES,
@@ -14,7 +15,14 @@ from boost_edge.bench.report_seeds import (
     row_seeds,
     row_verdict,
 )
-from boost_edge.bench.report_words import NONE, interval, network, number, section_of, sourced
+from boost_edge.bench.report_words import (
+    NONE,
+    interval,
+    network,
+    number,
+    section_of,
+    sourced,
+)
 
 __all__ = ["ablation_section"]
 
@@ -34,10 +42,42 @@ def ablation_section(evidence: Evidence) -> list[Block]:
         text = (
             f"{network(result['backbone'], result['taps'])}, recipe {result['recipe']}, one choice "
             f"at a time, judged on {result['judged_on']}; nothing of a test part is read. Gains "
-            "are over the recipe as it is, with the same readout."
+            f"are over the recipe as it is, with the same readout ({OVER_QUERIES}). In bold "
+            "where the interval over seeds and every seed say so too; a dash where the readout "
+            "stays the same to the bit."
         )
-        blocks += [Paragraph(text=(text,)), _table(source), sourced(source)]
+        blocks += [Paragraph(text=(text,)), _overview(source), _table(source), sourced(source)]
     return blocks
+
+
+def _overview(source: Source) -> Table:
+    """Return a row for each choice, and a column for each readout."""
+    result = source.result
+    readouts = list(dict.fromkeys(row["readout"] for row in result["rows"]))
+    found: dict[tuple[str, str], dict[str, Cell]] = {}
+    for row in result["rows"]:
+        choice = found.setdefault((row["factor"], str(row["value"])), {})
+        choice[row["readout"]] = _brief(source, row)
+    return Table(
+        caption="One choice at a time",
+        header=("factor", "value", *readouts),
+        rows=tuple(
+            (*choice, *(cells.get(readout, NONE) for readout in readouts))
+            for choice, cells in found.items()
+        ),
+        right=tuple(range(2, 2 + len(readouts))),
+    )
+
+
+def _brief(source: Source, row: Mapping[str, Any]) -> Cell:
+    """Return mAP@10 of the recipe, or the gain of another choice, in bold where it is sure."""
+    gain = row.get("gain")
+    if gain is None:
+        return f"mAP@10 {number(row['map10']['mean'])}"
+    if not any((gain["mean"], gain["low"], gain["high"])):
+        return NONE
+    said = interval(gain, bare=True)
+    return said if row_verdict(source.result, row) == "open" else words(Bold(said))
 
 
 def _table(source: Source) -> Table:
@@ -56,9 +96,10 @@ def _table(source: Source) -> Table:
             )
         )
     return Table(
-        caption="One choice at a time",
+        caption="All numbers, with intervals over seeds",
         header=("factor", "value", "readout", "mAP@10", f"gain over the recipe ({OVER_QUERIES})",
                 OVER_SEEDS, "verdict"),
         rows=tuple(rows),
         right=(3, 4, 5),
+        folded=True,
     )  # fmt: skip

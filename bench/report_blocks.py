@@ -74,7 +74,8 @@ class Command:
 class Table:
     """A table; every row is as long as ``header``.
 
-    ``right`` are the columns of numbers, ``quoted`` those whose figures others published.
+    ``right`` are the columns of numbers, ``quoted`` those whose figures others published. A
+    ``folded`` one is so long that a page shows it only to those who ask for it.
     """
 
     caption: str
@@ -82,6 +83,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     right: tuple[int, ...] = ()
     quoted: tuple[int, ...] = ()
+    folded: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -52,10 +52,12 @@ nav ul { list-style: none; padding: 0; margin: 0; display: flex; flex-wrap: wrap
 pre { margin: 0; padding: .75rem 1rem; font-size: .85rem; line-height: 1.45; }
 table { border-collapse: collapse; width: 100%; font-size: .85rem; line-height: 1.35; }
 caption { text-align: left; font-weight: 600; padding: .6rem .55rem; }
-th, td { padding: .35rem .55rem; text-align: left; vertical-align: top;
+th, td { padding: .35rem .5rem; text-align: left; vertical-align: top;
   border-top: 1px solid var(--line); }
+td:first-child, thead th:first-child { position: sticky; left: 0; background: var(--card); }
 thead th { vertical-align: bottom; color: var(--soft); font-weight: 600; }
-td:not(.right) { min-width: 7rem; overflow-wrap: anywhere; }
+td:not(.right) { min-width: 4.5rem; }
+td:nth-child(2):not(.right) { min-width: 8.2rem; }
 td:first-child:not(.right) { min-width: 8.8rem; }
 .right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead .right { white-space: normal; }
@@ -68,6 +70,9 @@ figcaption { font-weight: 600; margin-bottom: .5rem; }
 details { margin-top: .6rem; }
 summary { cursor: pointer; color: var(--accent); font-size: .85rem; }
 details .box { margin: .5rem 0 0; }
+.folded { margin: 1rem 0; padding: .6rem .75rem; background: var(--card);
+  border: 1px solid var(--line); border-radius: .4rem; }
+.folded summary { font-weight: 600; }
 .example { display: grid; grid-template-columns: 9rem 1fr; gap: 1.2rem; padding: 1rem 0;
   border-top: 1px solid var(--line); }
 .example ol, .example ul { list-style: none; margin: 0; padding: 0; display: grid; gap: .5rem;
@@ -171,11 +176,15 @@ def _table(table: Table) -> str:
         + "</tr>"
         for row in table.rows
     )
-    return (
+    box = (
         f'<div class="box" tabindex="0" role="region" aria-label="{escaped(table.caption)}">\n'
         f"<table>\n<caption>{escaped(table.caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
     )
+    if not table.folded:
+        return box
+    summary = f"{escaped(table.caption)}: {len(table.rows)} rows"
+    return f'<details class="folded"><summary>{summary}</summary>\n{box}\n</details>'
 
 
 def _inline(cell: Cell) -> str:

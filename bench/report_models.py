@@ -78,6 +78,7 @@ def _labels(source: Source) -> Table:
                 *(f"{shown}: {folder}" for folder in unlike)),
         rows=tuple(rows),
         right=tuple(range(2, 8 + len(unlike))),
+        folded=True,
     )  # fmt: skip
 
 

@@ -53,8 +53,8 @@ _READOUTS = words(
     "probability that all labels agree, and where that is in doubt the look decides.",
 )  # fmt: skip
 _HEADER = (
-    "network", "recipe, readout", "mAP@10", "std", "seeds", f"gain over raw ({OVER_QUERIES})",
-    OVER_SEEDS, "relative", "bytes an image", "paper's mAP@10", "paper's relative", "weights",
+    "network", "recipe, readout", "mAP@10", "std", f"gain over raw ({OVER_QUERIES})",
+    OVER_SEEDS, "relative", "bytes an image", "paper's mAP@10",
 )  # fmt: skip
 
 
@@ -78,9 +78,10 @@ def quality_section(evidence: Evidence) -> Section:
         blocks.append(
             Table(
                 caption="Quality of each network, recipe and readout",
-                header=_HEADER, rows=rows, right=tuple(range(2, 11)), quoted=(9, 10),
+                header=_HEADER, rows=rows, right=tuple(range(2, 9)), quoted=(8,),
             )
         )  # fmt: skip
+        blocks.append(_weights_table(main))
         blocks.append(sourced(*main))
     blocks.append(_papers_table(main))
     for source in sources:
@@ -103,13 +104,9 @@ def _rows(source: Source) -> Iterator[tuple[Cell, ...]]:
         if "unavailable" in row and place and not same:
             continue
         how = "raw" if row["readout"] == "raw" else f"{row['recipe']}, {row['readout']}"
-        quoted = (
-            number(paper["map10"]) if same else NONE,
-            relative(paper.get("relative_gain")) if same else NONE,
-        )
+        quoted = number(paper["map10"]) if same else NONE
         if "unavailable" in row:
-            why = str(row["unavailable"])
-            yield (name, how, "not measured", *[NONE] * 6, *quoted, why)
+            yield (name, how, "not measured", *[NONE] * 5, quoted)
             continue
         yield (
             name,
@@ -118,15 +115,25 @@ def _rows(source: Source) -> Iterator[tuple[Cell, ...]]:
             if row["readout"] == DEFAULT_READOUT
             else number(row["map10"]),
             number(row["map10_std"]),
-            str(result["seeds"]),
             interval(row["gain"], bare=True) if "gain" in row else NONE,
             over_seeds(row_seeds(result, row)),
             relative(row.get("relative_gain")),
             number(row["bytes_per_image"], 0) if "bytes_per_image" in row else NONE,
-            *quoted,
-            # The last section has the whole name; here it would take three lines.
-            weights(result).replace(".safetensors", ""),
+            quoted,
         )
+
+
+def _weights_table(main: list[Source]) -> Table:
+    """Return what each network's weights are, or why it could not be measured."""
+    rows: list[tuple[Cell, ...]] = []
+    for source in main:
+        result = source.result
+        [why, *_] = [str(row["unavailable"]) for row in result["rows"] if "unavailable" in row] or [
+            ""
+        ]
+        said = f"not measured: {why}" if why else weights(result)
+        rows.append((network(result["backbone"], result["taps"]), said))
+    return Table(caption="Whose weights", header=("network", "weights"), rows=tuple(rows))
 
 
 def _papers_table(main: list[Source]) -> Table:
@@ -196,7 +203,6 @@ def gains_section(evidence: Evidence) -> Section:
     for source in sources:
         result = source.result
         name = network(result["backbone"], result["taps"])
-        group = f"{name}, {result['seeds']} seeds"
         marks: list[Mark] = []
         for place, row in enumerate(result["rows"]):
             if "gain" not in row:
@@ -215,7 +221,7 @@ def gains_section(evidence: Evidence) -> Section:
                 (name, label, interval(gain, bare=True), over_seeds(row_seeds(result, row)),
                  relative(row["relative_gain"]), words(link))
             )  # fmt: skip
-        groups.append((group, marks))
+        groups.append((name, marks))
     description = (
         "Bars: gain in mAP@10 over the raw features of the same network, with 95% intervals over "
         "queries and, the thin lines, over seeds; the per cent at the end are relative to raw."

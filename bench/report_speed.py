@@ -264,6 +264,7 @@ def _runtimes(source: Source) -> Table:
                 f"times {reference} (95%)", "row"),
         rows=tuple(cells),
         right=(3, 4, 5, 6, 7, 8),
+        folded=True,
     )  # fmt: skip
 
 

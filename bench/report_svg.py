@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -34,8 +34,6 @@ __all__ = [
 _WIDTH = 420
 _INCH = 72
 FONT = 11
-# Of a legend: a letter on average, and a sign with the space around it.
-_LETTER, _SIGN = 6.6, 32
 
 SERIES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -101,26 +99,17 @@ def make_canvas(height: float) -> tuple[Canvas, Any]:
 
 
 def add_legend(figure: Canvas, seen: Mapping[str, Any]) -> None:
-    """Name what was drawn, above the picture."""
-    columns = _columns([len(name) for name in seen])
-    figure.legend(
-        list(seen.values()), list(seen), loc="outside upper left", ncols=columns, frameon=False,
-        fontsize=FONT, labelcolor=COLOURS["ink"], borderpad=0, columnspacing=1.4,
-    )  # fmt: skip
-
-
-def _columns(lengths: Sequence[int]) -> int:
-    """Return in how many columns words of so many letters fit; matplotlib fills one by one."""
-    for columns in range(len(lengths), 1, -1):
-        rows, longer = divmod(len(lengths), columns)
-        width, start = 0.0, 0
-        for column in range(columns):
-            end = start + rows + (column < longer)
-            width += _SIGN + _LETTER * max(lengths[start:end])
-            start = end
-        if width <= _WIDTH:
-            return columns
-    return 1
+    """Name what was drawn, above the picture, in as many columns as there is room for."""
+    for columns in range(len(seen), 0, -1):
+        legend = figure.legend(
+            list(seen.values()), list(seen), loc="outside upper left", ncols=columns,
+            frameon=False, fontsize=FONT, labelcolor=COLOURS["ink"], borderpad=0,
+            handlelength=1.6, handletextpad=0.5, columnspacing=1.2,
+        )  # fmt: skip
+        figure.draw_without_rendering()
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def to_svg(figure: Canvas, title: str, description: str) -> str:

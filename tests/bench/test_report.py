@@ -39,8 +39,8 @@ from boost_edge.bench.report_markdown import to_markdown
 from boost_edge.bench.report_plots import log_ticks
 from boost_edge.bench.report_quality import quality_section
 from boost_edge.bench.report_speed import pareto, tradeoff_section
-from boost_edge.bench.report_svg import MARKERS, SERIES
-from boost_edge.bench.report_words import network, series_colour
+from boost_edge.bench.report_svg import MARKERS, SERIES, add_legend, make_canvas
+from boost_edge.bench.report_words import NONE, network, series_colour
 from boost_edge.bench.results import write_result
 from boost_edge.models.architectures import BACKBONES
 from boost_edge.runtime.errors import UsageError
@@ -388,9 +388,51 @@ def test_a_row_that_was_not_measured_says_so(tiny: Path) -> None:
     """Weights that could not be had leave the reason, and the paper's figure in its own column."""
     text = (tiny / "report.html").read_text(encoding="utf-8")
     assert "cannot fetch v.pth (&lt;no &amp; network&gt;)" in text
-    row = next(line for line in text.splitlines() if "cannot fetch" in line)
-    assert ">not measured<" in row
+    row = next(line for line in text.splitlines() if ">not measured<" in line)
+    assert "ViT-B/16" in row
     assert '<td class="right quoted">12.08</td>' in row
+
+
+def test_what_a_choice_is_worth_is_seen_at_once(tiny: Path) -> None:
+    """A row for each choice: bold where every seed says so, a dash where nothing changes."""
+    [section] = [each for each in make_sections(read_evidence(tiny)) if each.anchor == "recipe"]
+    overview, numbers = (each for each in section.blocks if isinstance(each, Table))
+    assert overview.header == ("factor", "value", "match")
+    said = {f"{plain(row[0])} {plain(row[1])}": row[2] for row in overview.rows}
+    assert said["recipe boost"] == "mAP@10 30.00"
+    assert [name for name, cell in said.items() if not isinstance(cell, str)] == [
+        "width 4096",
+        "dropout 0.0",
+    ]
+    assert plain(said["blend 0.5"]).startswith("+1.00 (")
+    assert said["blend 0.65"] == NONE
+    assert (numbers.folded, len(numbers.rows)) == (True, 5)
+
+
+def test_long_tables_are_folded() -> None:
+    """A page shows them to those who ask, by a line that says how long they are."""
+    table = Table(caption="a < b", header=("c",), rows=(("1",), ("2",)), folded=True)
+    [section] = [Section(title="S", anchor="s", blocks=(table,))]
+    page = to_html([section], title="T", lead="L")
+    assert '<details class="folded"><summary>a &lt; b: 2 rows</summary>' in page
+    assert page.count("<td>") == 2
+    assert "| 2 |" in to_markdown([section], title="T", lead="L")
+
+
+@pytest.mark.parametrize(
+    "names", [["raw"], ["hidden"] * 5, ["a name of thirty letters ......."] * 4]
+)
+def test_a_legend_stays_within_its_picture(names: list[str]) -> None:
+    """In as many columns as there is room for, measured with a wide font."""
+    figure, axes = make_canvas(200)
+    seen = {f"{name} {place}": axes.plot([0], [0])[0] for place, name in enumerate(names)}
+    add_legend(figure, seen)
+    figure.draw_without_rendering()
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(seen)
+    assert legend.get_window_extent().width <= figure.bbox.width
+    lines = {round(text.get_window_extent().y0) for text in legend.get_texts()}
+    assert (len(lines) == 1) == (len(names[0]) < 10)
 
 
 def test_what_is_no_result_is_named_or_refused(tmp_path: Path) -> None:

@@ -187,6 +187,8 @@ def ablation() -> dict[str, Any]:
             {**head, "factor": "dropout", "value": 0.0, "map10": {"mean": 27.0}, "gain": gain(-3)},
             {**head, "factor": "blend", "value": 0.5, "map10": {"mean": 31.0},
              "gain": {**gain(1.0), "by_seed": [-0.5, 0.5, 3.0]}},
+            {**head, "factor": "blend", "value": 0.65, "map10": {"mean": 30.0},
+             "gain": {"mean": 0.0, "low": 0.0, "high": 0.0, "by_seed": [0.0, 0.0, 0.0]}},
         ],
     )  # fmt: skip
 
