@@ -24,8 +24,9 @@ from boost_edge.bench.report_pictures import chosen_pictures, standalone
 from boost_edge.bench.report_provenance import provenance_section
 from boost_edge.bench.report_quality import agreement_section, gains_section, quality_section
 from boost_edge.bench.report_search import search_section
-from boost_edge.bench.report_speed import cost_section, stages_section, tradeoff_section
+from boost_edge.bench.report_speed import cost_section, stages_section
 from boost_edge.bench.report_svg import need_matplotlib
+from boost_edge.bench.report_tradeoff import tradeoff_section
 from boost_edge.runtime.errors import BoostEdgeError
 from boost_edge.runtime.replace import replacing
 

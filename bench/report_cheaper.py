@@ -24,7 +24,9 @@ _Row = Mapping[str, Any]
 
 
 def cheaper_claims(evidence: Evidence) -> list[Block]:
-    """Return the cheapest in 8 bits at 224 pixels and the cheapest model file, and all in a table.
+    """Return the cheapest in 8 bits at 224 pixels, the model files that are cheap, and all of them.
+
+    Cheap is what reaches the target, or else the cheapest; all are in a table.
 
     Only of results whose reference is ViT-B/16, on one thread.
     """
@@ -44,7 +46,8 @@ def cheaper_claims(evidence: Evidence) -> list[Block]:
         ]
         # Architectures with random weights have a time, but find nothing.
         real = [pair for pair in found if not pair[0].get("random_weights", True)]
-        for pairs, target in ((int8[:1], _INT8_TIMES), (real[:1], _BEST_TIMES)):
+        cheap = [pair for pair in real if pair[1]["times_cheaper"]["estimate"] >= _BEST_TIMES]
+        for pairs, target in ((int8[:1], _INT8_TIMES), (cheap or real[:1], _BEST_TIMES)):
             for system, row in pairs:
                 text = _claim(evidence, source, system, row, target)
                 blocks.append(Paragraph(text=text, tone="claim"))

@@ -1,11 +1,10 @@
-"""The report's sections on speed: quality against latency, the stages of a query, and cost."""
+"""The report's sections on speed: the stages of a query, and cost."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from boost_edge.bench.paper import PAPER_FIGURES
 from boost_edge.bench.prices import describe_price
 from boost_edge.bench.report_blocks import (
     Block,
@@ -17,20 +16,18 @@ from boost_edge.bench.report_blocks import (
     words,
 )
 from boost_edge.bench.report_evidence import Evidence, Source
-from boost_edge.bench.report_plots import frontier, stages
+from boost_edge.bench.report_plots import stages
 from boost_edge.bench.report_words import (
     FEWEST_FOR_P99,
     NONE,
-    network,
     number,
     p99,
     ratio_interval,
     section_of,
-    series_colour,
     sourced,
 )
 
-__all__ = ["cost_section", "find_row", "pareto", "stages_section", "tradeoff_section"]
+__all__ = ["cost_section", "decoding_caveat", "find_row", "stages_section"]
 
 _STAGES = ("decode", "preprocess", "infer", "search")
 _Row = Mapping[str, Any]
@@ -47,119 +44,6 @@ def find_row(latency: _Row, system: str, stage: str, threads: int | None = None)
     return None
 
 
-def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points that none surpasses: no other is as fast and better, or as good and faster.
-
-    A point is (milliseconds, quality); they come back from the fastest on.
-    """
-    best: list[tuple[float, float]] = []
-    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not best or y > best[-1][1]:
-            best.append((x, y))
-    return best
-
-
-@section_of("latency", "Quality against latency", "tradeoff", what="Latency was")
-def tradeoff_section(evidence: Evidence) -> list[Block]:
-    """Return pictures of quality against latency: ours, and the paper's quality on our clock."""
-    sources = evidence.of("latency")
-    blocks: list[Block] = []
-    for latency in sources:
-        for name, caption, what, points in (
-            ("tradeoff-measured", "Measured quality against measured latency",
-             "Quality from the quality results here, of the same network, taps, readout, image "
-             "size and precision.",
-             _measured_points(latency.result, evidence.of("quality"))),
-            ("tradeoff-paper", "The paper's quality (quoted) against our measured latency",
-             "mAP@10 is the paper's, published for ImageNet weights and not measured here; latency "
-             "is ours, on the same architectures with random weights: it does not depend on them.",
-             _paper_points(latency.result)),
-        ):  # fmt: skip
-            if points:
-                text = f"{what} {_decoding(latency.result)}".strip()
-                blocks += [Paragraph(text=(text,)), _tradeoff(name, caption, points)]
-        blocks.append(sourced(latency))
-    if len(blocks) == len(sources):
-        text = "No system of the latency results is one that quality is known of."
-        blocks.insert(0, Paragraph(text=(text,), tone="absent"))
-    return blocks
-
-
-_Point = tuple[str, str, float, float]
-
-
-def _measured_points(latency: _Row, qualities: Sequence[Source]) -> list[_Point]:
-    points: list[_Point] = []
-    for system in latency["systems"]:
-        query = find_row(latency, system["system"], "query")
-        for source in qualities:
-            for row in source.result["rows"] if query else ():
-                if query is not None and _same(system, source.result, row):
-                    raw = row["readout"] == "raw"
-                    how = ", raw" if raw else f" + boost, {row['readout']}"
-                    name = network(system["backbone"], system["taps"]) + how
-                    colour = series_colour(row["readout"])
-                    points.append((name, colour, query["p50_ms"], row["map10"]))
-    return points
-
-
-def _same(system: _Row, quality: _Row, row: _Row) -> bool:
-    """Tell whether a row's quality is that of a system whose time was measured."""
-    # What a result does not say is what all had that was measured before it was said.
-    told = (
-        system["backbone"], system["taps"], system["image_size"], system["precision"],
-        system["readout"],
-    )  # fmt: skip
-    wanted = (
-        quality["backbone"], quality["taps"], quality.get("image_size", system["image_size"]),
-        quality.get("precision", "fp32"), row["readout"],
-    )  # fmt: skip
-    if told != wanted or "unavailable" in row or row["recipe"] not in ("none", "boost"):
-        return False
-    if system.get("resize"):
-        return bool(row["resize"] == system["resize"])
-    # Where resize policies are compared, none of them need be the one that was timed.
-    return len({each["resize"] for each in quality["rows"]}) == 1
-
-
-def _paper_points(latency: _Row) -> list[_Point]:
-    points: list[_Point] = []
-    for system in latency["systems"]:
-        # Whole networks only: the paper cuts none.
-        figure = PAPER_FIGURES.get(str(system["system"]).removesuffix("+boost"))
-        query = find_row(latency, system["system"], "query")
-        if figure is not None and query is not None:
-            raw = system["readout"] == "raw"
-            name = network(system["backbone"]) + ("" if raw else " + boost")
-            quality = figure.raw if raw else figure.boosted
-            points.append((name, "raw" if raw else "attributes", query["p50_ms"], quality))
-    return points
-
-
-def _tradeoff(name: str, caption: str, points: list[_Point]) -> Figure | Table:
-    """Return the picture, or the table alone where there is nothing to compare."""
-    best = pareto([(x, y) for *_, x, y in points])
-    table = Table(
-        caption=caption,
-        header=("system", "query p50, ms", "mAP@10", "Pareto front"),
-        rows=tuple(
-            (system, number(x, 1), number(y), "yes" if (x, y) in best else "no")
-            for system, _, x, y in points
-        ),
-        right=(1, 2),
-    )
-    if len(points) == 1:
-        return table
-    description = "; ".join(f"{system}: {x:,.1f} ms, mAP@10 {y:.2f}" for system, _, x, y in points)
-    unsurpassed = ", ".join(system for system, _, x, y in points if (x, y) in best)
-    description += f". Dashed: the Pareto front, which none surpasses: {unsurpassed}."
-    across = "whole query at batch 1, fewest threads, p50 in ms (log scale)"
-    svg = frontier(
-        points, best, across=across, axis="mAP@10", title=caption, description=description
-    )
-    return Figure(name=name, caption=caption, description=description, svg=svg, table=table)
-
-
 @section_of("latency", "Stages of a query", "stages", what="Latency was")
 def stages_section(evidence: Evidence) -> list[Block]:
     """Return where the time of a query goes, and the network in every runtime."""
@@ -171,13 +55,13 @@ def stages_section(evidence: Evidence) -> list[Block]:
             f"Load of the machine before (1, 5, 15 minutes): {load}; it has "
             f"{source.result['machine']['cores']} cores. Only ratios carry over; their intervals "
             f"are {ratio_interval(source.result)}. Of fewer than {FEWEST_FOR_P99} calls there is "
-            f"no p99. {_decoding(source.result)}"
+            f"no p99. {decoding_caveat(source.result)}"
         )
         blocks += [Paragraph(text=(text.strip(),)), sourced(source)]
     return blocks
 
 
-def _decoding(latency: _Row) -> str:
+def decoding_caveat(latency: _Row) -> str:
     """Return a sentence where systems may not decode JPEGs in the same way."""
     systems: Sequence[_Row] = latency["systems"]
     if not all("decode" in each for each in systems):

@@ -13,8 +13,9 @@ import click
 import boost_edge
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.model import shipped_model
-from boost_edge.cli.options import json_option, number
+from boost_edge.cli.options import json_option
 from boost_edge.cli.progress import show_step
+from boost_edge.cli.ranges import RealNumber
 from boost_edge.cli.render import print_json, printable, table, wrapped
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ _LABEL = 12
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, 600),
-    callback=number,
+    type=RealNumber(0, 600),
     default=10,
     show_default=True,
     metavar="N",

@@ -10,6 +10,7 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_option, json_option
 from boost_edge.cli.progress import show_step
+from boost_edge.cli.ranges import RealNumber
 from boost_edge.cli.render import of_gallery, print_json, printable
 from boost_edge.runtime.wording import counted
 
@@ -23,7 +24,7 @@ __all__ = ["command"]
 @gallery_option
 @click.option(
     "--near",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=RealNumber(min=0, max=1, min_open=True),
     metavar="COSINE",
     help="Also find different files whose embeddings have at least this cosine.",
 )

@@ -12,6 +12,7 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import json_option, max_loss_option, readout_option
 from boost_edge.cli.progress import show_step
+from boost_edge.cli.ranges import WholeNumber
 from boost_edge.cli.render import megabytes, print_json, printable, quantisation_facts
 from boost_edge.runtime.manifest import PRECISIONS, Precision, Readout
 
@@ -29,7 +30,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--image-size",
-    type=click.IntRange(min=8),
+    type=WholeNumber(min=8),
     metavar="S",
     help="Edge of the network's input in pixels; default: as trained.",
 )

@@ -10,6 +10,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.options import gallery_option, json_option, names, where_option
+from boost_edge.cli.ranges import WholeNumber
 from boost_edge.cli.render import of_gallery, print_json, printable, table, warn_of_nothing
 from boost_edge.runtime.wording import counted
 
@@ -33,7 +34,7 @@ _SHOWN = 10
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="The N most frequent values of each attribute; default: 10, in JSON 1000.",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from boost_edge.cli.ranges import WholeNumber
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ recipe_option = click.option(
 )
 components_option = click.option(
     "--components",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Principal components of the features that say what an image looks like, at most: more "
     "tell better what is unlike the training images, and make longer embeddings; default: the "

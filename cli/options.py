@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import (
     DEFAULT_MAX_LOSS,
@@ -36,7 +36,6 @@ __all__ = [
     "max_loss_option",
     "model_option",
     "names",
-    "number",
     "readout_option",
     "resize_option",
     "shipped_model_option",
@@ -68,24 +67,13 @@ def names(
     return parts
 
 
-def number(
-    ctx: click.Context,  # noqa: ARG001 - click's signature
-    parameter: click.Parameter,
-    value: float | None,
-) -> float | None:
-    """Refuse NaN, which click's ranges let pass; a click callback."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is not a number", param=parameter)
-    return value
-
-
 def count_option(
     *flags: str, default: int, text: str, least: int = 1
 ) -> Callable[[_Function], _Function]:
     """Give a command an option that is a whole number; 1 is the least unless said otherwise."""
     return click.option(
         *flags,
-        type=click.IntRange(min=least),
+        type=WholeNumber(min=least),
         default=default,
         show_default=True,
         metavar="N",
@@ -116,8 +104,7 @@ training_seed_option = count_option(
 )
 max_loss_option = click.option(
     "--max-loss",
-    type=click.FloatRange(min=0),
-    callback=number,
+    type=RealNumber(min=0),
     default=DEFAULT_MAX_LOSS,
     show_default=True,
     metavar="POINTS",
@@ -161,7 +148,7 @@ gallery_argument = click.argument(
 )
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(min=1, max=_MOST_THREADS),
+    type=WholeNumber(min=1, max=_MOST_THREADS),
     metavar="N",
     help="Threads of the network; default: all cores that this process may use.",
 )

@@ -24,6 +24,7 @@ from boost_edge.cli.options import (
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.query_stream import answer_stream
+from boost_edge.cli.ranges import RealNumber
 from boost_edge.cli.render import warn, warn_of_nothing
 from boost_edge.cli.results import FORMATS, print_answers
 from boost_edge.runtime.errors import ImageError, UsageError
@@ -51,7 +52,7 @@ _MOST_DIGITS = 18
 @count_option("-k", default=10, text="How many hits.")
 @click.option(
     "--min-score",
-    type=click.FloatRange(-1.0, 1.0),
+    type=RealNumber(-1.0, 1.0),
     metavar="X",
     help="Leave out hits below this cosine similarity.",
 )
@@ -77,7 +78,7 @@ _MOST_DIGITS = 18
 )
 @click.option(
     "--unlike-weight",
-    type=click.FloatRange(min=0),
+    type=RealNumber(min=0),
     metavar="X",
     help="How much the mean of --unlike counts beside that of --like; default: 0.2.",
 )

@@ -22,6 +22,7 @@ from boost_edge.cli.options import (
     training_seed_option,
 )
 from boost_edge.cli.progress import Bars
+from boost_edge.cli.ranges import WholeNumber
 from boost_edge.cli.render import (
     counts,
     print_json,
@@ -77,7 +78,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--image-size",
-    type=click.IntRange(min=8),
+    type=WholeNumber(min=8),
     metavar="S",
     help="Edge of the network's input in pixels; default: the backbone's own.",
 )
@@ -85,7 +86,7 @@ __all__ = ["command"]
 @recipe_option
 @click.option(
     "--width",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="W",
     help="Width of the head's hidden layer: a narrow one makes a smaller file; default: the "
     "recipe's.",
@@ -111,19 +112,19 @@ __all__ = ["command"]
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="With --finetune: how often to go over the images.",
 )
 @click.option(
     "--batch-size",
-    type=click.IntRange(min=2),
+    type=WholeNumber(min=2),
     metavar="N",
     help="With --finetune: images in a step; more keep a GPU busy.",
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Fit on at most N labelled images; the held-out part comes on top.",
 )

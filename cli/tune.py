@@ -22,6 +22,7 @@ from boost_edge.cli.options import (
     training_seed_option,
 )
 from boost_edge.cli.progress import Bars
+from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.cli.render import print_json, warn, warn_of_gaps
 from boost_edge.cli.tuned import tuned_lines, warn_of_doubts
 from boost_edge.runtime.errors import UsageError
@@ -63,7 +64,7 @@ def _numbers(
 )
 @click.option(
     "--max-ms",
-    type=click.FloatRange(min=0, min_open=True),
+    type=RealNumber(min=0, min_open=True),
     metavar="MS",
     help="Most milliseconds that the network may take for one image.",
 )
@@ -136,13 +137,13 @@ def _numbers(
 @max_loss_option
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Use at most N labelled images; the test part comes on top.",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0),
+    type=RealNumber(min=0),
     metavar="N",
     help="Begin no further candidate after N seconds; default: try all.",
 )

@@ -9,6 +9,7 @@ import click
 
 from boost_edge.cli.bench.gains import between
 from boost_edge.cli.bench.options import finish, result_options
+from boost_edge.cli.ranges import RealNumber
 from boost_edge.cli.render import table
 from boost_edge.runtime.errors import GateError
 
@@ -20,7 +21,7 @@ __all__ = ["compare"]
 @click.argument("new", type=click.Path(path_type=Path), metavar="NEW")
 @click.option(
     "--max-slowdown",
-    type=click.FloatRange(min=1),
+    type=RealNumber(min=1),
     default=1.1,
     show_default=True,
     metavar="X",
@@ -28,7 +29,7 @@ __all__ = ["compare"]
 )
 @click.option(
     "--floor-ms",
-    type=click.FloatRange(min=0),
+    type=RealNumber(min=0),
     default=0.1,
     show_default=True,
     metavar="MS",
@@ -36,7 +37,7 @@ __all__ = ["compare"]
 )
 @click.option(
     "--max-growth",
-    type=click.FloatRange(min=1),
+    type=RealNumber(min=1),
     default=1.1,
     show_default=True,
     metavar="X",
@@ -44,7 +45,7 @@ __all__ = ["compare"]
 )
 @click.option(
     "--max-instructions",
-    type=click.FloatRange(min=1),
+    type=RealNumber(min=1),
     default=1.05,
     show_default=True,
     metavar="X",
@@ -52,7 +53,7 @@ __all__ = ["compare"]
 )
 @click.option(
     "--max-map-loss",
-    type=click.FloatRange(min=0),
+    type=RealNumber(min=0),
     default=0.5,
     show_default=True,
     metavar="X",
@@ -60,7 +61,7 @@ __all__ = ["compare"]
 )
 @click.option(
     "--max-agreement-loss",
-    type=click.FloatRange(min=0),
+    type=RealNumber(min=0),
     default=1.0,
     show_default=True,
     metavar="X",
@@ -68,7 +69,7 @@ __all__ = ["compare"]
 )
 @click.option(
     "--max-recall-loss",
-    type=click.FloatRange(min=0),
+    type=RealNumber(min=0),
     default=0.5,
     show_default=True,
     metavar="X",

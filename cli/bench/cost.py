@@ -9,6 +9,7 @@ import click
 
 from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.options import count_option
+from boost_edge.cli.ranges import RealNumber
 from boost_edge.cli.render import table, wrapped
 from boost_edge.runtime.errors import UsageError
 
@@ -38,7 +39,7 @@ _DEFAULT_MACHINE = "aws-c7i.large"
 )
 @click.option(
     "--label-cost",
-    type=click.FloatRange(min=0),
+    type=RealNumber(min=0),
     default=0.25,
     show_default=True,
     metavar="USD",

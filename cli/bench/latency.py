@@ -12,6 +12,7 @@ from boost_edge.cli.bench.options import finish, result_options, seconds_option
 from boost_edge.cli.extras import need_train_extra
 from boost_edge.cli.options import count_option, names
 from boost_edge.cli.progress import Bars
+from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ _ALL = "all"
 )
 @click.option(
     "--image-size",
-    type=click.IntRange(min=8),
+    type=WholeNumber(min=8),
     metavar="S",
     help="Edge of the network's input in pixels; default: the backbone's own.",
 )
@@ -100,7 +101,7 @@ _ALL = "all"
 )
 @click.option(
     "--scenario-seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=RealNumber(min=0, min_open=True),
     default=5.0,
     show_default=True,
     metavar="X",
@@ -108,7 +109,7 @@ _ALL = "all"
 )
 @click.option(
     "--server-bound",
-    type=click.FloatRange(min=0, min_open=True),
+    type=RealNumber(min=0, min_open=True),
     default=1000.0,
     show_default=True,
     metavar="MS",

@@ -11,6 +11,7 @@ import click
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.head_recipe import DEFAULT_RECIPE
 from boost_edge.cli.options import count_option, images_option, json_option, names
+from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.cli.render import print_json
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS
@@ -83,7 +84,7 @@ _SUBJECT = (
     ),
     click.option(
         "--image-size",
-        type=click.IntRange(min=8),
+        type=WholeNumber(min=8),
         metavar="S",
         help="Edge of the network's input in pixels; default: the backbone's own.",
     ),
@@ -119,7 +120,7 @@ def seconds_option(what: str) -> Callable[[_Function], _Function]:
     """Give a command --seconds, for each of what it times in turns."""
     return click.option(
         "--seconds",
-        type=click.FloatRange(min=0, min_open=True),
+        type=RealNumber(min=0, min_open=True),
         default=10.0,
         show_default=True,
         metavar="X",

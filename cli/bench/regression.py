@@ -12,6 +12,7 @@ from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.model import shipped_model
 from boost_edge.cli.options import count_option
 from boost_edge.cli.progress import Bars
+from boost_edge.cli.ranges import RealNumber
 from boost_edge.cli.render import table, warn, wrapped
 
 __all__ = ["regression"]
@@ -28,7 +29,7 @@ _MODEL = "garments-drawn"
 )
 @click.option(
     "--max-growth",
-    type=click.FloatRange(min=1),
+    type=RealNumber(min=1),
     default=1.05,
     show_default=True,
     metavar="X",

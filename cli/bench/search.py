@@ -12,6 +12,7 @@ from boost_edge.cli.bench.options import finish, result_options
 from boost_edge.cli.model import shipped_model
 from boost_edge.cli.options import count_option, names
 from boost_edge.cli.progress import Bars
+from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.cli.render import table, wrapped
 
 __all__ = ["search"]
@@ -23,7 +24,7 @@ _ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
 @count_option("--rows", default=100_000, least=100, text="How many vectors to search among.")
 @click.option(
     "--dimensions",
-    type=click.IntRange(min=8),
+    type=WholeNumber(min=8),
     default=512,
     show_default=True,
     metavar="D",
@@ -48,7 +49,7 @@ _ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
 )
 @click.option(
     "--target",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=RealNumber(0, 1, min_open=True),
     default=0.99,
     show_default=True,
     metavar="R",
@@ -56,7 +57,7 @@ _ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     metavar="N",
     help="Threads that the other libraries build with; default: all cores.",
 )

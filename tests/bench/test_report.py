@@ -38,8 +38,8 @@ from boost_edge.bench.report_html import STYLE, to_html
 from boost_edge.bench.report_markdown import to_markdown
 from boost_edge.bench.report_plots import log_ticks
 from boost_edge.bench.report_quality import quality_section
-from boost_edge.bench.report_speed import pareto, tradeoff_section
 from boost_edge.bench.report_svg import MARKERS, SERIES, add_legend, make_canvas
+from boost_edge.bench.report_tradeoff import pareto, tradeoff_section
 from boost_edge.bench.report_words import NONE, network, series_colour
 from boost_edge.bench.results import write_result
 from boost_edge.models.architectures import BACKBONES
@@ -152,6 +152,27 @@ def test_what_is_cheaper_is_said_with_intervals(tmp_path: Path) -> None:
     assert "mAP@10 30.00, ResNet-18 raw 20.00 on the same queries: +10.00 (95%: +9.50" in cheapest
     [paper] = [text for text in said_in(section.blocks) if text.startswith("The paper's quality")]
     assert "8.1 times as long (95%: 7.1 to 9.1)" in paper
+
+
+def test_every_file_that_is_cheap_is_said(tmp_path: Path) -> None:
+    """Not the cheapest alone: each file that reaches the target, the cheapest first."""
+    latency = json.loads(json.dumps(TINY["latency.json"]))
+    latency["reference"]["system"] = "vit_b_16"
+    names = ["resnet18@layer3:4x4+boost", "resnet18+boost"]
+    for row in latency["rows"]:
+        if "ratio" in row:
+            times = 90 - 10 * names.index(row["system"]) if row["system"] in names else 5
+            row["times_cheaper"] = {"estimate": times, "low": times - 1, "high": times + 1}
+    for system in latency["systems"]:
+        system["random_weights"] = system["system"] == "vit_b_16"
+    (tmp_path / "latency.json").write_text(json.dumps(latency))
+    said = [
+        text
+        for text in said_in(headline_section(read_evidence(tmp_path)).blocks)
+        if "times cheaper" in text
+    ]
+    assert [text.partition(" (")[0] for text in said] == names
+    assert all("The target was 40: reached." in text for text in said)
 
 
 def numbers_in(value: Any) -> Iterator[float]:
@@ -526,6 +547,31 @@ def test_points_are_of_the_default_resize_policy(tmp_path: Path) -> None:
         if isinstance(block, Figure) and block.name == "tradeoff-measured"
     ]
     assert [plain(row[2]) for row in table.rows] == ["33.25", "16.50"]
+
+
+def test_files_that_were_judged_alike_stand_in_one_picture(tmp_path: Path) -> None:
+    """By the file that was timed, or for raw features by the network; other images are no match."""
+    write_tiny(tmp_path, without="models")
+    judged = copy.deepcopy(next(each for each in TINY.values() if each["kind"] == "models"))
+    raw, new = judged["rows"]
+    design = {"backbone": "vit_tiny_patch16_224", "taps": ["encoder_layer_11"], "image_size": 224}
+    judged["rows"] = [{**raw, **design}, {**new, "sha256": "1" * 64}]
+    tuned = {**new, "model": "tuned.onnx", "sha256": "0" * 64, "map10": {"mean": 25.0}}
+    untimed = {**new, "model": "untimed.onnx", "sha256": "e" * 64}
+    write_result(tmp_path / "models.json", judged)
+    write_result(tmp_path / "tuned.json", {**judged, "rows": [tuned, untimed]})
+    write_result(tmp_path / "other.json", {**judged, "samples": ["x"], "rows": [tuned]})
+    found = [
+        [[plain(cell) for cell in row] for row in table.rows]
+        for block in tradeoff_section(read_evidence(tmp_path)).blocks
+        for table in [block.table if isinstance(block, Figure) else block]
+        if isinstance(table, Table) and table.caption.startswith("Quality on unseen products")
+    ]
+    assert found == [
+        [["ViT-Tiny/16, raw", "52.0", "20.00", "no"], ["new.onnx", "49.0", "30.00", "yes"],
+         ["tuned.onnx", "58.0", "25.00", "no"]],
+        [["tuned.onnx", "58.0", "25.00", "yes"]],
+    ]  # fmt: skip
 
 
 def test_the_first_picture_shows_every_network(tiny: Path) -> None:

@@ -21,9 +21,10 @@ from boost_edge.bench.report_headline import headline_section
 from boost_edge.bench.report_labels import labels_section, raw_passes
 from boost_edge.bench.report_provenance import provenance_section
 from boost_edge.bench.report_seeds import interval_with_seeds, over_seeds, row_seeds
-from boost_edge.bench.report_speed import cost_section, stages_section, tradeoff_section
+from boost_edge.bench.report_speed import cost_section, stages_section
+from boost_edge.bench.report_tradeoff import tradeoff_section
 from boost_edge.bench.report_words import busy, p99, ratio_interval
-from boost_edge.bench.results import write_result
+from boost_edge.bench.results import read_result, write_result
 
 COMMITTED = Path(__file__).resolve().parents[2] / "bench" / "results"
 
@@ -74,9 +75,12 @@ def test_the_same_features_do_not_pass_themselves(raw: float, passed: bool) -> N
 def test_our_own_headline_credits_no_labels_and_shows_the_seeds() -> None:
     """What the reviewed sentences were: the first network passes without labels; seeds scatter."""
     text = said_in(headline_section(read_evidence(COMMITTED)))
-    assert "are above ViT-Tiny/16 raw (mAP@10 16.76): that takes no label" in text
-    assert "+15.09 (95% over queries: +14.50 to +15.70; over 5 seeds: +12.33 to +17.84)" in text
-    assert "The machine was not idle: load 4.90, 11.86, 9.29" in text
+    versus = read_result(COMMITTED / "quality" / "resnet18-versus-vit.json", kind="versus")
+    raw, gain = versus["first"]["map10"]["mean"], versus["gain"]
+    assert f"are above ViT-Tiny/16 raw (mAP@10 {raw:.2f}): that takes no label" in text
+    over_queries = f"+{gain['low']:.2f} to +{gain['high']:.2f}"
+    said = f"+{gain['mean']:.2f} (95% over queries: {over_queries}; over 5 seeds: +"
+    assert said in text
 
 
 @given(st.lists(st.floats(0, 50), min_size=2, max_size=6), st.floats(-5, 5))
