@@ -211,6 +211,7 @@ def merge(
             sources,
             into,
             encoder=_open_model(stack, model),
+            known=shipped_models(),
             on_conflict=on_conflict,
             under=_folders(under, sources),
             progress=bars,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.model import shipped_model_with_warning
+from boost_edge.cli.model import shipped_model_with_warning, shipped_models
 from boost_edge.cli.options import (
     exclude_option,
     gallery_option,
@@ -116,7 +116,7 @@ def command(
     from boost_edge.runtime.encoder import Encoder
     from boost_edge.runtime.gallery import Gallery
     from boost_edge.runtime.gallery_folder import has_store
-    from boost_edge.runtime.gallery_model import keep_model
+    from boost_edge.runtime.gallery_model import keep_one_of
 
     if watch and dry_run:
         raise UsageError("--watch writes what changes, and --dry-run nothing: give one of them")
@@ -124,8 +124,7 @@ def command(
         # Before anything is made, or a model read.
         require_paths(paths)
     there = has_store(gallery)
-    shipped = model is None and not there
-    if shipped:
+    if model is None and not there:
         model = shipped_model_with_warning()
     use_threads(threads)
     encoder = None if model is None else Encoder.open(model, threads=threads)
@@ -145,9 +144,9 @@ def command(
                 progress=bars,
             )
         )
-        if shipped and not dry_run:
+        if not dry_run:
             # The next version of the package may come with another one.
-            keep_model(gallery, opened.encoder.path)
+            keep_one_of(gallery, opened.encoder.path, shipped_models())
         index = partial(
             opened.index,
             paths,
@@ -159,18 +158,18 @@ def command(
             hidden=hidden,
             on_skipped=lambda skipped: bars.warn(f"skipped {skipped.path}: {skipped.detail}"),
         )
+        warn_if_empty = partial(_warn_if_empty, paths, chosen=bool(include or exclude))
         if watch:
-            _watch(opened, paths, index, gallery, json=json)
+            _watch(opened, paths, index, gallery, warn_if_empty, json=json)
         report = index(dry_run=dry_run)
         count = len(opened)
+    warn_if_empty(report)
     _print(report, gallery, count, json=json)
     return ExitCode.SKIPPED if report.skipped_count else ExitCode.FINE
 
 
 def _print(report: IndexReport, gallery: Path, count: int, *, json: bool) -> None:
     _warn_of_outdated(report)
-    if not (_found(report) or report.gone or report.pruned_count):
-        warn("there are no images here: nothing was indexed")
     if json:
         print_json(_as_json(report, gallery, count))
         return
@@ -187,13 +186,16 @@ def _watch(
     paths: tuple[Path, ...],
     index: Callable[..., IndexReport],
     gallery: Path,
+    warn_if_empty: Callable[[IndexReport], None],
     *,
     json: bool,
 ) -> NoReturn:
     """Index what changes and say so, until an error or an interruption."""
     from boost_edge.runtime.watch import watch_folders
 
-    for report in watch_folders(paths, index):
+    for number, report in enumerate(watch_folders(paths, index)):
+        if not number:
+            warn_if_empty(report)
         _warn_of_outdated(report)
         if json:
             click.echo(to_json(_as_json(report, gallery, len(opened))))
@@ -202,10 +204,14 @@ def _watch(
     raise click.Abort
 
 
-def _found(report: IndexReport) -> int:
-    """Return how many image files were seen, readable or not."""
+def _warn_if_empty(paths: Sequence[Path], report: IndexReport, *, chosen: bool) -> None:
+    """Say so where no image file was seen, readable or not, and none is missed."""
     taken = report.added + report.changed + report.renamed + report.restored + report.unchanged
-    return taken + report.skipped_count
+    if taken or report.skipped_count or report.gone or report.pruned_count:
+        return
+    where = ", ".join(map(str, paths))
+    passing = " that --include and --exclude let pass" if chosen else ""
+    warn(f"nothing was indexed: there are no images in {where}{passing}")
 
 
 def _warn_of_outdated(report: IndexReport) -> None:

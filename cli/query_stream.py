@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -28,18 +29,28 @@ def read_paths(read: Callable[[int], bytes], *, end: bytes) -> Iterator[str]:
     """Yield each path as soon as its end (a newline, or NUL) was read.
 
     ``read`` returns at most so many bytes, and those that are there; none at the end. The last path
-    may lack its end. Paths are bytes; what is no UTF-8 comes back from ``os.fsencode``. A carriage
-    return before a newline, as Windows writes, is no part of the path.
+    may lack its end. Paths are bytes; what is no UTF-8 comes back from ``os.fsencode``. What
+    Windows writes around paths is no part of them: a carriage return before a newline, and a byte
+    order mark before all.
 
     Raises
     ------
     UsageError
         When `MOST_BYTES` came without an end.
     """
+    for number, line in enumerate(_lines(read, end)):
+        if end == b"\n":
+            start = line if number else line.removeprefix(BOM_UTF8)
+            yield os.fsdecode(start.removesuffix(b"\r"))
+        else:
+            yield os.fsdecode(line)
+
+
+def _lines(read: Callable[[int], bytes], end: bytes) -> Iterator[bytes]:
     rest = b""
     while piece := read(_PIECE):
         *whole, rest = (rest + piece).split(end)
-        yield from (_path(each, end) for each in whole)
+        yield from whole
         if len(rest) > MOST_BYTES:
             what = "a newline" if end == b"\n" else "NUL"
             raise UsageError(
@@ -47,11 +58,7 @@ def read_paths(read: Callable[[int], bytes], *, end: bytes) -> Iterator[str]:
                 f"each with {what} at its end"
             )
     if rest:
-        yield _path(rest, end)
-
-
-def _path(line: bytes, end: bytes) -> str:
-    return os.fsdecode(line.removesuffix(b"\r") if end == b"\n" else line)
+        yield rest
 
 
 def answer_stream(

@@ -17,7 +17,7 @@ class WholeNumber(click.IntRange):
 
 
 class RealNumber(click.FloatRange):
-    """A number in a range; NaN, which click's ranges let pass, is none."""
+    """A finite number in a range: NaN and infinity, which click's ranges let pass, are none."""
 
     name = "number"
 
@@ -26,6 +26,6 @@ class RealNumber(click.FloatRange):
     ) -> float:
         """Return the number, or fail with a line that says what is wrong with it."""
         number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
         return number

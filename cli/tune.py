@@ -205,6 +205,10 @@ def command(
       boost-edge tune labels.csv --images photos/ --out model.onnx --min-map 95% \\
         --taps layer2,layer3,layer3:4x4 --image-sizes 64,96,128 --threads 1,2
     """
+    if readouts == ("raw",) and (recipe or widths or components):
+        raise UsageError(
+            "--recipe, --widths and --components belong to the head, and --readouts raw trains none"
+        )
     with need_train_extra("tuning"):
         from boost_edge.export.budget import Budget, parse_min_map
         from boost_edge.export.train import TrainSettings

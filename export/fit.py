@@ -39,7 +39,7 @@ __all__ = [
 # How long a training may run without being written down, in seconds.
 _CHECKPOINT_INTERVAL = 5.0
 
-# Rows whose features are standardised at a time.
+# Rows whose features are standardised at a time, at most.
 _PREPARED_AT_ONCE = 1024
 
 
@@ -169,10 +169,12 @@ def predict_logits(
 def prepare_rows(head: BoostHead, features: NDArray[np.float32]) -> torch.Tensor:
     """Return what the head's first layer takes of features ``(n, F)``; see `BoostHead.prepare`.
 
-    Training changes nothing of it. A piece at a time: the features are held once as they are.
+    Training changes nothing of it. Pieces of equal size: what is in between is held of one of
+    them, and none is so small that its products are added up in another way.
     """
     with torch.no_grad():
-        pieces = torch.split(torch.from_numpy(features), _PREPARED_AT_ONCE)
+        count = max(1, math.ceil(len(features) / _PREPARED_AT_ONCE))
+        pieces = torch.tensor_split(torch.from_numpy(features), count)
         return torch.cat([head.prepare(piece) for piece in pieces])
 
 

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from boost_edge.runtime.errors import ExchangeFileError, GalleryError, UsageErro
 from boost_edge.runtime.exchange import Batch, ExchangeFormat, Header, format_of, not_readable
 from boost_edge.runtime.exchange_jsonl import read_jsonl, read_jsonl_header
 from boost_edge.runtime.gallery_folder import writing
-from boost_edge.runtime.gallery_model import keep_model
+from boost_edge.runtime.gallery_model import keep_one_of
 from boost_edge.runtime.joining import Policy, check_policy, disagreement
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.store import Store
@@ -42,7 +42,7 @@ def import_gallery(
     gallery: str | os.PathLike[str],
     *,
     encoder: Encoder | None = None,
-    known: Iterable[Path] = (),
+    known: Sequence[Path] = (),
     format: ExchangeFormat | None = None,  # noqa: A002 - as the option is called
     on_conflict: Policy = "fail",
     under: str | None = None,
@@ -65,7 +65,7 @@ def import_gallery(
         The model, which only a new gallery needs. An existing one takes note of where it is.
     known
         Model files to look for the rows' model among where a new gallery is made without
-        ``encoder``. The gallery keeps a copy of the one that it is.
+        ``encoder``. A gallery whose model is one of them keeps a copy of it.
     format
         ``jsonl`` or ``parquet``; by default as the file's suffix says, ``jsonl`` for an open file.
     on_conflict
@@ -79,8 +79,8 @@ def import_gallery(
     Raises
     ------
     UsageError
-        When there is no such file, a new gallery is to be made without a model, or ``under`` is
-        empty.
+        When there is no such file, a new gallery is to be made without a model and none of those
+        known is the rows' own, or ``under`` is empty.
     MissingExtraError
         When pyarrow is not installed, for Parquet.
     ExchangeFileError
@@ -105,26 +105,21 @@ def import_gallery(
         if encoder is not None:
             _check_model(name, header, encoder.sha256, encoder.dimensions, str(encoder.path))
         store: Store | None = None
-        model: Path | None = None
         if is_gallery(folder):
             store = stack.enter_context(writing(folder))
             binding = store.binding
             _check_model(name, header, binding.model_sha256, binding.dimensions, str(folder))
         elif encoder is None:
-            model = _model_among(known, header, folder)
+            encoder = stack.enter_context(_encoder_among(known, name, header, folder))
         moved = partial(_moved, name, rows, under, header.count, progress)
         _check(name, moved("check"), store if on_conflict == "fail" else None, str(folder))
         if store is None and encoder is not None:
             make_gallery(folder, encoder)
             store = stack.enter_context(writing(folder))
-        if store is None and model is not None:
-            with Encoder.open(model, threads=1, images=0) as found:
-                make_gallery(folder, found)
-            keep_model(folder, model)
-            store = stack.enter_context(writing(folder))
-        assert store is not None  # noqa: S101 - one of those above
+        assert store is not None  # noqa: S101 - one of the two above
         if encoder is not None:
             store.remember_model(os.fspath(encoder.path))
+        keep_one_of(folder, Path(store.binding.model_path), known)
         arrivals = Arrivals(store, on_conflict)
         for batch in moved("import"):
             for row, vector in batch:
@@ -177,12 +172,15 @@ def _reader(
     return read_jsonl_header(file, name), partial(read_jsonl, file, name)
 
 
-def _model_among(known: Iterable[Path], header: Header, folder: Path) -> Path:
-    """Return the model file that the rows are of."""
+def _encoder_among(known: Iterable[Path], name: str, header: Header, folder: Path) -> Encoder:
+    """Open the model that the rows of a file are of."""
     for path in known:
         with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == header.model_sha256:
-                return path
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 == header.model_sha256:
+            found = Encoder.open(path, threads=1, images=0)
+            _check_model(name, header, found.sha256, found.dimensions, str(path))
+            return found
     raise UsageError(
         f"{folder}: there is no gallery here: to make one, say where "
         f"{model_name(header.model_sha256, header.dimensions)} is (--model FILE)"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from boost_edge.runtime.binding import Binding
 from boost_edge.runtime.errors import GalleryError
 from boost_edge.runtime.replace import replacing
 
-__all__ = ["MODEL_NAME", "keep_model", "model_path", "pass_on_model"]
+__all__ = ["MODEL_NAME", "has_model", "keep_model", "keep_one_of", "model_path"]
 
 MODEL_NAME = "model.onnx"
 
@@ -31,20 +32,27 @@ def keep_model(folder: Path, model: Path) -> None:
         raise GalleryError(f"{copy}: the model cannot be copied there: {said}") from error
 
 
-def pass_on_model(source: Path, folder: Path) -> None:
-    """Copy a gallery's own copy of the model, if it has one, into the folder of another gallery.
+def has_model(folder: Path) -> bool:
+    """Return whether a gallery has a copy of its model."""
+    return (folder / MODEL_NAME).exists()
+
+
+def keep_one_of(folder: Path, model: Path, files: Iterable[Path]) -> None:
+    """Copy a gallery's model into its folder where it is one of some files, and not there yet.
+
+    Those are files that may be replaced or deleted, such as a model that comes with a package.
 
     Raises
     ------
     GalleryError
         When it cannot be copied.
     """
-    copy = source / MODEL_NAME
-    if copy.exists():
-        keep_model(folder, copy)
+    if has_model(folder):
+        return
+    if model.resolve() in {each.resolve() for each in files}:
+        keep_model(folder, model)
 
 
 def model_path(folder: Path, binding: Binding) -> Path:
     """Return the path of a gallery's own copy of the model, or else where the model last was."""
-    copy = folder / MODEL_NAME
-    return copy.absolute() if copy.exists() else Path(binding.model_path)
+    return (folder / MODEL_NAME).absolute() if has_model(folder) else Path(binding.model_path)

@@ -22,7 +22,7 @@ from boost_edge.runtime.arrivals import ArrivalReport, Arrivals, Conflicts
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import GalleryCorruptError, ModelFileError, UsageError
 from boost_edge.runtime.gallery_folder import open_store, require_gallery, writing
-from boost_edge.runtime.gallery_model import model_path, pass_on_model
+from boost_edge.runtime.gallery_model import MODEL_NAME, has_model, keep_one_of, model_path
 from boost_edge.runtime.image_rows import ImageRow
 from boost_edge.runtime.joining import Policy, check_policy, disagreement, unite
 from boost_edge.runtime.progress import Progress, silent
@@ -74,6 +74,7 @@ def merge_galleries(
     into: str | os.PathLike[str],
     *,
     encoder: Encoder | None = None,
+    known: Sequence[Path] = (),
     on_conflict: Policy = "fail",
     under: Mapping[str, str] | None = None,
     progress: Progress = silent,
@@ -91,8 +92,11 @@ def merge_galleries(
     into
         The folder of the gallery that they go into; it is none of them.
     encoder
-        The model, for a new gallery; by default the file that one of the sources was made with,
-        if it is still there.
+        The model, for a new gallery; by default a copy that one of the sources keeps, or the file
+        that one was made with, if it is still there.
+    known
+        Model files to look for it among otherwise. A gallery keeps a copy of its model where that
+        is one of them or a source's own copy.
     on_conflict
         What to do where galleries have other images, or other labels, at the same path: see
         ``joining.POLICIES`` and docs/moving.md.
@@ -130,12 +134,18 @@ def merge_galleries(
             _check_models(opened[0].folder, opened[0].store, opened)
         _check(opened, store, folder, progress, conflicts=on_conflict == "fail")
         if store is None:
-            _make(stack, folder, encoder, opened)
+            _make(stack, folder, encoder, opened, known)
             store = stack.enter_context(writing(folder))
             _check_models(folder, store, opened)
         if encoder is not None:
             _check_encoder(encoder, store)
             store.remember_model(os.fspath(encoder.path))
+        # The sources may go once they are merged.
+        keep_one_of(
+            folder,
+            Path(store.binding.model_path),
+            [*known, *(each.folder / MODEL_NAME for each in opened)],
+        )
         arrivals = Arrivals(store, on_conflict)
         for group in _groups(opened, progress, "merge"):
             row, vector = unite([(each.row, each.vector) for each in group])
@@ -194,29 +204,31 @@ def _check_encoder(encoder: Encoder, store: Store) -> None:
 
 
 def _make(
-    stack: ExitStack, folder: Path, encoder: Encoder | None, sources: Sequence[_Source]
+    stack: ExitStack,
+    folder: Path,
+    encoder: Encoder | None,
+    sources: Sequence[_Source],
+    known: Sequence[Path],
 ) -> None:
-    """Make the target with the model given, or with that of a source whose file is there."""
+    """Make the target with the model given, or with that of a source, found there or known."""
     if encoder is not None:
         _check_encoder(encoder, sources[0].store)
         make_gallery(folder, encoder)
         return
-    sha256 = sources[0].store.binding.model_sha256
-    for source in sources:
+    binding = sources[0].store.binding
+    # Whatever the order of the sources, a copy that one of them keeps comes first.
+    found = [model_path(each.folder, each.store.binding) for each in sources]
+    own = [path for each, path in zip(sources, found, strict=True) if has_model(each.folder)]
+    for path in dict.fromkeys([*own, *found, *known]):
         with suppress(ModelFileError):
-            found = Encoder.open(
-                model_path(source.folder, source.store.binding), threads=1, images=0
-            )
-            stack.callback(found.close)
-            if found.sha256 == sha256:
-                make_gallery(folder, found)
-                # The source may go once it is merged.
-                pass_on_model(source.folder, folder)
+            model = stack.enter_context(Encoder.open(path, threads=1, images=0))
+            if (model.sha256, model.dimensions) == (binding.model_sha256, binding.dimensions):
+                make_gallery(folder, model)
                 return
+    wanted = model_name(binding.model_sha256, binding.dimensions)
     raise UsageError(
-        f"{folder}: there is no gallery here, and none of the sources' model is where it was: to "
-        f"make one, say where {model_name(sha256, sources[0].store.binding.dimensions)} is "
-        "(--model FILE)"
+        f"{folder}: there is no gallery here, and none of the sources' model is where it was and "
+        f"can be read: to make one, say where {wanted} is (--model FILE)"
     )
 
 

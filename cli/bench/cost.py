@@ -22,7 +22,7 @@ _DEFAULT_MACHINE = "aws-c7i.large"
 @click.argument("latency", type=click.Path(path_type=Path), metavar="LATENCY")
 @click.option(
     "--price-per-hour",
-    type=float,
+    type=RealNumber(min=0, min_open=True),
     metavar="USD",
     help="What the measured machine costs an hour; goes before --machine.",
 )

@@ -122,7 +122,7 @@ def test_a_model_that_is_none(call: Call, tmp_path: Path) -> None:
         (("--model", "gone.onnx"), "'gone.onnx' does not exist"),
         (("--gallery", "gone"), "'gone' does not exist"),
         (("--seconds", "-1"), "-1.0 is not in the range"),
-        (("--seconds", "nan"), "Invalid value for '--seconds': 'nan' is not a number: see "),
+        (("--seconds", "nan"), "Invalid value for '--seconds': 'nan' is not a finite number: see "),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...], said: str, refused: Callable[..., str]) -> None:

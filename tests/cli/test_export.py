@@ -130,7 +130,7 @@ def test_int8_of_a_small_run(shop: Path, refused: Refused, tmp_path: Path) -> No
     line = refused(2, "export", shop / "run", "--out", out, "--max-loss", -1)
     assert "--max-loss" in line
     line = refused(2, "export", shop / "run", "--out", out, "--max-loss", "nan")
-    assert "Invalid value for '--max-loss': 'nan' is not a number" in line
+    assert "Invalid value for '--max-loss': 'nan' is not a finite number" in line
     assert not out.exists()
 
 

@@ -285,15 +285,20 @@ def test_paths_come_back_however_they_are_cut(
         return stream.read(min(most, pieces))
 
     found = [os.fsencode(path) for path in read_paths(read, end=end)]
-    assert found == [path.removesuffix(b"\r") if end == b"\n" else path for path in paths]
+    if end == b"\n":
+        paths = [path.removesuffix(b"\r") for path in paths]
+    assert found == paths
 
 
 def test_a_list_that_windows_wrote() -> None:
-    """Its carriage returns are no part of the paths; after NUL nothing is taken from a name."""
+    """Its carriage returns and mark are no part of the paths; before NUL all of a name counts."""
     said = b"a.jpg\r\n\r\nb\r.jpg\r\r\nlast.jpg\r"
     found = list(read_paths(BytesIO(said).read, end=b"\n"))
     assert found == ["a.jpg", "", "b\r.jpg\r", "last.jpg"]
-    assert list(read_paths(BytesIO(b"a.jpg\r\0").read, end=b"\0")) == ["a.jpg\r"]
+    marked = b"\xef\xbb\xbfa.jpg\r\n\xef\xbb\xbfb.jpg\n"
+    assert list(read_paths(BytesIO(marked).read, end=b"\n")) == ["a.jpg", "\ufeffb.jpg"]
+    exact = b"\xef\xbb\xbfa.jpg\r"
+    assert [os.fsencode(path) for path in read_paths(BytesIO(exact).read, end=b"\0")] == [exact]
 
 
 def test_what_is_no_list_of_paths() -> None:

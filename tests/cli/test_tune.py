@@ -396,6 +396,7 @@ def test_heads_are_trained_as_is_said(
         (("--widths", ","), "has an empty name"),
         (("--attributes", "height"), "height"),
         (("--recipe", "paper"), "recipe paper keeps no validation part"),
+        (("--readouts", "raw", "--recipe", "finetuned"), "--readouts raw trains none"),
     ],
 )
 def test_what_makes_no_sense(

@@ -76,18 +76,18 @@ def test_components_change_no_head_on_few_features() -> None:
         assert torch.equal(state[name], value), name
 
 
-def test_rows_are_prepared_in_pieces() -> None:
-    """However many rows there are, each is what the head prepares of it alone."""
-    head = fit_head(
-        rows(1), None, [2, 3], dataclasses.replace(QUICK, validation=False), seed=5
-    ).head
-    many = np.tile(rows(4).features, (40, 1))
-    assert len(many) > 2 * 1024
+@pytest.mark.parametrize("width", [4, 16])
+def test_rows_are_prepared_in_pieces(width: int) -> None:
+    """However many rows there are, each is what the head prepares of it, reduced or not."""
+    recipe = dataclasses.replace(QUICK, validation=False, width=width, components=3)
+    head = fit_head(rows(1), None, [2, 3], recipe, seed=5).head
+    assert head.reduces is (width == 4)
+    many = rows(4, 2 * 1024 + 1).features
+    whole = head.prepare(torch.from_numpy(many)).numpy()
     prepared = prepare_rows(head, many).numpy()
-    assert len(prepared) == len(many)
-    for row in (0, 1023, 1024, 2047, 2048, len(many) - 1):
-        alone = head.prepare(torch.from_numpy(many[row : row + 1])).numpy()
-        np.testing.assert_allclose(prepared[row : row + 1], alone, rtol=1e-5, atol=1e-6)
+    assert prepared.shape == (len(many), 3 if head.reduces else 8)
+    np.testing.assert_allclose(prepared, whole, rtol=1e-5, atol=1e-6)
+    assert prepare_rows(head, many[:0]).shape == (0, prepared.shape[1])
 
 
 def test_components_stay_as_fitted_when_they_are_the_input() -> None:

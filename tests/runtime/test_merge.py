@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -36,7 +37,7 @@ from boost_edge.runtime.errors import (
 from boost_edge.runtime.exchange_export import export_gallery
 from boost_edge.runtime.exchange_import import import_gallery
 from boost_edge.runtime.gallery import Gallery
-from boost_edge.runtime.gallery_model import MODEL_NAME, keep_model
+from boost_edge.runtime.gallery_model import MODEL_NAME, has_model, keep_model
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.joining import POLICIES, Policy
 from boost_edge.runtime.merge import merge_galleries
@@ -363,31 +364,62 @@ def test_a_new_gallery_remembers_its_model(tmp_path: Path, encoder: Encoder) -> 
 
 def test_a_model_that_is_kept_is_kept_by_the_next(tmp_path: Path, encoder: Encoder) -> None:
     """A source's own copy of the model is copied, so that the source may go; one given is not."""
+    here = os.fspath(encoder.path)
     source = make_gallery(tmp_path / "source", [a_row("/a")], model=encoder.sha256)
     keep_model(source, encoder.path)
+    other = make_gallery(tmp_path / "b", [a_row("/b")], model=encoder.sha256, model_path=here)
     merge_galleries([source], tmp_path / "given", encoder=encoder)
-    assert not (tmp_path / "given" / MODEL_NAME).exists()
-    merge_galleries([source], tmp_path / "new")
+    assert not has_model(tmp_path / "given")
+    for name, order in (("first", [source, other]), ("last", [other, source])):
+        merge_galleries(order, tmp_path / name)
+        assert (tmp_path / name / MODEL_NAME).read_bytes() == encoder.path.read_bytes()
     shutil.rmtree(source)
-    assert (tmp_path / "new" / MODEL_NAME).read_bytes() == encoder.path.read_bytes()
-    assert verify_gallery(tmp_path / "new").sound
-    with Gallery.open(tmp_path / "new", threads=1) as gallery:
+    assert verify_gallery(tmp_path / "last").sound
+    with Gallery.open(tmp_path / "last", threads=1) as gallery:
         assert gallery.encoder.sha256 == encoder.sha256
 
 
 def test_a_model_is_looked_for_among_those_known(tmp_path: Path, encoder: Encoder) -> None:
-    """Where a new gallery is imported, it keeps a copy of the one that its rows are of."""
+    """A new gallery keeps a copy of the one that its rows are of; others are no help."""
     source = make_gallery(tmp_path / "source", [a_row("/a")], model=encoder.sha256)
-    export_gallery(source, tmp_path / "file.jsonl")
+    file = tmp_path / "file.jsonl"
+    export_gallery(source, file)
     other = tmp_path / "other.onnx"
     other.write_bytes(b"another model")
-    with pytest.raises(UsageError, match="--model FILE"):
-        import_gallery(tmp_path / "file.jsonl", tmp_path / "new", known=[other])
+    for known in ([other], [other, encoder.path]):
+        bring = (
+            ("imported", partial(import_gallery, file, known=known)),
+            ("merged", partial(merge_galleries, [source], known=known)),
+        )
+        for name, make in bring:
+            new = tmp_path / name
+            if encoder.path not in known:
+                with pytest.raises(UsageError, match="--model FILE"):
+                    make(new)
+                assert not new.exists()
+                continue
+            make(new)
+            assert (new / MODEL_NAME).read_bytes() == encoder.path.read_bytes()
+            assert verify_gallery(new).sound
+            assert list(rows_of(new)) == ["/a"]
+            # What could not be copied the first time is copied the next.
+            (new / MODEL_NAME).unlink()
+            make(new)
+            assert has_model(new)
+
+
+def test_a_known_model_of_another_width_is_refused(tmp_path: Path, encoder: Encoder) -> None:
+    """Rows that are not as wide as their model's embeddings make no gallery."""
+    source = make_gallery(tmp_path / "source", [a_row("/a")], model=encoder.sha256)
+    file = tmp_path / "file.jsonl"
+    export_gallery(source, file)
+    text = file.read_text()
+    width = f'"dimensions":{encoder.dimensions}'
+    assert text.count(width) == 1
+    file.write_text(text.replace(width, '"dimensions":3'))
+    with pytest.raises(ExchangeFileError, match="cannot be compared"):
+        import_gallery(file, tmp_path / "new", known=[encoder.path])
     assert not (tmp_path / "new").exists()
-    import_gallery(tmp_path / "file.jsonl", tmp_path / "new", known=[other, encoder.path])
-    assert (tmp_path / "new" / MODEL_NAME).read_bytes() == encoder.path.read_bytes()
-    assert verify_gallery(tmp_path / "new").sound
-    assert list(rows_of(tmp_path / "new")) == ["/a"]
 
 
 def test_misuse_is_said_in_one_line(tmp_path: Path, encoder: Encoder) -> None:
