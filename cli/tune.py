@@ -205,10 +205,7 @@ def command(
       boost-edge tune labels.csv --images photos/ --out model.onnx --min-map 95% \\
         --taps layer2,layer3,layer3:4x4 --image-sizes 64,96,128 --threads 1,2
     """
-    if readouts == ("raw",) and (recipe or widths or components):
-        raise UsageError(
-            "--recipe, --widths and --components belong to the head, and --readouts raw trains none"
-        )
+    _check_head(readouts, trained=bool(recipe or widths or components))
     with need_train_extra("tuning"):
         from boost_edge.export.budget import Budget, parse_min_map
         from boost_edge.export.train import TrainSettings
@@ -250,6 +247,14 @@ def command(
             progress=bars,
         )
     return _show(found, json=json)
+
+
+def _check_head(readouts: tuple[str, ...] | None, *, trained: bool) -> None:
+    """Refuse to be told how a head is trained where none is."""
+    if trained and readouts == ("raw",):
+        raise UsageError(
+            "--recipe, --widths and --components belong to the head, and --readouts raw trains none"
+        )
 
 
 def _show(found: TuneReport, *, json: bool) -> ExitCode:
