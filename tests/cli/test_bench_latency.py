@@ -79,7 +79,7 @@ def test_what_makes_no_sense(measured: Path, shop: Path, refused: Refused, tmp_p
     assert "'z80' is not one of" in refused(2, *cost, "--machine", "z80")
     both = ("--price-per-hour", 1, "--machine", "aws-c7i.large")
     assert "goes without" in refused(2, *cost, *both)
-    assert "above 0" in refused(2, *cost, "--price-per-hour", 0)
+    assert "not in the range x>0" in refused(2, *cost, "--price-per-hour", 0)
     assert "cannot be read" in refused(2, "bench", "cost", tmp_path / "gone.json")
     (tmp_path / "other.json").write_text('{"kind": "quality", "format_version": 1}')
     assert "of bench quality" in refused(2, "bench", "cost", tmp_path / "other.json")
