@@ -40,9 +40,7 @@ from boost_edge.bench.latency_systems import (
 )
 from boost_edge.bench.results import make_result
 from boost_edge.bench.scenarios import run_scenarios
-from boost_edge.bench.timing import (
-    RATIO_INTERVAL,
-)
+from boost_edge.bench.timing import RATIO_INTERVAL
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import BoostEdgeError, MissingExtraError
 from boost_edge.runtime.progress import Progress, silent

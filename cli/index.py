@@ -146,7 +146,7 @@ def command(
         )
         if not dry_run:
             # The next version of the package may come with another one.
-            keep_one_of(gallery, opened.encoder.path, shipped_models())
+            keep_one_of(gallery, opened.encoder.path, opened.encoder.sha256, shipped_models())
         index = partial(
             opened.index,
             paths,

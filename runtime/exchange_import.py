@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -31,6 +30,7 @@ from boost_edge.runtime.target import (
     is_gallery,
     make_gallery,
     model_name,
+    open_among,
     put_under,
 )
 
@@ -110,7 +110,13 @@ def import_gallery(
             binding = store.binding
             _check_model(name, header, binding.model_sha256, binding.dimensions, str(folder))
         elif encoder is None:
-            encoder = stack.enter_context(_encoder_among(known, name, header, folder))
+            encoder = open_among(stack, known, header.model_sha256)
+            if encoder is None:
+                raise UsageError(
+                    f"{folder}: there is no gallery here: to make one, say where "
+                    f"{model_name(header.model_sha256, header.dimensions)} is (--model FILE)"
+                )
+            _check_model(name, header, encoder.sha256, encoder.dimensions, str(encoder.path))
         moved = partial(_moved, name, rows, under, header.count, progress)
         _check(name, moved("check"), store if on_conflict == "fail" else None, str(folder))
         if store is None and encoder is not None:
@@ -119,7 +125,7 @@ def import_gallery(
         assert store is not None  # noqa: S101 - one of the two above
         if encoder is not None:
             store.remember_model(os.fspath(encoder.path))
-        keep_one_of(folder, Path(store.binding.model_path), known)
+        keep_one_of(folder, Path(store.binding.model_path), header.model_sha256, known)
         arrivals = Arrivals(store, on_conflict)
         for batch in moved("import"):
             for row, vector in batch:
@@ -170,21 +176,6 @@ def _reader(
 
         return read_parquet_header(file, name), partial(read_parquet, file, name)
     return read_jsonl_header(file, name), partial(read_jsonl, file, name)
-
-
-def _encoder_among(known: Iterable[Path], name: str, header: Header, folder: Path) -> Encoder:
-    """Open the model that the rows of a file are of."""
-    for path in known:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        if sha256 == header.model_sha256:
-            found = Encoder.open(path, threads=1, images=0)
-            _check_model(name, header, found.sha256, found.dimensions, str(path))
-            return found
-    raise UsageError(
-        f"{folder}: there is no gallery here: to make one, say where "
-        f"{model_name(header.model_sha256, header.dimensions)} is (--model FILE)"
-    )
 
 
 def _check_model(name: str, header: Header, sha256: str, dimensions: int, whose: str) -> None:

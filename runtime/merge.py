@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.arrivals import ArrivalReport, Arrivals, Conflicts
 from boost_edge.runtime.encoder import Encoder
-from boost_edge.runtime.errors import GalleryCorruptError, ModelFileError, UsageError
+from boost_edge.runtime.errors import GalleryCorruptError, UsageError
 from boost_edge.runtime.gallery_folder import open_store, require_gallery, writing
 from boost_edge.runtime.gallery_model import MODEL_NAME, has_model, keep_one_of, model_path
 from boost_edge.runtime.image_rows import ImageRow
@@ -33,6 +33,7 @@ from boost_edge.runtime.target import (
     is_gallery,
     make_gallery,
     model_name,
+    open_among,
     put_under,
 )
 
@@ -144,6 +145,7 @@ def merge_galleries(
         keep_one_of(
             folder,
             Path(store.binding.model_path),
+            store.binding.model_sha256,
             [*known, *(each.folder / MODEL_NAME for each in opened)],
         )
         arrivals = Arrivals(store, on_conflict)
@@ -219,12 +221,10 @@ def _make(
     # Whatever the order of the sources, a copy that one of them keeps comes first.
     found = [model_path(each.folder, each.store.binding) for each in sources]
     own = [path for each, path in zip(sources, found, strict=True) if has_model(each.folder)]
-    for path in dict.fromkeys([*own, *found, *known]):
-        with suppress(ModelFileError):
-            model = stack.enter_context(Encoder.open(path, threads=1, images=0))
-            if (model.sha256, model.dimensions) == (binding.model_sha256, binding.dimensions):
-                make_gallery(folder, model)
-                return
+    model = open_among(stack, [*own, *found, *known], binding.model_sha256)
+    if model is not None and model.dimensions == binding.dimensions:
+        make_gallery(folder, model)
+        return
     wanted = model_name(binding.model_sha256, binding.dimensions)
     raise UsageError(
         f"{folder}: there is no gallery here, and none of the sources' model is where it was and "

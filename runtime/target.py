@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from boost_edge.runtime.crawl import absolute
 from boost_edge.runtime.encoder import Encoder
-from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.errors import ModelFileError, UsageError
 from boost_edge.runtime.gallery_folder import bind
 from boost_edge.runtime.store import STORE_NAME
 
-__all__ = ["check_prefixes", "is_gallery", "make_gallery", "model_name", "put_under"]
+__all__ = ["check_prefixes", "is_gallery", "make_gallery", "model_name", "open_among", "put_under"]
 
 # As many characters of a sha256 as tell two models apart by eye.
 _PREFIX = 12
@@ -33,6 +34,16 @@ def make_gallery(folder: Path, encoder: Encoder) -> None:
         When it cannot be made.
     """
     bind(folder, encoder, Encoder.open, create=True)[0].close()
+
+
+def open_among(stack: ExitStack, files: Iterable[Path], sha256: str) -> Encoder | None:
+    """Return the model of this sha256 among some files, open as long as ``stack`` is, if any is."""
+    for path in dict.fromkeys(files):
+        with suppress(ModelFileError):
+            found = stack.enter_context(Encoder.open(path, threads=1, images=0))
+            if found.sha256 == sha256:
+                return found
+    return None
 
 
 def model_name(sha256: str, dimensions: int) -> str:

@@ -6,7 +6,6 @@ on meanwhile, for the database is seen in one state.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import sqlite3
@@ -24,7 +23,7 @@ from boost_edge.runtime.binding import Binding, read_binding
 from boost_edge.runtime.database import connect_reading, translating
 from boost_edge.runtime.errors import GalleryCorruptError, UsageError
 from boost_edge.runtime.gallery_folder import require_gallery
-from boost_edge.runtime.gallery_model import model_path
+from boost_edge.runtime.gallery_model import model_digest, model_path
 from boost_edge.runtime.recovery import left_overs
 from boost_edge.runtime.schema import FORMAT_VERSION
 from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
@@ -255,8 +254,7 @@ class _Check:
     def _check_model(self, binding: Binding) -> None:
         path = self._model or model_path(self._folder, binding)
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = model_digest(path)
         except (OSError, ValueError) as error:
             if self._model is not None:
                 raise UsageError(f"{path}: cannot be read, so it is no model: {error}") from error

@@ -408,6 +408,21 @@ def test_a_model_is_looked_for_among_those_known(tmp_path: Path, encoder: Encode
             assert has_model(new)
 
 
+def test_what_is_in_a_known_model_s_place_is_not_kept(tmp_path: Path, encoder: Encoder) -> None:
+    """A package may come with another model by now: a gallery of the one before takes no copy."""
+    model = tmp_path / "shipped.onnx"
+    shutil.copyfile(encoder.path, model)
+    here = os.fspath(model)
+    old = make_gallery(tmp_path / "old", [a_row("/a")], model=encoder.sha256, model_path=here)
+    new = make_gallery(tmp_path / "new", [a_row("/b")], model=encoder.sha256, model_path=here)
+    export_gallery(new, tmp_path / "file.jsonl")
+    model.write_bytes(b"the next version")
+    import_gallery(tmp_path / "file.jsonl", old, known=[model])
+    merge_galleries([new], old, known=[model])
+    assert list(rows_of(old)) == ["/a", "/b"]
+    assert not has_model(old)
+
+
 def test_a_known_model_of_another_width_is_refused(tmp_path: Path, encoder: Encoder) -> None:
     """Rows that are not as wide as their model's embeddings make no gallery."""
     source = make_gallery(tmp_path / "source", [a_row("/a")], model=encoder.sha256)
