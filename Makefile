@@ -254,7 +254,8 @@ runs/$(1)/%/gallery.sqlite: runs/$(1)/%.onnx
 runs/$(1)/all/%/gallery.sqlite: runs/$(1)/%.onnx
 	$$(FULL)/bin/boost-edge index $$(FASHION)/images --model $$< --gallery $$(@D)
 
-.PRECIOUS: runs/$(1)/%.onnx
+# An interrupted index goes on; make would delete what it had.
+.PRECIOUS: runs/$(1)/%.onnx runs/$(1)/%/gallery.sqlite runs/$(1)/all/%/gallery.sqlite
 runs/$(1)/%.onnx: runs/$(1)/run/train.json
 	$$(FULL)/bin/boost-edge export runs/$(1)/run --readout $$* --out $$@
 

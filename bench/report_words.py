@@ -42,7 +42,7 @@ _NETWORKS = {
     "pca": "PCA",
     "resnet18": "ResNet-18",
     "resnet18_w40": "ResNet-18 of width 40",
-    "resnet18_w48": "ResNet-18 of width 48",
+    "resnet18_w56": "ResNet-18 of width 56",
     "resnet34": "ResNet-34",
     "resnet50": "ResNet-50",
     "resnet101": "ResNet-101",
@@ -54,7 +54,7 @@ _NETWORKS = {
 _ENDS = {
     "resnet18": "layer4",
     "resnet18_w40": "layer4",
-    "resnet18_w48": "layer4",
+    "resnet18_w56": "layer4",
     "resnet34": "layer4",
     "resnet50": "layer4",
     "resnet101": "layer4",

@@ -32,12 +32,12 @@ from boost_edge.cli.render import (
     warn,
     warn_of_gaps,
 )
+from boost_edge.cli.whole_network import WholeNetwork, whole_network_options
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import DEFAULT_READOUT, Readout, ResizePolicy
 from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
-    from boost_edge.export.finetune_recipe import FinetuneRecipe
     from boost_edge.export.train import TrainReport
 
 __all__ = ["command"]
@@ -93,35 +93,7 @@ __all__ = ["command"]
 )
 @components_option
 @readout_option
-@click.option(
-    "--finetune",
-    is_flag=True,
-    help="Train the whole backbone too, not only a head on it: hours on a CPU, minutes on a GPU.",
-)
-@click.option(
-    "--teacher",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="RUN",
-    help="With --finetune: learn from this finished run on the same labels as well.",
-)
-@click.option(
-    "--consistent",
-    is_flag=True,
-    help="With --teacher: it looks at what is shown, at every step, instead of once at each image: "
-    "a better teacher, which takes its own time as often.",
-)
-@click.option(
-    "--epochs",
-    type=WholeNumber(min=1),
-    metavar="N",
-    help="With --finetune: how often to go over the images.",
-)
-@click.option(
-    "--batch-size",
-    type=WholeNumber(min=2),
-    metavar="N",
-    help="With --finetune: images in a step; more keep a GPU busy.",
-)
+@whole_network_options
 @click.option(
     "--limit",
     type=WholeNumber(min=1),
@@ -146,11 +118,7 @@ def command(
     width: int | None,
     components: int | None,
     readout: Readout | None,
-    finetune: bool,
-    teacher: Path | None,
-    consistent: bool,
-    epochs: int | None,
-    batch_size: int | None,
+    whole: WholeNetwork,
     limit: int | None,
     seed: int,
     strict: bool,
@@ -171,11 +139,6 @@ def command(
       boost-edge train labels.csv --images photos/ --out runs/own --weights none \\
         --backbone resnet18_w40 --finetune --teacher runs/shop
     """
-    if not finetune and (teacher or consistent or epochs or batch_size):
-        raise UsageError(
-            "--teacher, --consistent, --epochs and --batch-size belong to the training of the "
-            "whole network: add --finetune"
-        )
     if readout == "raw" and (recipe or width or components):
         raise UsageError(
             "--recipe, --width and --components belong to the head, and --readout raw trains none"
@@ -194,8 +157,8 @@ def command(
         image_size=image_size,
         resize=resize,
         recipe=dataclasses.replace(head, width=width or head.width),
-        finetune=_whole_recipe(weights, epochs, batch_size, consistent) if finetune else None,
-        teacher=teacher,
+        finetune=whole.recipe(weights),
+        teachers=whole.teacher,
         limit=limit,
         seed=seed,
         strict=strict,
@@ -209,20 +172,6 @@ def command(
     else:
         click.echo(_as_text(report))
     return ExitCode.SKIPPED if report.missing or report.skipped else ExitCode.FINE
-
-
-def _whole_recipe(
-    weights: str, epochs: int | None, batch_size: int | None, consistent: bool
-) -> FinetuneRecipe:
-    from boost_edge.export.finetune_recipe import FINETUNE, FURTHER
-
-    recipe = FINETUNE if weights == "none" else FURTHER
-    return dataclasses.replace(
-        recipe,
-        epochs=epochs or recipe.epochs,
-        batch_size=batch_size or recipe.batch_size,
-        consistent=consistent,
-    )
 
 
 def _warn_of_gaps(report: TrainReport) -> None:

@@ -1,7 +1,8 @@
 """Random changes of training images that leave their labels true: crop, flip, colour, blur, JPEG.
 
 Everything works on a batch ``(N, S, S, 3)`` of pixels in [0, 255] and draws from the generator
-it is given, so that a step of a training can be repeated: first `compress`, then `augment`.
+it is given, so that a step of a training can be repeated: first `compress`, then `augment`, then
+`mix`, after which a label holds only where both pictures have it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
-__all__ = ["Augmentation", "augment", "compress"]
+__all__ = ["Augmentation", "augment", "compress", "mix"]
 
 _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as JPEG has it
 
@@ -40,6 +41,9 @@ class Augmentation:
     blur, jpeg
         Shares of the images that are blurred, and compressed with a JPEG quality from
         ``jpeg_quality`` to 95.
+    mixup
+        Share of the images that are laid over with another one of the batch (Zhang et al., "mixup:
+        Beyond empirical risk minimization", 2018).
     """
 
     smallest_area: float
@@ -50,6 +54,7 @@ class Augmentation:
     blur: float
     jpeg: float
     jpeg_quality: int
+    mixup: float
 
 
 def compress(
@@ -81,6 +86,26 @@ def augment(images: Tensor, size: int, how: Augmentation, generator: torch.Gener
     return _colour(pixels, how, generator).permute(0, 2, 3, 1)
 
 
+def mix(images: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return images ``(N, s, s, 3) float32``, a ``share`` of them means of two, and whom they met.
+
+    The second is ``(N,) int64``, on the CPU: the place of the other picture, its own where there is
+    none. The weights of both are drawn evenly.
+    """
+    count = len(images)
+    if not share:
+        return images, torch.arange(count)
+    chosen = _chance(count, share, generator)
+    others = torch.where(chosen, torch.randperm(count, generator=generator), torch.arange(count))
+    weights = _there(_draw(count, 0.0, 1.0, generator).reshape(-1, 1, 1, 1), images)
+    return torch.lerp(images[_there(others, images)], images, weights), others
+
+
+def _there(values: Tensor, images: Tensor) -> Tensor:
+    """Return small values of the CPU where the images are; a GPU is not waited for."""
+    return values.to(images.device, non_blocking=True)
+
+
 def _draw(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     return torch.empty(count).uniform_(low, high, generator=generator)
 
@@ -108,14 +133,14 @@ def _crop(pixels: Tensor, size: int, how: Augmentation, generator: torch.Generat
         ],
         dim=1,
     )
-    grid = affine_grid(theta.to(pixels.device), [count, 3, size, size], align_corners=False)
+    grid = affine_grid(_there(theta, pixels), [count, 3, size, size], align_corners=False)
     return grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
 def _blur(pixels: Tensor, share: float, generator: torch.Generator) -> Tensor:
     chosen = _chance(len(pixels), share, generator)
     if chosen.any():
-        rows = chosen.nonzero().flatten().to(pixels.device)
+        rows = _there(chosen.nonzero().flatten(), pixels)
         blurred = avg_pool2d(pixels[rows], 3, stride=1, padding=1, count_include_pad=False)
         pixels = pixels.index_put((rows,), blurred)
     return pixels
@@ -124,7 +149,7 @@ def _blur(pixels: Tensor, share: float, generator: torch.Generator) -> Tensor:
 def _colour(pixels: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
     count = len(pixels)
     factors = [
-        _draw(count, 1.0 - spread, 1.0 + spread, generator).reshape(-1, 1, 1, 1).to(pixels.device)
+        _there(_draw(count, 1.0 - spread, 1.0 + spread, generator).reshape(-1, 1, 1, 1), pixels)
         for spread in (how.light, how.light, how.saturation)
     ]
     brightness, contrast, saturation = factors

@@ -10,10 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from boost_edge.export.augment import Augmentation, augment, compress
+from boost_edge.export.augment import Augmentation, augment, compress, mix
+from boost_edge.export.temperature import UNKNOWN
 from boost_edge.runtime.prefetch import prefetch
 
 __all__ = ["Batch", "Batches", "Begun", "Pictures", "step_seed"]
+
+# A GPU is through with a batch sooner than one thread has the next; a CPU has none to spare.
+_WORKERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,8 @@ class Batch:
     """What a network sees in one step.
 
     ``items`` ``(n,) int64`` says which pictures these are, ``codes`` ``(n, A) int64`` are their
-    labels, ``pixels`` ``(n, s, s, 3) float32`` is what became of them, on the device.
+    labels, -1 where unknown or not true of both pictures of a mixture, ``pixels``
+    ``(n, s, s, 3) float32`` is what became of them, on the device.
     """
 
     items: NDArray[np.int64]
@@ -66,8 +71,8 @@ def step_seed(seed: int, step: int) -> int:
 class Batches:
     """The steps of a training; each batch is a function of the seed and of the step's number.
 
-    While a network works on one, a thread gets the next from memory and through JPEG, and onto
-    the device; the other changes are made there.
+    While a network works on one, threads get the next from memory and through JPEG, and onto the
+    device; the other changes are made there.
     """
 
     def __init__(
@@ -91,21 +96,25 @@ class Batches:
 
         Close the iterator, as any of `boost_edge.runtime.prefetch.prefetch`.
         """
-        return prefetch(range(first, last), self._begin, workers=1, ahead=2)
+        workers = 1 if self._device.type == "cpu" else _WORKERS
+        return prefetch(range(first, last), self._begin, workers=workers, ahead=2 * workers)
 
     def finish(self, begun: Begun, size: int) -> Batch:
         """Return the batch of a step, its images scaled to an edge of ``size`` pixels."""
+        changed = augment(begun.pixels, size, self._how, begun.generator)
+        pixels, others = mix(changed, self._how.mixup, begun.generator)
+        codes = self._pictures.codes[begun.items]
         return Batch(
             items=begun.items,
-            codes=self._pictures.codes[begun.items],
-            pixels=augment(begun.pixels, size, self._how, begun.generator),
+            codes=np.where(codes == codes[others.numpy()], codes, UNKNOWN),
+            pixels=pixels,
         )
 
     def _begin(self, step: int) -> Begun:
         items = self._items(step)
         generator = torch.Generator().manual_seed(step_seed(self._seed, step))
         compressed = compress(self._pictures.take(items), self._how, generator)
-        pixels = torch.from_numpy(compressed).to(self._device)
+        pixels = torch.from_numpy(compressed).to(self._device, non_blocking=True)
         return Begun(items=items, pixels=pixels, generator=generator)
 
     def _items(self, step: int) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from boost_edge.export.augment import Augmentation
+from boost_edge.runtime.errors import UsageError
 
 __all__ = ["FINETUNE", "FURTHER", "FinetuneRecipe"]
 
@@ -32,11 +33,11 @@ class FinetuneRecipe:
         than the whole picture does (Touvron et al., "Fixing the train-test resolution
         discrepancy", 2019), and small images are quick.
     teacher
-        Weight of the teacher's posteriors against the labels, in [0, 1].
+        Weight of the teachers' posteriors against the labels, in [0, 1].
     look
-        Weight of the cosine distance to what the teacher sees.
+        Weight of the cosine distance to what the teachers see.
     consistent
-        The teacher looks at what the student sees, at every step, instead of once at the whole
+        The teachers look at what the student sees, at every step, instead of once at the whole
         pictures.
     """
 
@@ -55,6 +56,20 @@ class FinetuneRecipe:
     look: float
     consistent: bool
     augmentation: Augmentation
+
+    def check(self) -> None:
+        """Refuse what makes no sense together.
+
+        Raises
+        ------
+        UsageError
+            When images are mixed and nobody looks at the mixtures.
+        """
+        if self.augmentation.mixup and not self.consistent:
+            raise UsageError(
+                "--mixup shows pictures that no label is right for, so a teacher has to look at "
+                "them: give --teacher RUN --consistent too"
+            )
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
         """Return the values by name, those of the augmentation too, for the manifest."""
@@ -87,6 +102,7 @@ FINETUNE = FinetuneRecipe(
         blur=0.1,
         jpeg=0.15,
         jpeg_quality=40,
+        mixup=0.0,
     ),
 )
 """From random weights."""

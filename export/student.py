@@ -54,7 +54,7 @@ class Student(nn.Module):
         """
         logits, look = self(pixels)
         logits = [each.float() for each in logits]
-        truth = torch.from_numpy(codes).to(pixels.device)
+        truth = torch.from_numpy(codes).to(pixels.device, non_blocking=True)
         loss = mean_loss(logits, truth, recipe.label_smoothing)
         if said is None or look is None:
             return loss

@@ -1,8 +1,9 @@
-"""A finished run as the teacher of a network that is trained as a whole: distillation.
+"""Finished runs as the teachers of a network that is trained as a whole: distillation.
 
 The student learns from the labels, from the teacher's posteriors (Hinton et al., "Distilling the
 knowledge in a neural network", 2015), and from what an image looks like to the teacher, which
-also holds what its backbone learnt elsewhere. Only outputs pass over, no parameters.
+also holds what its backbone learnt elsewhere. Only outputs pass over, no parameters. Several
+teachers speak as one (`Ensemble`).
 
 A teacher looks once at every whole picture (`Lessons`), or at each step at the very pixels that
 the student sees (`Tutor`; Beyer et al., "Knowledge distillation: A good teacher is patient and
@@ -19,7 +20,7 @@ from typing import Protocol, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from boost_edge.export.features import extract_features
@@ -29,7 +30,16 @@ from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError, UsageError
 from boost_edge.runtime.manifest import Attribute, ResizePolicy
 
-__all__ = ["Lessons", "Said", "Teacher", "Tutor", "check_teacher", "hire_tutor", "teach"]
+__all__ = [
+    "Ensemble",
+    "Lessons",
+    "Said",
+    "Teacher",
+    "Tutor",
+    "check_teacher",
+    "hire_tutor",
+    "teach",
+]
 
 _BATCH = 1_000
 
@@ -93,25 +103,34 @@ class Lessons:
 
 
 class Tutor:
-    """A run that looks at what the student sees, scaled to its own image size: a `Teacher`.
+    """A run that looks at what the student sees, scaled to ``size`` pixels: a `Teacher`.
 
     ``columns`` says for each attribute where the run has the student's values; ``sha256`` names
     the run.
     """
 
     def __init__(
-        self, backbone: Backbone, head: BoostHead, columns: Sequence[list[int]], sha256: str
+        self,
+        backbone: Backbone,
+        head: BoostHead,
+        columns: Sequence[list[int]],
+        sha256: str,
+        size: int,
     ) -> None:
         self.sha256 = f"{sha256} consistent"
         self.look_width = head.look_width
+        self._network = nn.ModuleList([backbone, head])
         self._backbone, self._head, self._columns = backbone, head, columns
+        self._size = size
+        self._device: torch.device | None = None
 
     def say(self, items: NDArray[np.int64], pixels: Tensor) -> Said:
         """Look at ``pixels`` ``(n, s, s, 3) float32``, and speak of them."""
         del items
-        size = self._backbone.image_size
-        self._backbone.to(pixels.device)
-        self._head.to(pixels.device)
+        size = self._size
+        if self._device != pixels.device:
+            self._device = pixels.device
+            self._network.to(pixels.device)
         with torch.no_grad():
             shown = interpolate(
                 pixels.permute(0, 3, 1, 2),
@@ -122,6 +141,24 @@ class Tutor:
             features = self._backbone(shown.permute(0, 2, 3, 1)).float()
             with torch.autocast(pixels.device.type, enabled=False):
                 return _said(self._head, features, self._columns)
+
+
+class Ensemble:
+    """Several teachers as one `Teacher`: the mean of their posteriors, their looks side by side."""
+
+    def __init__(self, teachers: Sequence[Teacher]) -> None:
+        self.sha256 = " ".join(each.sha256 for each in teachers)
+        self.look_width = sum(each.look_width for each in teachers)
+        self._teachers = tuple(teachers)
+
+    def say(self, items: NDArray[np.int64], pixels: Tensor) -> Said:
+        """Let each speak of the same images ``pixels`` ``(n, s, s, 3) float32``."""
+        said = [each.say(items, pixels) for each in self._teachers]
+        posteriors = zip(*(each.posteriors for each in said), strict=True)
+        return Said(
+            posteriors=tuple(torch.stack(each).mean(dim=0) for each in posteriors),
+            looks=normalize(torch.cat([each.looks for each in said], dim=1), dim=1),
+        )
 
 
 def teach(
@@ -169,6 +206,9 @@ def teach(
 def hire_tutor(run: Path, schema: Sequence[Attribute]) -> Tutor:
     """Return the run as one who looks over the student's shoulder.
 
+    It looks at the size at which it was trained on crops itself, if it was: on whole pictures,
+    which show things smaller, a network is best at a larger one.
+
     Raises
     ------
     RunError
@@ -177,7 +217,8 @@ def hire_tutor(run: Path, schema: Sequence[Attribute]) -> Tutor:
         When the run has no head, or not the attributes and values of the student.
     """
     record, head, columns = _read_teacher(run, schema)
-    return Tutor(load_backbone(run, record), head, columns, run_digest(run))
+    size = record.finetune[-1].size if record.finetune else record.image.size
+    return Tutor(load_backbone(run, record), head, columns, run_digest(run), size)
 
 
 def check_teacher(run: Path, names: Sequence[str], resize: ResizePolicy | None) -> RunRecord:

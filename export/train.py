@@ -83,8 +83,8 @@ class TrainSettings:
         What the embedding will be; ``raw`` trains no head, ``together`` a second one.
     finetune
         Train the backbone too, all of it, before the head; ``None`` leaves it frozen.
-    teacher
-        A finished run on the same labels to learn from besides; with ``finetune`` only.
+    teachers
+        Finished runs on the same labels to learn from besides; with ``finetune`` only.
     limit
         Fit on at most this many labelled images (the test part comes on top).
     test_part
@@ -106,7 +106,7 @@ class TrainSettings:
     recipe: Recipe = RECIPES["boost"]
     readout: Readout = DEFAULT_READOUT
     finetune: FinetuneRecipe | None = None
-    teacher: Path | None = None
+    teachers: tuple[Path, ...] = ()
     limit: int | None = None
     test_part: bool = True
     seed: int = 0
@@ -119,7 +119,7 @@ class TrainReport:
 
     ``missing`` are the rows (as the label table names them) whose image is absent, ``skipped``
     the images that could not be read; ``duplicates`` counts the rows that repeat another one,
-    ``known`` the images left out of the test part because the network that it began with, or its
+    ``known`` the images left out of the test part because the network that it began with, or a
     teacher, had been trained on them.
     """
 
@@ -189,7 +189,7 @@ def train_on(
     """
     report = progress or silent
     _check_settings(out, settings)
-    teacher = _teacher_digest(table, settings)
+    teachers = _teacher_digests(table, settings)
     split = split_rows(table, seed=settings.seed, limit=settings.limit)
     if not settings.test_part:
         split = dataclasses.replace(split, test=split.test[:0])
@@ -215,7 +215,7 @@ def train_on(
     _store(out, backbone, fitted)
     samples = keep_samples(out, parts)
     record = _describe(
-        out, table, backbone, schema, parts, samples, fitted, quality, settings, teacher
+        out, table, backbone, schema, parts, samples, fitted, quality, settings, teachers
     )
     record = dataclasses.replace(record, finetune=epochs)
     write_run(out, record)
@@ -242,10 +242,12 @@ def _check_settings(out: Path, settings: TrainSettings) -> None:
         raise UsageError(
             f"{out}: already holds a finished run: choose another --out, or delete it first"
         )
-    if settings.finetune is None and settings.teacher is not None:
+    if settings.finetune is None and settings.teachers:
         raise UsageError("a teacher needs a network to teach: ask for finetune too")
-    if settings.finetune is not None and settings.finetune.consistent and settings.teacher is None:
+    if settings.finetune is not None and settings.finetune.consistent and not settings.teachers:
         raise UsageError("--consistent is said of a teacher: give --teacher RUN too")
+    if settings.finetune is not None:
+        settings.finetune.check()
     if settings.finetune is not None and settings.backbone == "pca":
         raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
     unfinished = out / FINETUNE_CHECKPOINT_FILE
@@ -331,7 +333,7 @@ def _describe(
     fitted: Fitted | None,
     quality: tuple[AttributeQuality, ...],
     settings: TrainSettings,
-    teacher_sha256: str | None,
+    teachers: tuple[str, ...],
 ) -> RunRecord:
     recipe = settings.recipe
     return RunRecord(
@@ -353,7 +355,7 @@ def _describe(
             images_sha256=images_digest(parts),
             images={name: len(part) for name, part in parts.items()},
             recipe=recipe.name if fitted else "none",
-            settings=_settings(settings, fitted is not None, teacher_sha256),
+            settings=_settings(settings, fitted is not None, teachers),
             seed=settings.seed,
             epochs=len(fitted.history) if fitted else 0,
         ),
@@ -364,25 +366,25 @@ def _describe(
     )
 
 
-def _teacher_digest(table: LabelTable, settings: TrainSettings) -> str | None:
-    """Return what names the teacher's run, if there is one and it can teach this."""
-    if settings.teacher is None or settings.finetune is None:
-        return None
-    resize = settings.resize if settings.finetune.consistent else None
-    check_teacher(settings.teacher, [each.name for each in table.attributes], resize)
-    return run_digest(settings.teacher)
+def _teacher_digests(table: LabelTable, settings: TrainSettings) -> tuple[str, ...]:
+    """Return what names the runs that teach, after a look whether they can teach this."""
+    consistent = settings.finetune is not None and settings.finetune.consistent
+    for run in settings.teachers:
+        names = [each.name for each in table.attributes]
+        check_teacher(run, names, settings.resize if consistent else None)
+    return tuple(run_digest(run) for run in settings.teachers)
 
 
 def _settings(
-    settings: TrainSettings, with_head: bool, teacher_sha256: str | None
+    settings: TrainSettings, with_head: bool, teachers: tuple[str, ...]
 ) -> dict[str, float | int | str | bool | None]:
     """Return the head's settings, and those of the network's training under ``finetune_``."""
     values = settings.recipe.settings() if with_head else {}
     if settings.finetune is not None:
         whole = settings.finetune.settings()
         values |= {f"finetune_{name}": value for name, value in whole.items()}
-        if teacher_sha256 is not None:
-            values["finetune_teacher_run"] = teacher_sha256
+        if teachers:
+            values["finetune_teacher_run"] = " ".join(teachers)
     return values
 
 

@@ -28,7 +28,7 @@ from boost_edge.export.run import (
     run_of_weights,
 )
 from boost_edge.export.splits import Split
-from boost_edge.export.teacher import Teacher, hire_tutor, teach
+from boost_edge.export.teacher import Ensemble, Teacher, hire_tutor, teach
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone, parse_taps
 from boost_edge.models.pca import fit_pca
 from boost_edge.models.taps import Tap
@@ -56,13 +56,12 @@ def without_known(table: LabelTable, split: Split, settings: TrainSettings) -> t
     Raises
     ------
     RunError
-        When the weights or the teacher are of a run that is not finished, or damaged.
+        When the weights or a teacher are of a run that is not finished, or damaged.
     """
     records: list[RunRecord] = []
     if (run := run_of_weights(settings.weights)) is not None:
         records += [each for each in [read_run(run)] if each.weights.name == FINETUNED]
-    if settings.teacher is not None:
-        records.append(read_run(settings.teacher))
+    records += [read_run(each) for each in settings.teachers]
     known = {name for record in records for part in _FITTED for name in record.parts[part]}
     rows: list[int] = split.test.tolist()
     kept = np.array([row for row in rows if table.names[row] not in known], dtype=np.int64)
@@ -153,7 +152,7 @@ def train_backbone(
     LabelTableError
         When nothing is left to train on.
     UsageError, RunError
-        When the teacher cannot teach, or a checkpoint belongs to something else.
+        When a teacher cannot teach, or a checkpoint belongs to something else.
     """
     rows: list[int] = np.concatenate([split.train, split.val]).tolist()
     file = out / PICTURES_FILE
@@ -172,17 +171,13 @@ def train_backbone(
     schema, parts = make_parts(table, split, encoded)
     places = {table.paths[row]: index for index, row in enumerate(rows)}
     train_part, val_part = parts["train"], parts["val"]
-    teacher: Teacher | None = None
-    if settings.teacher is not None and recipe.consistent:
-        teacher = hire_tutor(settings.teacher, schema)
-    elif settings.teacher is not None:
-        teacher = teach(
-            settings.teacher,
-            train_part.paths,
-            schema,
-            cache=cache,
-            progress=partial(report, "teacher"),
-        )
+    teachers: list[Teacher] = []
+    for run in settings.teachers:
+        if recipe.consistent:
+            teachers.append(hire_tutor(run, schema))
+        else:
+            said = partial(report, "teacher")
+            teachers.append(teach(run, train_part.paths, schema, cache=cache, progress=said))
     start = backbone.weights
     epochs = finetune(
         backbone,
@@ -191,7 +186,7 @@ def train_backbone(
         [len(attribute.values) for attribute in schema],
         recipe,
         seed=settings.seed,
-        teacher=teacher,
+        teacher=Ensemble(teachers) if teachers else None,
         checkpoint=out / FINETUNE_CHECKPOINT_FILE,
         progress=partial(report, "finetuning"),
     )

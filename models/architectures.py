@@ -269,7 +269,7 @@ _SPECS = (
         "mlp_dim=768)",
     ),
     _narrow(40),
-    _narrow(48),
+    _narrow(56),
 )
 
 BACKBONES: Mapping[str, BackboneSpec] = MappingProxyType({spec.name: spec for spec in _SPECS})

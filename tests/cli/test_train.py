@@ -330,7 +330,15 @@ def test_what_belongs_to_the_head_needs_one(
 
 
 @pytest.mark.parametrize(
-    "option", [("--teacher", "."), ("--epochs", "3"), ("--batch-size", "8"), ("--consistent",)]
+    "option",
+    [
+        ("--teacher", "."),
+        ("--teacher-weight", "0"),
+        ("--mixup", "0"),
+        ("--epochs", "3"),
+        ("--batch-size", "8"),
+        ("--consistent",),
+    ],
 )
 def test_options_of_finetuning_need_it(
     option: tuple[str, ...], catalogue: Path, refused: Refused, tmp_path: Path
@@ -359,11 +367,15 @@ def test_finetuning_says_what_was_trained(catalogue: Path, call: Call, tmp_path:
         "--out", tmp_path / "further", "--backbone", "resnet18_w40",
         "--weights", tmp_path / "run", "--attributes", "type,colour", "--finetune",
         "--epochs", 1, "--batch-size", 64, "--teacher", tmp_path / "run", "--consistent",
+        "--teacher", tmp_path / "run", "--teacher-weight", 0.9, "--mixup", 0.5,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     further = _settings(tmp_path / "further")
     assert further["finetune_batch_size"] == 64
     assert further["finetune_consistent"] is True
+    assert further["finetune_teacher"] == 0.9
+    assert further["finetune_mixup"] == 0.5
+    assert len(further["finetune_teacher_run"].split()) == 2
     assert further["finetune_learning_rate"] < rate
 
 
@@ -379,11 +391,16 @@ def test_number_of_components_can_be_chosen(
     assert "--components does not go with --recipe paper" in said
 
 
-def test_consistency_needs_a_teacher(catalogue: Path, refused: Refused, tmp_path: Path) -> None:
-    """Without a teacher there is nobody to be consistent."""
+@pytest.mark.parametrize(
+    "option", [("--consistent",), ("--teacher-weight", 1), ("--consistent", "--mixup", 0.5)]
+)
+def test_what_is_said_of_a_teacher_needs_one(
+    option: tuple[str, ...], catalogue: Path, refused: Refused, tmp_path: Path
+) -> None:
+    """Without a teacher there is nobody to be consistent, or to be listened to."""
     said = refused(
         2, "train", catalogue / "labels.csv", "--images", catalogue / "images",
-        "--out", tmp_path / "run", "--weights", "none", "--finetune", "--consistent",
+        "--out", tmp_path / "run", "--weights", "none", "--finetune", *option,
     )  # fmt: skip
     assert "give --teacher RUN" in said
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from boost_edge.export.augment import Augmentation, augment, compress
+from boost_edge.export.augment import Augmentation, augment, compress, mix
 from boost_edge.export.finetune_recipe import FINETUNE
 
 NOTHING = Augmentation(
     smallest_area=1.0, stretch=1.0, flip=0.0, light=0.0, saturation=0.0, blur=0.0, jpeg=0.0,
-    jpeg_quality=50,
+    jpeg_quality=50, mixup=0.0,
 )  # fmt: skip
 
 
@@ -91,3 +91,31 @@ def test_blur_and_jpeg_touch_the_share_asked() -> None:
     ):
         touched = np.abs(changed(images, 8, how) - images).max(axis=(1, 2, 3)) > 1
         assert 0.4 < touched.mean() < 0.6
+
+
+def test_mixtures_lie_between_their_two_pictures() -> None:
+    """A share of the pictures is laid over with another one, and it is said which."""
+    shown = torch.from_numpy(pictures(400, 4)).float()
+    mixed, others = mix(shown, 0.5, torch.Generator().manual_seed(0))
+    alone = others == torch.arange(400)
+    assert 0.4 < 1 - alone.float().mean() < 0.6
+    torch.testing.assert_close(mixed[alone], shown[alone])
+    apart = shown - shown[others]
+    along = ((mixed - shown[others]) * apart).sum(dim=(1, 2, 3))
+    weights = (along / apart.square().sum(dim=(1, 2, 3)))[~alone]
+    again = shown[others][~alone] + weights.reshape(-1, 1, 1, 1) * apart[~alone]
+    torch.testing.assert_close(mixed[~alone], again, atol=1e-2, rtol=0)
+    assert (weights > 0).all()
+    assert (weights < 1).all()
+    assert 0.4 < weights.mean() < 0.6
+
+
+def test_nothing_is_mixed_or_drawn_where_no_mixture_is_asked_for() -> None:
+    """The pictures come back as they are, and the generator is left where it was."""
+    shown = torch.from_numpy(pictures()).float()
+    generator = torch.Generator().manual_seed(0)
+    state = generator.get_state()
+    mixed, others = mix(shown, 0.0, generator)
+    assert mixed is shown
+    assert others.tolist() == list(range(6))
+    assert torch.equal(generator.get_state(), state)

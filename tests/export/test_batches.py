@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -17,11 +19,13 @@ def pictures(count: int = 20) -> Pictures:
     return Pictures(pixels=pixels, rows=order, codes=order[:, None])
 
 
-def batches(seen: Pictures | None = None, *, size: int = 6, seed: int = 0) -> Batches:
+def batches(
+    seen: Pictures | None = None, *, size: int = 6, seed: int = 0, mixup: float = 0.0
+) -> Batches:
     """Return batches on the CPU."""
     return Batches(
         seen or pictures(),
-        FINETUNE.augmentation,
+        dataclasses.replace(FINETUNE.augmentation, mixup=mixup),
         batch_size=size,
         seed=seed,
         device=torch.device("cpu"),
@@ -73,3 +77,15 @@ def test_fewer_pictures_than_a_batch_are_one() -> None:
     assert steps.per_epoch == 1
     (batch,) = shown(steps, 0, 1)
     assert sorted(batch.items.tolist()) == [0, 1, 2]
+
+
+def test_of_a_mixture_only_what_both_pictures_are_is_a_label() -> None:
+    """A label holds where both have it; where they differ it is unknown."""
+    seen = pictures(200)
+    codes = np.stack([np.full(200, 3), np.arange(200)], axis=1)
+    seen = dataclasses.replace(seen, codes=codes)
+    (batch,) = shown(batches(seen, size=200, mixup=1.0), 0, 1)
+    assert (batch.codes[:, 0] == 3).all()
+    known = batch.codes[:, 1] != -1
+    assert 0 < known.sum() < 10  # whom the lot gave themselves
+    np.testing.assert_array_equal(batch.codes[known, 1], codes[batch.items[known], 1])

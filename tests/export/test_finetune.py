@@ -15,7 +15,7 @@ from boost_edge.export.batches import Pictures
 from boost_edge.export.finetune import finetune
 from boost_edge.export.finetune_recipe import FINETUNE, FinetuneRecipe
 from boost_edge.export.run import FinetuneEpoch
-from boost_edge.export.teacher import Lessons, Teacher, Tutor
+from boost_edge.export.teacher import Ensemble, Lessons, Teacher, Tutor
 from boost_edge.models.backbones import Backbone, build_backbone
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import RunError
@@ -217,7 +217,7 @@ def mind() -> tuple[Backbone, BoostHead]:
 
 def tutor(columns: tuple[list[int], ...] = ([0, 1], [0, 1, 2])) -> Tutor:
     """Return a teacher with that mind."""
-    return Tutor(*mind(), columns, "0" * 64)
+    return Tutor(*mind(), columns, "0" * 64, 48)
 
 
 def test_tutor_says_what_its_run_says_of_these_very_pixels() -> None:
@@ -240,6 +240,54 @@ def test_tutor_says_what_its_run_says_of_these_very_pixels() -> None:
     assert again.looks.shape == said.looks.shape
     assert not torch.equal(again.looks, said.looks)
     assert not any(each.requires_grad for each in said.posteriors)
+
+
+def test_tutor_looks_at_the_size_it_is_told() -> None:
+    """What it is shown is scaled to that size, whatever its network was built for."""
+    shown = torch.randint(0, 256, (3, 32, 32, 3)).float()
+    said = Tutor(*mind(), ([0, 1], [0, 1, 2]), "0" * 64, 32).say(np.arange(3), shown)
+    backbone, head = mind()
+    with torch.inference_mode():
+        _, (first, _) = head(backbone(shown))
+    torch.testing.assert_close(said.posteriors[0], (first / 0.5).softmax(dim=1))
+
+
+def test_several_teachers_say_their_mean_and_show_all_they_see() -> None:
+    """Posteriors are averaged; a cosine of the looks is the mean of the cosines of each."""
+    rng = np.random.default_rng(0)
+
+    def lessons(name: str, width: int) -> Lessons:
+        looks = rng.standard_normal((20, width)).astype(np.float32)
+        return Lessons(
+            sha256=name,
+            posteriors=tuple(
+                rng.dirichlet(np.ones(count), 20).astype(np.float32) for count in (2, 3)
+            ),
+            looks=looks / np.linalg.norm(looks, axis=1, keepdims=True),
+        )
+
+    first, second = lessons("a" * 64, 4), lessons("b" * 64, 6)
+    both = Ensemble([first, second])
+    assert both.sha256 == "a" * 64 + " " + "b" * 64
+    items = np.array([3, 1, 19])
+    said = both.say(items, torch.zeros(3, 8, 8, 3))
+    for column, mean in enumerate(said.posteriors):
+        expected = (first.posteriors[column][items] + second.posteriors[column][items]) / 2
+        np.testing.assert_allclose(mean.numpy(), expected, rtol=1e-6)
+    assert said.looks.shape == (3, both.look_width) == (3, 10)
+    cosines = [each.looks[items] @ each.looks[items].T for each in (first, second)]
+    np.testing.assert_allclose(
+        (said.looks @ said.looks.T).numpy(), (cosines[0] + cosines[1]) / 2, atol=1e-6
+    )
+
+
+def test_one_teacher_is_what_it_says_alone() -> None:
+    """An ensemble of one changes nothing, to the bit of the posteriors."""
+    shown = torch.randint(0, 256, (5, 48, 48, 3)).float()
+    alone, among = tutor().say(np.arange(5), shown), Ensemble([tutor()]).say(np.arange(5), shown)
+    for one, other in zip(alone.posteriors, among.posteriors, strict=True):
+        assert torch.equal(one, other)
+    torch.testing.assert_close(alone.looks, among.looks)
 
 
 def test_too_little_memory_of_a_gpu_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

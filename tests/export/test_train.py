@@ -200,7 +200,7 @@ def test_finetuned_run_is_a_run_like_any_other(
 ) -> None:
     """Its backbone was trained, its record says how and by which teacher, it can be exported."""
     whole = tmp_path / "run"
-    settings = finetuning(quick, consistent=consistent, teacher=run_folder)
+    settings = finetuning(quick, consistent=consistent, teachers=(run_folder,))
     report = train(
         catalogue / "labels.csv",
         images=catalogue / "images",
@@ -254,7 +254,9 @@ def test_what_the_network_was_trained_on_is_no_test(
         )
         assert other.known == 8 - len(other.record.parts["test"]) > 0
         assert not fitted & set(other.record.parts["test"])
-    taught = run(out=tmp_path / "taught", settings=finetuning(quick, seed=1, teacher=run_folder))
+    taught = run(
+        out=tmp_path / "taught", settings=finetuning(quick, seed=1, teachers=(run_folder,))
+    )
     assert taught.known == other.known
     frozen = dataclasses.replace(quick, weights=str(run_folder), seed=1)
     assert run(out=tmp_path / "frozen", settings=frozen).known == 0
@@ -421,7 +423,7 @@ def test_teacher_of_other_labels_is_refused(
     tmp_path: Path,
 ) -> None:
     """A teacher must know the student's attributes, in its order, however it teaches."""
-    settings = finetuning(quick, consistent=consistent, teacher=run_folder, **changes)
+    settings = finetuning(quick, consistent=consistent, teachers=(run_folder,), **changes)
     with pytest.raises(UsageError, match=says):
         train(
             catalogue / "labels.csv",
@@ -435,7 +437,7 @@ def test_a_consistent_teacher_of_another_resize_policy_is_refused(
     catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
 ) -> None:
     """It would be shown what it never learnt from."""
-    settings = finetuning(quick, consistent=True, teacher=run_folder, resize="letterbox")
+    settings = finetuning(quick, consistent=True, teachers=(run_folder,), resize="letterbox")
     with pytest.raises(UsageError, match="train both with the same"):
         train(
             catalogue / "labels.csv",
@@ -455,7 +457,7 @@ def test_teacher_without_head_is_refused(
     raw = dataclasses.replace(quick, readout="raw")
     run(out=tmp_path / "raw", settings=raw)
     with pytest.raises(UsageError, match="no head to teach with"):
-        run(out=tmp_path / "run", settings=finetuning(quick, teacher=tmp_path / "raw"))
+        run(out=tmp_path / "run", settings=finetuning(quick, teachers=(tmp_path / "raw",)))
     assert not (tmp_path / "run").exists()
 
 
@@ -463,7 +465,7 @@ def test_teacher_of_other_attributes_is_refused(
     catalogue: Path, quick: TrainSettings, run_folder: Path, tmp_path: Path
 ) -> None:
     """What a teacher says must be about the student's attributes; nothing is written before."""
-    settings = finetuning(quick, teacher=run_folder, attributes=("type",))
+    settings = finetuning(quick, teachers=(run_folder,), attributes=("type",))
     with pytest.raises(UsageError, match=r"knows the attributes .*, not type"):
         train(
             catalogue / "labels.csv",
@@ -480,8 +482,16 @@ def test_teacher_of_other_attributes_is_refused(
         ({"backbone": "pca"}, "cannot be trained as a whole"),
         ({"finetune": None}, "finetune"),
         (
-            {"finetune": dataclasses.replace(FINETUNE, consistent=True), "teacher": None},
+            {"finetune": dataclasses.replace(FINETUNE, consistent=True), "teachers": ()},
             "give --teacher RUN too",
+        ),
+        (
+            {
+                "finetune": dataclasses.replace(
+                    FINETUNE, augmentation=dataclasses.replace(FINETUNE.augmentation, mixup=0.5)
+                )
+            },
+            "--consistent too",
         ),
     ],
 )
@@ -494,7 +504,7 @@ def test_impossible_finetunings_are_refused(
     tmp_path: Path,
 ) -> None:
     """PCA has no weights to train, and a teacher needs somebody to teach."""
-    settings = dataclasses.replace(finetuning(quick, teacher=run_folder), **changes)  # type: ignore[arg-type]
+    settings = dataclasses.replace(finetuning(quick, teachers=(run_folder,)), **changes)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=says):
         train(
             catalogue / "labels.csv",
