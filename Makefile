@@ -267,9 +267,9 @@ endef
 $(eval $(call fashion,layer3,$(LAYER3)))
 $(eval $(call fashion,grid,$(GRID) --resize squash --readout match))
 
-# The shipped model, from nothing: data set, teacher, network, file, card. models/zoo/README.md
-# describes it. Teacher and network take ten minutes with a GPU and days without; what was interrupted
-# goes on.
+# The shipped model, from nothing: data set, teachers, network, file, card. models/zoo/README.md
+# describes it. Teachers and network take a quarter of an hour with a GPU and days without; what was
+# interrupted goes on.
 ZOO := models/zoo/fashion.onnx
 MODELS := $(RESULTS)/models.json
 ZOO_LATENCY := models/zoo/latency.json
@@ -283,26 +283,29 @@ runs/zoo/products.csv: | $(FULL)/ready
 
 zoo: runs/zoo/products.csv
 	test -e runs/zoo/teacher/train.json || $(PRODUCTS) --backbone vit_tiny_patch16_224 \
-		--weights $(WEIGHTS)/vit_tiny_patch16_224.safetensors --image-size 192 --width 512 \
-		--finetune --epochs 10 --out runs/zoo/teacher
+		--weights $(WEIGHTS)/vit_tiny_patch16_224.safetensors --image-size 192 $(TEACHER) \
+		--out runs/zoo/teacher
+	test -e runs/zoo/teacher-resnet18/train.json || $(PRODUCTS) $(LAYER3) --image-size 160 $(TEACHER) \
+		--out runs/zoo/teacher-resnet18
 	$(call own,0,)
 	$(FULL)/bin/boost-edge export runs/zoo/shipped --precision int8 --out $(ZOO)
 	$(call own,1,-again)
-	(for each in teacher own own-again shipped; do $(FULL)/bin/boost-edge inspect runs/zoo/$$each; done) \
+	(for each in teacher teacher-resnet18 own own-again shipped; do $(FULL)/bin/boost-edge inspect runs/zoo/$$each; done) \
 		> models/zoo/training.txt
 	$(MAKE) $(MODELS) $(ZOO_LATENCY) models/zoo/README.md
 
 # $(call own,SEED,SUFFIX): a network of our own, and the head on it that is shipped.
 define own
 	test -e runs/zoo/own$(2)/train.json || $(PRODUCTS) $(OWN) --weights none --tap layer3+layer4 \
-		--image-size 112 --finetune --epochs 46 --batch-size 256 --teacher runs/zoo/teacher --consistent \
+		--image-size 128 --finetune --epochs 45 --batch-size 256 --teacher runs/zoo/teacher \
+		--teacher runs/zoo/teacher-resnet18 --teacher-weight 0.9 --consistent --mixup 0.5 \
 		--readout raw --seed $(1) --out runs/zoo/own$(2)
 	test -e runs/zoo/shipped$(2)/train.json || $(PRODUCTS) $(OWN) --weights runs/zoo/own$(2) \
-		--tap $(STAGES) --image-size 96 --recipe finetuned --components 600 \
+		--tap $(STAGES) --image-size 112 --recipe finetuned --components 840 \
 		--out runs/zoo/shipped$(2)
 endef
 
-# What the 96 pixels and the precision rest on. With nothing else running, once there is runs/zoo/own.
+# What image sizes and precisions come to. With nothing else running, once there is runs/zoo/own.
 models/zoo/choice.json: | $(FULL)/ready
 	$(FULL)/bin/boost-edge tune runs/zoo/products.csv --images $(FASHION)/images --attributes $(SEVEN) \
 		--resize squash $(OWN) --weights runs/zoo/own --taps $(STAGES) --widths 512 --readouts match \
@@ -311,7 +314,8 @@ models/zoo/choice.json: | $(FULL)/ready
 
 PRODUCTS = $(FULL)/bin/boost-edge train runs/zoo/products.csv --images $(FASHION)/images \
 	--attributes $(SEVEN) --resize squash
-OWN = --backbone resnet18_w40
+TEACHER = --width 512 --finetune --epochs 10
+OWN = --backbone resnet18_w56
 STAGES = layer1+layer2+layer3+layer4
 FROZEN = --backbone resnet18 --tap layer3:4x4 --weights $(PARTIAL) --image-size 160
 

@@ -68,7 +68,7 @@ def measure_agreement(
     fitted = {name for part in ("train", "val") for name in record.parts[part]}
     drawn = draw_queries(table, fitted, queries, seed)
     code_of = {
-        os.fspath(path.resolve()): int(code)
+        os.path.realpath(path): int(code)
         for path, code in zip(table.paths, table.codes[:, 0], strict=True)
     }
     rows: list[dict[str, Any]] = []
@@ -80,11 +80,11 @@ def measure_agreement(
             interval = bootstrap_mean(shares)
             first = shares if first is None else first
             gain = paired_bootstrap(first, shares)
-            paths = set(gallery.paths())
+            paths = {os.path.realpath(path) for path in gallery.paths()}
             chance = chance_agreement(
                 table.codes[drawn, 0],
                 np.array([code_of.get(path, -1) for path in paths], np.int64),
-                np.array([os.fspath(table.paths[row].resolve()) in paths for row in drawn]),
+                np.array([os.path.realpath(table.paths[row]) in paths for row in drawn]),
             )
             rows.append(
                 {
@@ -172,9 +172,10 @@ def _shares(
     hit_codes = np.full((len(drawn), _HITS), -1, np.int64)
     for place, row in enumerate(drawn):
         for rank, path in enumerate(others_of(gallery, table.paths[row], _HITS)):
-            if path not in code_of:
+            real = os.path.realpath(path)
+            if real not in code_of:
                 raise UsageError(f"{gallery.path}: {path} is not in the label table")
-            hit_codes[place, rank] = code_of[path]
+            hit_codes[place, rank] = code_of[real]
         report(gallery.path.name, place + 1, len(drawn))
     return agreement_at_k(table.codes[np.array(drawn), 0], hit_codes, k=_HITS)
 

@@ -116,6 +116,29 @@ def test_copies_of_what_was_trained_on_are_no_queries(catalogue: Path, tmp_path:
         drawn(names[:5], 11)
 
 
+def test_images_may_be_reached_through_a_link(
+    indexed: Path, catalogue: Path, tmp_path: Path
+) -> None:
+    """It is the same image by whatever name the gallery knows it, and the same share."""
+    (tmp_path / "link").symlink_to(catalogue)
+    with (
+        Encoder.open(indexed / "raw.onnx") as encoder,
+        Gallery.open(tmp_path / "linked", encoder) as gallery,
+    ):
+        gallery.index([tmp_path / "link" / "images"])
+    result = measure_agreement(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        galleries=[indexed / "raw", tmp_path / "linked"],
+        attribute="type",
+        run=indexed / "run",
+        queries=30,
+    )
+    direct, linked = result["rows"]
+    assert linked["agreement"] == direct["agreement"]
+    assert linked["images"] == direct["images"]
+
+
 def test_too_many_queries_are_refused(indexed: Path, catalogue: Path) -> None:
     """More queries than there are images outside the training are refused with the number."""
     with pytest.raises(UsageError, match="only 40 labelled images"):
