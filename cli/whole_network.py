@@ -79,23 +79,26 @@ class WholeNetwork:
     epochs: int | None
     batch_size: int | None
 
-    def recipe(self, weights: str) -> FinetuneRecipe | None:
-        """Return how to train a network that begins with these weights, ``None`` for not at all.
+    def check(self) -> None:
+        """Refuse options that would be ignored, before anything is imported for them.
 
         Raises
         ------
         UsageError
-            When an option would be ignored.
+            When there is such an option.
         """
-        if not self.finetune:
-            if dataclasses.replace(self, finetune=True) != _NOTHING:
-                raise UsageError(
-                    "--teacher, --teacher-weight, --consistent, --mixup, --epochs and --batch-size "
-                    "belong to the training of the whole network: add --finetune"
-                )
-            return None
+        if not self.finetune and dataclasses.replace(self, finetune=True) != _NOTHING:
+            raise UsageError(
+                "--teacher, --teacher-weight, --consistent, --mixup, --epochs and --batch-size "
+                "belong to the training of the whole network: add --finetune"
+            )
         if self.teacher_weight is not None and not self.teacher:
             raise UsageError("--teacher-weight is said of a teacher: give --teacher RUN too")
+
+    def recipe(self, weights: str) -> FinetuneRecipe | None:
+        """Return how to train a network that begins with these weights, ``None`` for not at all."""
+        if not self.finetune:
+            return None
         from boost_edge.export.finetune_recipe import FINETUNE, FURTHER
 
         recipe = FINETUNE if weights == "none" else FURTHER
@@ -127,6 +130,7 @@ def whole_network_options(command: Callable[..., int]) -> Callable[..., int]:
     def with_whole(**values: Any) -> int:
         names = [field.name for field in dataclasses.fields(WholeNetwork)]
         whole = WholeNetwork(**{name: values.pop(name) for name in names})
+        whole.check()
         return command(whole=whole, **values)
 
     for option in reversed(_OPTIONS):
