@@ -77,15 +77,17 @@ QUALITIES := $(REAL:%=$(RESULTS)/quality/%.json)
 ABSENT := $(RESULTS)/quality/resnet18-imagenet.json $(RESULTS)/quality/vit_b_16-imagenet.json
 GRID_QUALITY := $(RESULTS)/quality/resnet18-grid.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
+VERSUS := $(RESULTS)/quality/resnet18-versus-vit.json
 
 # Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
 # the longest first. Times are measured alone.
 COUNTED := $(RESULTS)/honesty/resnet18-grid.json $(RESULTS)/ablation/resnet18-layer3.json \
-	$(RESULTS)/choosing.json $(QUALITIES) $(ABSENT) $(RESULTS)/quality/resnet18-versus-vit.json \
+	$(RESULTS)/choosing.json $(QUALITIES) $(ABSENT) $(VERSUS) \
 	$(RESULTS)/curve/resnet18-grid.json $(RESULTS)/agreement-all.json $(RESULTS)/agreement.json \
 	$(RESULTS)/agreement-layer3.json $(RESULTS)/resize.json
 TIMED := $(RESULTS)/tuned.json $(RESULTS)/latency.json $(RESULTS)/cost.json $(RESULTS)/overhead.json \
-	$(RESULTS)/alternatives.json $(RESULTS)/quantisers.json $(RESULTS)/search.json
+	$(RESULTS)/alternatives.json $(RESULTS)/quantisers.json $(RESULTS)/crossover.json \
+	$(RESULTS)/search.json
 
 # Since when evidence measures: what is newer is not measured again when it goes on.
 BEGUN := runs/evidence-begun
@@ -108,6 +110,10 @@ $(BEGUN):
 .PHONY: evidence-counted evidence-timed $(RESULTS)/report.html
 ifneq ($(filter evidence-%,$(MAKECMDGOALS)),)
 $(COUNTED) $(TIMED): $(BEGUN)
+# What is made of other results comes after them; asked for by its name, it takes what is there.
+$(VERSUS): $(GRID_QUALITY) $(VIT)
+$(RESULTS)/curve/resnet18-grid.json: $(VIT)
+$(RESULTS)/cost.json: $(RESULTS)/latency.json
 else
 .PHONY: $(COUNTED) $(TIMED)
 endif
@@ -141,13 +147,13 @@ $(RESULTS)/quality/resnet18-imagenet.json: | $(FULL)/ready
 $(RESULTS)/quality/vit_b_16-imagenet.json: | $(FULL)/ready
 	$(QUALITY) --backbone vit_b_16 --readout raw --out $@
 
-$(RESULTS)/quality/resnet18-versus-vit.json: $(GRID_QUALITY) $(VIT)
+$(VERSUS): | $(FULL)/ready
 	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):boost/match --out $@
 
 $(RESULTS)/honesty/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --out $@
 
-$(RESULTS)/curve/resnet18-grid.json: $(VIT)
+$(RESULTS)/curve/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 5 --out $@
 
 $(RESULTS)/choosing.json: | $(FULL)/ready
@@ -164,6 +170,10 @@ FACTORS = width,dropout,standardise,label_smoothing,weight_decay,blend,component
 # hours the first time, and 14 GB of disk.
 $(RESULTS)/search.json: | $(FULL)/ready
 	$(BENCH) search --rows 1000000 --engines ours,usearch-f32,hnswlib,faiss --work runs/search --out $@
+
+# What runtime/search.py chooses between by the size of a gallery.
+$(RESULTS)/crossover.json: | $(FULL)/ready
+	$(BENCH) crossover --out $@
 
 # Ours in float32, in 8 bits, and tuned (TUNED: any model files), and the shipped model, beside the
 # architectures, all in one interleaved run.
@@ -226,19 +236,19 @@ $(RESULTS)/overhead.json: | $(FULL)/ready
 	$(BENCH) overhead --backbones resnet18+boost,resnet18@layer3+boost \
 		--model models/zoo/fashion.onnx --files 1024 --out $@
 
-$(RESULTS)/cost.json: $(RESULTS)/latency.json
-	$(BENCH) cost $< --out $@
+$(RESULTS)/cost.json: | $(FULL)/ready
+	$(BENCH) cost $(RESULTS)/latency.json --out $@
 
 # What the first version did, and what came of a grid and the readout match: the same training
 # images, the same queries.
-$(RESULTS)/agreement-layer3.json: runs/layer3/raw/gallery.sqlite runs/layer3/attributes/gallery.sqlite
+$(RESULTS)/agreement-layer3.json: runs/layer3/raw.indexed runs/layer3/attributes.indexed
 	$(AGREEMENT) --run runs/layer3/run --gallery runs/layer3/raw --gallery runs/layer3/attributes --out $@
 
-$(RESULTS)/agreement.json: runs/grid/raw/gallery.sqlite runs/grid/match/gallery.sqlite
+$(RESULTS)/agreement.json: runs/grid/raw.indexed runs/grid/match.indexed
 	$(AGREEMENT) --run runs/grid/run --gallery runs/grid/raw --gallery runs/grid/match --out $@
 
 # All images, and so many queries that the share is known to a point.
-$(RESULTS)/agreement-all.json: runs/grid/all/raw/gallery.sqlite runs/grid/all/match/gallery.sqlite
+$(RESULTS)/agreement-all.json: runs/grid/all/raw.indexed runs/grid/all/match.indexed
 	$(AGREEMENT) --run runs/grid/run --queries 5000 --gallery runs/grid/all/raw \
 		--gallery runs/grid/all/match --out $@
 
@@ -248,14 +258,16 @@ AGREEMENT = $(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv \
 # A run, its models and their galleries. $(1) is the folder's name, $(2) the training's options.
 # Three of ten images are indexed, those whose number ends in 1, 2 or 3; or all.
 define fashion
-runs/$(1)/%/gallery.sqlite: runs/$(1)/%.onnx
-	$$(FULL)/bin/boost-edge index $$(FASHION)/images/*[123].jpg --model $$< --gallery $$(@D)
+# A file beside each gallery says that it is whole: an interrupted index goes on.
+runs/$(1)/%.indexed: runs/$(1)/%.onnx
+	$$(FULL)/bin/boost-edge index $$(FASHION)/images/*[123].jpg --model $$< --gallery $$(basename $$@)
+	touch $$@
 
-runs/$(1)/all/%/gallery.sqlite: runs/$(1)/%.onnx
-	$$(FULL)/bin/boost-edge index $$(FASHION)/images --model $$< --gallery $$(@D)
+runs/$(1)/all/%.indexed: runs/$(1)/%.onnx
+	$$(FULL)/bin/boost-edge index $$(FASHION)/images --model $$< --gallery $$(basename $$@)
+	touch $$@
 
-# An interrupted index goes on; make would delete what it had.
-.PRECIOUS: runs/$(1)/%.onnx runs/$(1)/%/gallery.sqlite runs/$(1)/all/%/gallery.sqlite
+.PRECIOUS: runs/$(1)/%.onnx runs/$(1)/%.indexed runs/$(1)/all/%.indexed
 runs/$(1)/%.onnx: runs/$(1)/run/train.json
 	$$(FULL)/bin/boost-edge export runs/$(1)/run --readout $$* --out $$@
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from boost_edge.bench.latency_runtimes import open_runtime, set_threads
 from boost_edge.bench.latency_systems import System
+from boost_edge.bench.peak import peak_bytes
 from boost_edge.bench.timing import block_orders, percentile
 from boost_edge.runtime.errors import BoostEdgeError
 from boost_edge.runtime.gallery import Gallery
@@ -158,18 +159,7 @@ def main(task: Mapping[str, Any]) -> None:
         size = system.manifest.image.size
         for _ in range(_CALLS):
             infer(np.zeros((1, size, size, 3), np.uint8))
-    sys.stdout.write(json.dumps(_peak_of_this_process()) + "\n")
-
-
-def _peak_of_this_process() -> int | None:
-    # Not getrusage: its ru_maxrss is inherited from the process that started this one.
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    except OSError:
-        pass
-    return None
+    sys.stdout.write(json.dumps(peak_bytes()) + "\n")
 
 
 def _run_python(arguments: Sequence[str], folder: Path | None) -> str:

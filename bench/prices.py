@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +78,8 @@ def find_machine(table: PriceTable, name: str) -> Machine:
 
 
 def describe_price(price: Mapping[str, Any]) -> str:
-    """Return in words where the price of a result of ``bench cost`` is from; empty: a user's own.
-
-    The table that is shipped was written down from memory, which it says itself.
-    """
-    if "as_of" not in price:
-        return ""
-    shipped = any(asdict(machine) == price for machine in read_prices().machines)
-    source = ", written down from memory" if shipped else ""
-    return f" (list price of {price['as_of']}{source}: check it)"
+    """Return in words how old the price of a result of ``bench cost`` is; empty: a user's own."""
+    return f" (list price of {price['as_of']}: check it)" if "as_of" in price else ""
 
 
 def own_price(usd_per_hour: float) -> dict[str, Any]:

@@ -26,9 +26,9 @@ def search_section(evidence: Evidence) -> list[Block]:
         blocks += [Paragraph(text=(text,)), _engines(source)]
         if "filters" in result:
             blocks.append(_filters(source))
-        if "crossover" in result:
-            blocks += _crossover(source)
         blocks.append(sourced(source))
+    for source in evidence.of("crossover"):
+        blocks += [*_crossover(source), sourced(source)]
     return blocks
 
 
@@ -75,20 +75,31 @@ def _filters(source: Source) -> Table:
 
 
 def _crossover(source: Source) -> list[Block]:
-    crossover = source.result["crossover"]
-    faster = crossover["graph_faster_from"]
-    start = "at no size measured" if faster is None else f"from {faster:,} images on"
+    result = source.result
     text = (
-        f"Galleries of up to {crossover['exact_limit']:,} images are searched exactly; here the "
-        f"graph is faster {start}."
+        f"Galleries of up to {result['exact_bytes'] / 2**20:.0f} MiB of embeddings are searched "
+        f"exactly, larger ones through the graph. Here both search the same gallery: without a "
+        f"filter, with one that one in {result['one_in']} images passes, and for the first time in "
+        "a new process, with the most memory that it held."
     )
+    header = ("MB", "dimensions", "images", "scan", "graph", "filtered: scan", "graph",
+              "first: scan", "graph", "memory, MB: scan", "graph")  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for each in result["points"]:
+        pair = (each["scan"], each["graph"])
+        rows.append(
+            (
+                f"{each['bytes'] / 1e6:.0f}", f"{each['dimensions']:,}", f"{each['rows']:,}",
+                *(number(one["p50_ms"]) for one in pair),
+                *(number(one["filtered_p50_ms"]) for one in pair),
+                *(number(one["first_ms"], 0) for one in pair),
+                *(number(one["peak_bytes"] / 1e6, 0) for one in pair),
+            )
+        )  # fmt: skip
     table = Table(
         caption="An exact scan and the graph, p50 in ms",
-        header=("images", "scan", "graph"),
-        rows=tuple(
-            (f"{each['rows']:,}", number(each["scan_p50_ms"]), number(each["graph_p50_ms"]))
-            for each in crossover["points"]
-        ),
-        right=(0, 1, 2),
+        header=header,
+        rows=tuple(rows),
+        right=tuple(range(len(header))),
     )
     return [Paragraph(text=(text,)), table]

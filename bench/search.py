@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.bench.results import make_result
-from boost_edge.bench.search_crossover import measure_crossover
 from boost_edge.bench.search_data import Matrix, draw_queries, load_vectors, make_vectors
 from boost_edge.bench.search_engines import LINKS, VIEW, Engine
 from boost_edge.bench.search_filters import measure_filters
@@ -47,7 +46,6 @@ def measure_search(
     queries: int = 500,
     target: float = 0.99,
     widths: Sequence[int] = WIDTHS,
-    crossover: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Build what is not built yet, search, and return the result.
@@ -66,8 +64,6 @@ def measure_search(
         The recall@10 at which engines are compared.
     widths
         How many candidates in view are tried, ascending.
-    crossover
-        Whether to measure from which size on the graph is faster than a scan, too.
     progress
         Called as work gets on.
 
@@ -129,8 +125,6 @@ def measure_search(
             rows["ours"]["default_width"] = EXPANSION
             result["filters"] = measure_filters(player, plan.data, vectors, asked, progress)
             player.close()
-    if crossover:
-        result["crossover"] = measure_crossover(vectors, asked, plan, work, progress)
     return make_result("search", result)
 
 

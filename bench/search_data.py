@@ -22,6 +22,7 @@ __all__ = [
     "Matrix",
     "buckets_of",
     "draw_queries",
+    "draw_vectors",
     "label_names",
     "load_vectors",
     "make_vectors",
@@ -63,15 +64,22 @@ class DataPlan:
 def make_vectors(plan: DataPlan, folder: Path, progress: Progress) -> None:
     """Write the vectors, and the cluster of each, unless they are there."""
     path = folder / _VECTORS
-    clusters = _clusters(plan)
     if path.exists():
         return
-    centres = _centres(plan)
+    drawn = 0
     with replacing(path) as temporary, temporary.open("wb") as file:
-        for start in range(0, plan.rows, _BLOCK):
-            some = clusters[start : start + _BLOCK]
-            file.write(_around(plan, centres[some], _random(plan, _ROWS, start)).tobytes())
-            progress("drawing vectors", start + len(some), plan.rows)
+        for some in draw_vectors(plan):
+            file.write(some.tobytes())
+            drawn += len(some)
+            progress("drawing vectors", drawn, plan.rows)
+
+
+def draw_vectors(plan: DataPlan) -> Iterator[Matrix]:
+    """Yield the vectors in blocks ``(n, D) float32``."""
+    clusters, centres = _clusters(plan), _centres(plan)
+    for start in range(0, plan.rows, _BLOCK):
+        some = clusters[start : start + _BLOCK]
+        yield _around(plan, centres[some], _random(plan, _ROWS, start))
 
 
 def load_vectors(plan: DataPlan, folder: Path) -> Matrix:

@@ -15,17 +15,17 @@ from boost_edge.bench.search_data import DataPlan, Matrix, buckets_of
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.image_rows import Changes, ImageRow
-from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
+from boost_edge.runtime.search import EXPANSION, GRAPH_NAME, Searcher, exact_limit_for
 from boost_edge.runtime.store import STORE_NAME, Store
 
-__all__ = ["Ours", "exact_limit_for", "fill"]
+__all__ = ["Ours", "fill"]
 
 _BLOCK = 10_000
 
 
-def exact_limit_for(rows: int) -> int:
+def _limit_for(vectors: DataPlan) -> int:
     """Return the limit of exact search: a tiny bench goes through the graph all the same."""
-    return min(EXACT_LIMIT, rows // 2)
+    return min(exact_limit_for(vectors.dimensions), vectors.rows // 2)
 
 
 class Ours:
@@ -59,7 +59,7 @@ class Ours:
             first = store.count()
             fill(store, vectors, buckets_of(self._plan), first=first)
             filled = time.perf_counter(), time.process_time()
-            limit = exact_limit_for(len(vectors))
+            limit = _limit_for(self._plan)
             Searcher(place / GRAPH_NAME, exact_limit=limit).prepare(store)
         done = time.perf_counter(), time.process_time()
         return {
@@ -93,7 +93,7 @@ class Ours:
             Store.open(self._folder),
             self.open_model(),
             owns=False,
-            exact_limit=exact_limit_for(self._plan.rows),
+            exact_limit=_limit_for(self._plan),
             expansion=width,
         )
 

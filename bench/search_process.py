@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from boost_edge.bench.peak import peak_bytes
 from boost_edge.bench.search_data import draw_queries, load_vectors
 from boost_edge.bench.search_engines import Engine
 from boost_edge.bench.search_plan import SearchPlan, engine_of, read_plan
@@ -29,8 +28,6 @@ __all__ = ["built", "opened"]
 
 _K = 10
 _SEARCHES = 200
-# The kernel counts memory in this.
-_KIB = 1024
 
 
 def built(name: str, plan: SearchPlan, work: Path) -> dict[str, Any]:
@@ -71,14 +68,14 @@ def _build(engine: Engine, plan: SearchPlan, work: Path) -> dict[str, Any]:
         **said,
         "wall_seconds": time.perf_counter() - started[0],
         "cpu_seconds": time.process_time() - started[1],
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": peak_bytes(),
         "bytes": _size(work / engine.files),
     }
 
 
 def _open(engine: Engine, plan: SearchPlan, work: Path) -> dict[str, Any]:
     queries = draw_queries(plan.data, _SEARCHES)
-    before = _peak_bytes()
+    before = peak_bytes()
     model = _milliseconds(lambda: _open_model(engine))
     opening = _milliseconds(lambda: engine.open(work))
     first = _milliseconds(lambda: engine.search(queries[0], _K))
@@ -89,7 +86,7 @@ def _open(engine: Engine, plan: SearchPlan, work: Path) -> dict[str, Any]:
         "first_search_ms": first,
         **({"model_ms": model} if engine.name == "ours" else {}),
         "bytes_before": before,
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": peak_bytes(),
     }
 
 
@@ -109,16 +106,6 @@ def _milliseconds(do: Callable[[], object]) -> float:
     started = time.perf_counter()
     do()
     return (time.perf_counter() - started) * 1e3
-
-
-def _peak_bytes() -> int:
-    """Return the most memory that this process held, mapped pages of files among it."""
-    # On Linux ``ru_maxrss`` begins with what the process held that started this one.
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * _KIB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
 
 
 def _size(path: Path) -> int:

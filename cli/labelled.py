@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boost_edge.cli.render import decodable, print_csv, printable, to_json, warn, wrapped
+from boost_edge.cli.render import (
+    decodable,
+    predictions_text,
+    print_csv,
+    printable,
+    to_json,
+    warn,
+    wrapped,
+)
 from boost_edge.runtime.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -93,12 +101,7 @@ def _as_object(answer: Labelled | ImageError, model: str) -> dict[str, Any]:
 
 
 def _as_text(answer: Labelled) -> list[str]:
-    predicted = ", ".join(
-        f"{name} {best.value} ({best.p:.2f})"
-        if name in answer.labels
-        else f"{name} unknown ({best.value} {best.p:.2f})"
-        for name, best in answer.attributes.items()
-    )
+    predicted = predictions_text(answer.attributes, answer.labels)
     return [printable(answer.path), *wrapped(predicted, indent="  ")]
 
 

@@ -43,6 +43,7 @@ __all__ = [
     "training_seed_option",
     "use_threads",
     "where_option",
+    "whole_numbers",
 ]
 
 
@@ -65,6 +66,18 @@ def names(
     if not all(parts):
         raise click.BadParameter(f"{value!r} has an empty name", param=parameter)
     return parts
+
+
+def whole_numbers(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Read a comma-separated list of whole numbers from 1; a click callback."""
+    parts = names(ctx, parameter, value)
+    if parts is None:
+        return None
+    if wrong := [part for part in parts if not (part.isascii() and part.isdigit() and int(part))]:
+        raise click.BadParameter(f"{wrong[0]!r} is not a whole number from 1", param=parameter)
+    return tuple(int(part) for part in parts)
 
 
 def count_option(

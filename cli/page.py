@@ -73,14 +73,17 @@ def _facets(result: QueryResult) -> str:
 
 
 def _asked(result: QueryResult) -> str:
-    tags = "".join(
-        f'<span class="tag" title="{escaped(name)}">{escaped(prediction.value)} '
-        f"{prediction.p:.0%}</span>"
-        for name, prediction in result.attributes.items()
-    )
+    tags = "".join(_predicted(name, best) for name, best in result.attributes.items())
     asked = [("Like", path) for path in result.like] + [("Unlike", path) for path in result.unlike]
     figures = [_example(how, path) for how, path in asked or [("Query", result.query)]]
     return f"{''.join(figures)}<div>{tags}</div>"
+
+
+def _predicted(name: str, best: Prediction) -> str:
+    said = f"{escaped(best.value)} {best.p:.0%}"
+    if not best.is_likely:
+        said = f"unknown ({said})"
+    return f'<span class="tag" title="{escaped(name)}">{said}</span>'
 
 
 def _example(how: str, path: str) -> str:

@@ -6,9 +6,9 @@ import json
 import shutil
 import textwrap
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,11 +16,15 @@ from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.manifest import AttributeQuality, Quantisation
 from boost_edge.runtime.wording import counted
 
+if TYPE_CHECKING:
+    from boost_edge.runtime.encoder import Prediction
+
 __all__ = [
     "counts",
     "decodable",
     "megabytes",
     "of_gallery",
+    "predictions_text",
     "print_csv",
     "print_json",
     "printable",
@@ -104,6 +108,16 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text.encode("utf-8", "backslashreplace").decode()
+    )
+
+
+def predictions_text(predicted: Mapping[str, Prediction], known: Collection[str]) -> str:
+    """Return what a model predicts of an image as text; what is not known, as a guess."""
+    return ", ".join(
+        f"{name} {best.value} ({best.p:.2f})"
+        if name in known
+        else f"{name} unknown ({best.value} {best.p:.2f})"
+        for name, best in predicted.items()
     )
 
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from boost_edge.cli.render import print_csv, print_json, printable, table, to_json, wrapped
+from boost_edge.cli.render import (
+    predictions_text,
+    print_csv,
+    print_json,
+    printable,
+    table,
+    to_json,
+    wrapped,
+)
 from boost_edge.runtime.errors import ImageError
 
 if TYPE_CHECKING:
@@ -24,10 +32,8 @@ FORMATS = ("table", "json", "jsonl", "csv", "html")
 
 def result_table(result: QueryResult, *, facets: bool = False) -> str:
     """Show one query: what was predicted for it, then its hits with what agrees."""
-    predicted = ", ".join(
-        f"{name} {prediction.value} ({prediction.p:.2f})"
-        for name, prediction in result.attributes.items()
-    )
+    known = [name for name, best in result.attributes.items() if best.is_likely]
+    predicted = predictions_text(result.attributes, known)
     took = ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in result.took_ms.items())
     lines = [*_asked(result), f"  {took}"]
     if predicted:

@@ -20,6 +20,7 @@ from boost_edge.cli.options import (
     names,
     resize_option,
     training_seed_option,
+    whole_numbers,
 )
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.ranges import RealNumber, WholeNumber
@@ -38,18 +39,6 @@ if TYPE_CHECKING:
     from boost_edge.export.tune_report import TuneReport
 
 __all__ = ["command"]
-
-
-def _numbers(
-    ctx: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, ...] | None:
-    """Read a comma-separated list of whole numbers from 1; a click callback."""
-    parts = names(ctx, parameter, value)
-    if parts is None:
-        return None
-    if wrong := [part for part in parts if not (part.isascii() and part.isdigit() and int(part))]:
-        raise click.BadParameter(f"{wrong[0]!r} is not a whole number from 1", param=parameter)
-    return tuple(int(part) for part in parts)
 
 
 @click.command("tune")
@@ -92,7 +81,7 @@ def _numbers(
 )
 @click.option(
     "--image-sizes",
-    callback=_numbers,
+    callback=whole_numbers,
     metavar="S,S",
     help="Edges of the network's input in pixels; default: four, up to the backbone's own.",
 )
@@ -111,7 +100,7 @@ def _numbers(
 )
 @click.option(
     "--widths",
-    callback=_numbers,
+    callback=whole_numbers,
     metavar="W,W",
     help="Widths of the head's hidden layer; default: the recipe's.",
 )
@@ -127,7 +116,7 @@ def _numbers(
 )
 @click.option(
     "--threads",
-    callback=_numbers,
+    callback=whole_numbers,
     default="1",
     show_default=True,
     metavar="N,N",

@@ -39,6 +39,11 @@ class FinetuneRecipe:
     consistent
         The teachers look at what the student sees, at every step, instead of once at the whole
         pictures.
+
+    Raises
+    ------
+    UsageError
+        When images are mixed and nobody looks at the mixtures.
     """
 
     epochs: int
@@ -57,14 +62,7 @@ class FinetuneRecipe:
     consistent: bool
     augmentation: Augmentation
 
-    def check(self) -> None:
-        """Refuse what makes no sense together.
-
-        Raises
-        ------
-        UsageError
-            When images are mixed and nobody looks at the mixtures.
-        """
+    def __post_init__(self) -> None:
         if self.augmentation.mixup and not self.consistent:
             raise UsageError(
                 "--mixup shows pictures that no label is right for, so a teacher has to look at "

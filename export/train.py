@@ -246,8 +246,6 @@ def _check_settings(out: Path, settings: TrainSettings) -> None:
         raise UsageError("a teacher needs a network to teach: ask for finetune too")
     if settings.finetune is not None and settings.finetune.consistent and not settings.teachers:
         raise UsageError("--consistent is said of a teacher: give --teacher RUN too")
-    if settings.finetune is not None:
-        settings.finetune.check()
     if settings.finetune is not None and settings.backbone == "pca":
         raise UsageError("pca is fitted, and cannot be trained as a whole: choose a network")
     unfinished = out / FINETUNE_CHECKPOINT_FILE

@@ -17,7 +17,7 @@ from boost_edge.runtime.errors import ConflictError
 from boost_edge.runtime.exchange import BATCH_ROWS
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.joining import Policy, disagreement, join
-from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Searcher
+from boost_edge.runtime.search import GRAPH_NAME, Searcher, exact_limit_for
 from boost_edge.runtime.store import Store
 
 __all__ = ["ArrivalReport", "Arrivals", "Conflicts"]
@@ -136,7 +136,8 @@ class Arrivals:
         ``started`` is what ``time.perf_counter`` said at the beginning.
         """
         self.commit()
-        with closing(Searcher(folder / GRAPH_NAME, exact_limit=EXACT_LIMIT)) as searcher:
+        limit = exact_limit_for(self._store.binding.dimensions)
+        with closing(Searcher(folder / GRAPH_NAME, exact_limit=limit)) as searcher:
             searcher.prepare(self._store)
         return ArrivalReport(
             path=folder.absolute(),

@@ -16,7 +16,7 @@ from boost_edge.runtime.gallery_folder import require_gallery, writing
 from boost_edge.runtime.graph_building import build_graph
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.recovery import left_overs
-from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
+from boost_edge.runtime.search import GRAPH_NAME, exact_limit_for
 from boost_edge.runtime.store import STORE_NAME, Store
 
 __all__ = ["CompactReport", "compact_gallery"]
@@ -48,7 +48,7 @@ def compact_gallery(
     path: str | os.PathLike[str],
     *,
     vectors: GraphDtype | None = None,
-    exact_limit: int = EXACT_LIMIT,
+    exact_limit: int | None = None,
     progress: Progress = silent,
 ) -> CompactReport:
     """Remove deleted images for good, give back their space, and build the cache again.
@@ -121,9 +121,9 @@ def _reclaim(path: Path) -> int:
 
 
 def _cache_again(
-    cache: Path, store: Store, dtype: GraphDtype | None, exact_limit: int, progress: Progress
+    cache: Path, store: Store, dtype: GraphDtype | None, exact_limit: int | None, progress: Progress
 ) -> int | None:
-    if store.count() <= exact_limit:
+    if store.count() <= exact_limit_for(store.binding.dimensions, exact_limit):
         with suppress(FileNotFoundError):
             cache.unlink()
         return None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from boost_edge.runtime.argument_types import real_number
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.gallery_folder import open_store, require_gallery
-from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME, Scored, Searcher
+from boost_edge.runtime.search import GRAPH_NAME, Scored, Searcher
 from boost_edge.runtime.store import Store, Vectors
 
 __all__ = ["Groups", "exact_copies", "near_copies"]
@@ -27,6 +27,8 @@ SELECT embedding, id, path FROM images WHERE state = 'live' AND embedding IN
 (SELECT embedding FROM images WHERE state = 'live' GROUP BY embedding HAVING count(*) > 1)
 ORDER BY embedding, id
 """
+# The pairs of so many images are compared in less time than a graph is searched for each of them.
+_PAIRS_LIMIT = 20_000
 # Rows of the matrix of scores that is held at a time.
 _ROWS = 512
 # A product of matrices rounds otherwise than the scores of a search do, but not by as much.
@@ -57,7 +59,7 @@ def exact_copies(path: str | os.PathLike[str]) -> Groups:
 
 
 def near_copies(
-    path: str | os.PathLike[str], threshold: float, *, exact_limit: int = EXACT_LIMIT
+    path: str | os.PathLike[str], threshold: float, *, exact_limit: int = _PAIRS_LIMIT
 ) -> Groups:
     """Return the groups of images with different bytes whose embeddings are nearly the same.
 
@@ -73,8 +75,8 @@ def near_copies(
         The least cosine, in (0, 1], but for what rounding may take off it: 1 finds equal
         embeddings.
     exact_limit
-        Up to so many images all pairs are compared; above it each is searched for as
-        ``Gallery.search`` does, which may miss what a graph misses.
+        Up to so many images all pairs are compared; above it each is searched for through the
+        graph, which may miss some.
 
     Raises
     ------

@@ -28,6 +28,7 @@ from boost_edge.runtime.model_file import (
 from boost_edge.runtime.process_limits import available_threads
 
 __all__ = [
+    "DEFAULT_MIN_P",
     "Encoder",
     "Encoding",
     "ImageLike",
@@ -39,6 +40,14 @@ __all__ = [
 # An array is (H, W, 3) uint8 RGB.
 ImageLike: TypeAlias = str | os.PathLike[str] | NDArray[np.uint8]
 
+DEFAULT_MIN_P = 0.5
+"""At least as likely right as wrong, for the probabilities are calibrated.
+
+Where a right label is worth as much as a wrong one costs, and a blank is worth nothing, a label is
+worth ``p - (1 - p)``, which is not negative from 0.5 on: the rule of C. K. Chow, "On optimum
+recognition error and reject tradeoff" (1970), for a rejection that costs half of an error. Above
+it, no other value can be as likely either.
+"""
 _DEFAULT_BATCH = 32
 # A run or two of a ResNet cut after layer3, at 224 pixels, make up for the time that laying out its
 # weights takes; of a whole one it takes several, of a small network dozens.
@@ -64,6 +73,11 @@ class Prediction:
 
     value: str
     p: float
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether the value is more likely right than wrong; otherwise nothing is known."""
+        return self.p >= DEFAULT_MIN_P
 
 
 class Encoder:

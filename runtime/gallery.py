@@ -24,7 +24,7 @@ from boost_edge.runtime.gallery_folder import bind, writing
 from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.querying import Querier
-from boost_edge.runtime.search import EXACT_LIMIT, EXPANSION, GRAPH_NAME, Searcher
+from boost_edge.runtime.search import EXPANSION, GRAPH_NAME, Searcher, exact_limit_for
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.writer_lock import read_only_error
 
@@ -78,7 +78,7 @@ class Gallery:
         create: bool = True,
         threads: int | None = None,
         images: int | None = None,
-        exact_limit: int = EXACT_LIMIT,
+        exact_limit: int | None = None,
         expansion: int = EXPANSION,
         read_only: bool = False,
         progress: Progress = silent,
@@ -97,7 +97,8 @@ class Gallery:
         threads, images
             For a model that the gallery opens itself; see ``Encoder.open``.
         exact_limit
-            Up to so many images search is exact; above it goes through an HNSW graph.
+            Up to so many images search is exact, by default 40 MiB of embeddings; above it goes
+            through an HNSW graph.
         expansion
             How many candidates a search through the graph keeps in view: more find more, and take
             longer.
@@ -125,7 +126,7 @@ class Gallery:
             store,
             bound,
             owns=encoder is None,
-            exact_limit=exact_limit,
+            exact_limit=exact_limit_for(store.binding.dimensions, exact_limit),
             expansion=expansion,
             progress=progress,
         )

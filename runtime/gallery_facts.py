@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from boost_edge.runtime.gallery_folder import open_store, require_gallery
 from boost_edge.runtime.gallery_model import model_path
 from boost_edge.runtime.schema import FORMAT_VERSION
-from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
+from boost_edge.runtime.search import GRAPH_NAME, exact_limit_for
 from boost_edge.runtime.store import Store
 
 __all__ = ["GalleryStats", "bytes_on_disk", "gallery_stats"]
@@ -56,7 +56,7 @@ class GalleryStats:
     bytes_on_disk: int
 
     @classmethod
-    def of(cls, folder: Path, store: Store, *, exact_limit: int = EXACT_LIMIT) -> GalleryStats:
+    def of(cls, folder: Path, store: Store, *, exact_limit: int | None = None) -> GalleryStats:
         """Return the figures of an open store."""
         binding = store.binding
         with store.snapshot():
@@ -79,7 +79,7 @@ class GalleryStats:
             )
 
 
-def gallery_stats(path: str | os.PathLike[str], *, exact_limit: int = EXACT_LIMIT) -> GalleryStats:
+def gallery_stats(path: str | os.PathLike[str], *, exact_limit: int | None = None) -> GalleryStats:
     """Return what there is to know about a gallery at a glance, without its model.
 
     Raises
@@ -113,10 +113,10 @@ def _attributes(store: Store) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*predicted, *labels]))
 
 
-def _cache(path: Path, store: Store, exact_limit: int) -> tuple[str, CacheState, int]:
+def _cache(path: Path, store: Store, exact_limit: int | None) -> tuple[str, CacheState, int]:
     """Return how the cache holds its vectors, its state, and how many images are newer."""
     vectors = store.binding.graph_dtype
-    if store.count() <= exact_limit:
+    if store.count() <= exact_limit_for(store.binding.dimensions, exact_limit):
         return vectors, "not needed", 0
     if not path.exists():
         return vectors, "missing", 0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.argument_types import real_number
 from boost_edge.runtime.crawl import find_images, require_paths
-from boost_edge.runtime.encoder import Encoder, Prediction
+from boost_edge.runtime.encoder import DEFAULT_MIN_P, Encoder, Prediction
 from boost_edge.runtime.encodings import encodings_of
 from boost_edge.runtime.errors import ImageError, UsageError
 from boost_edge.runtime.manifest import Attribute
@@ -34,15 +34,6 @@ __all__ = [
     "require_attributes",
     "split_posteriors",
 ]
-
-DEFAULT_MIN_P = 0.5
-"""At least as likely right as wrong, for the probabilities are calibrated.
-
-Where a right label is worth as much as a wrong one costs, and a blank is worth nothing, a label is
-worth ``p - (1 - p)``, which is not negative from 0.5 on: the rule of C. K. Chow, "On optimum
-recognition error and reject tradeoff" (1970), for a rejection that costs half of an error. Above
-it, no other value can be as likely either.
-"""
 
 # A file and the posteriors ``(sum K_a,) float32`` of its attributes.
 Posteriors: TypeAlias = tuple[str, NDArray[np.float32]]

@@ -37,13 +37,22 @@ from boost_edge.runtime.store import Store, Vectors
 if TYPE_CHECKING:
     from boost_edge.runtime.hnsw import Hnsw
 
-__all__ = ["EXACT_LIMIT", "EXPANSION", "GRAPH_NAME", "Scored", "Searcher", "scan", "top"]
+__all__ = [
+    "EXACT_BYTES",
+    "EXPANSION",
+    "GRAPH_NAME",
+    "Scored",
+    "Searcher",
+    "exact_limit_for",
+    "scan",
+    "top",
+]
 
 GRAPH_NAME = "vectors.usearch"
 
-# Where HNSW begins to be faster, measured at 512 dimensions on 2 AVX2 cores: a scan of 20,000 rows
-# takes 1.7 ms and HNSW 1.6 ms, of 40,000 rows 7.7 and 1.9 ms (of 10,000 rows 0.8 and 1.1 ms).
-EXACT_LIMIT = 20_000
+EXACT_BYTES = 40 * 2**20
+"""Up to so much a scan is nearly as fast as HNSW, and better with filters (docs/decisions/0006)."""
+_FLOAT_BYTES = 4
 
 # So many candidates a search through the graph keeps in view while it walks, where it needs no more
 # (docs/decisions/0007).
@@ -64,6 +73,11 @@ _Stamp = tuple[int, ...]
 
 # Ids ``(n,) int64`` and scores ``(n,) float32``, best first.
 Scored = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+def exact_limit_for(dimensions: int, limit: int | None = None) -> int:
+    """Return up to how many images search is exact: ``limit``, or as many as `EXACT_BYTES` hold."""
+    return EXACT_BYTES // (_FLOAT_BYTES * dimensions) if limit is None else limit
 
 
 def top(

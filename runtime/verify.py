@@ -26,7 +26,7 @@ from boost_edge.runtime.gallery_folder import require_gallery
 from boost_edge.runtime.gallery_model import model_digest, model_path
 from boost_edge.runtime.recovery import left_overs
 from boost_edge.runtime.schema import FORMAT_VERSION
-from boost_edge.runtime.search import EXACT_LIMIT, GRAPH_NAME
+from boost_edge.runtime.search import GRAPH_NAME, exact_limit_for
 from boost_edge.runtime.store import STORE_NAME
 from boost_edge.runtime.verify_rows import check_embeddings, check_images, check_structure
 
@@ -132,7 +132,7 @@ def verify_gallery(
     *,
     model: str | os.PathLike[str] | None = None,
     step: Callable[[str], None] | None = None,
-    exact_limit: int = EXACT_LIMIT,
+    exact_limit: int | None = None,
 ) -> VerifyReport:
     """Check a gallery: database, embeddings, cache, model, image files, temporary files.
 
@@ -175,7 +175,7 @@ def verify_gallery(
 class _Check:
     """One verification and what it found so far."""
 
-    def __init__(self, folder: Path, model: Path | None, exact_limit: int) -> None:
+    def __init__(self, folder: Path, model: Path | None, exact_limit: int | None) -> None:
         self._folder = folder
         self._model = model
         self._exact_limit = exact_limit
@@ -266,7 +266,7 @@ class _Check:
     def _check_cache(self, database: sqlite3.Connection, binding: Binding, generation: int) -> None:
         cache = self._folder / GRAPH_NAME
         if not cache.exists():
-            if (self.images or 0) > self._exact_limit:
+            if (self.images or 0) > exact_limit_for(binding.dimensions, self._exact_limit):
                 self._add("cache_missing", cache.name)
             return
         from boost_edge.runtime.hnsw import CacheError, Hnsw

@@ -11,6 +11,7 @@ from boost_edge.cli.bench.card import card
 from boost_edge.cli.bench.choose import choose
 from boost_edge.cli.bench.compare import compare
 from boost_edge.cli.bench.cost import cost
+from boost_edge.cli.bench.crossover import crossover
 from boost_edge.cli.bench.curve import curve
 from boost_edge.cli.bench.honesty import honesty
 from boost_edge.cli.bench.latency import latency
@@ -49,6 +50,7 @@ command.add_command(choose)
 command.add_command(agreement)
 command.add_command(models)
 command.add_command(search)
+command.add_command(crossover)
 command.add_command(latency)
 command.add_command(overhead)
 command.add_command(alternatives)

@@ -18,10 +18,9 @@ from boost_edge.cli.bench.options import (
     setup_options,
 )
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.options import names
+from boost_edge.cli.options import names, whole_numbers
 from boost_edge.cli.progress import Bars
 from boost_edge.cli.render import table, wrapped
-from boost_edge.runtime.errors import UsageError
 
 __all__ = ["ablate"]
 
@@ -39,7 +38,9 @@ __all__ = ["ablate"]
 @click.option(
     "--taps", callback=names, metavar="A,B+C", help="Other taps to try, each as for --tap."
 )
-@click.option("--image-sizes", callback=names, metavar="A,B", help="Other image sizes to try.")
+@click.option(
+    "--image-sizes", callback=whole_numbers, metavar="A,B", help="Other image sizes to try."
+)
 @recipe_option
 @result_options
 def ablate(
@@ -47,7 +48,7 @@ def ablate(
     images: Path,
     factors: tuple[str, ...],
     taps: tuple[str, ...] | None,
-    image_sizes: tuple[str, ...] | None,
+    image_sizes: tuple[int, ...] | None,
     recipe: str,
     out: Path | None,
     json: bool,
@@ -73,12 +74,10 @@ def ablate(
     check_recipes((recipe,))
     varied = () if factors == ("none",) else factors
     check_choice(varied, tuple(FACTORS), "--factors")
-    try:
-        sizes = [int(each) for each in image_sizes or ()]
-    except ValueError as error:
-        raise UsageError(f"--image-sizes takes numbers: {error}") from error
     plan = AblationPlan(
-        setup=described, recipe=recipe, variants=variants_of(varied, taps=tried, sizes=sizes)
+        setup=described,
+        recipe=recipe,
+        variants=variants_of(varied, taps=tried, sizes=image_sizes or ()),
     )
     with Bars() as bars:
         result = measure_ablation(labels, images=images, plan=plan, out=out, progress=bars)

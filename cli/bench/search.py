@@ -62,12 +62,6 @@ _ENGINES = "ours,usearch-f32,usearch-f16,hnswlib,faiss"
     help="Threads that the other libraries build with; default: all cores.",
 )
 @click.option(
-    "--crossover/--no-crossover",
-    default=True,
-    show_default=True,
-    help="Measure where the graph gets faster than a scan, too.",
-)
-@click.option(
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
@@ -84,7 +78,6 @@ def search(
     engines: tuple[str, ...],
     target: float,
     threads: int | None,
-    crossover: bool,
     work: Path,
     out: Path | None,
     json: bool,
@@ -114,7 +107,6 @@ def search(
             engines=engines,
             queries=queries,
             target=target,
-            crossover=crossover,
             progress=bars,
         )
     return finish(result, out, json, _text(result))
@@ -129,8 +121,6 @@ def _text(result: dict[str, Any]) -> list[str]:
     lines = [*wrapped(title, indent=""), "", *_engines_text(result["engines"])]
     if "filters" in result:
         lines += ["", *_filters_text(result["filters"])]
-    if "crossover" in result:
-        lines += ["", *_crossover_text(result["crossover"])]
     return lines
 
 
@@ -168,12 +158,3 @@ def _filters_text(filters: list[dict[str, Any]]) -> list[str]:
         for each in filters
     ]
     return table(header, rows, right=(2, 3, 4, 5))
-
-
-def _crossover_text(crossover: dict[str, Any]) -> list[str]:
-    header = ["rows", "scan", "graph"]
-    rows = [
-        [f"{each['rows']:,}", f"{each['scan_p50_ms']:.2f}", f"{each['graph_p50_ms']:.2f}"]
-        for each in crossover["points"]
-    ]
-    return table(header, rows, right=(0, 1, 2))

@@ -136,9 +136,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", [there(name) for name in ENGINES])
 def test_each_engine_reaches_the_target(work: Path, name: str) -> None:
     """Each library is built, opened and searched for real, and finds what exact search finds."""
-    result = measure_search(
-        plan_of(), work, engines=[name], queries=30, widths=(10, 64, 200), crossover=False
-    )
+    result = measure_search(plan_of(), work, engines=[name], queries=30, widths=(10, 64, 200))
     [row] = result["engines"]
     assert row["engine"] == name
     assert row["reaches_target"]
@@ -165,9 +163,7 @@ def test_memory_is_the_engine_s_own(work: Path) -> None:
 
 def test_filters_lose_nothing(work: Path) -> None:
     """Our gallery answers every filter of every selectivity, and the result says how well."""
-    result = measure_search(
-        plan_of(), work, engines=["ours"], queries=30, widths=(64,), crossover=True
-    )
+    result = measure_search(plan_of(), work, engines=["ours"], queries=30, widths=(64,))
     filters = {each["label"]: each for each in result["filters"]}
     assert list(filters) == label_names()
     assert all(each["recall"] >= 0.99 for each in filters.values())
@@ -176,22 +172,19 @@ def test_filters_lose_nothing(work: Path) -> None:
     assert all(800 <= count <= 1200 for count in filters["any2"]["passing"])
     assert result["kind"] == "search"
     assert result["machine"]["libraries"]["usearch"]
-    assert [each["rows"] for each in result["crossover"]["points"]] == [ROWS]
     assert json.loads(json.dumps(result)) == result
 
 
 def test_what_is_built_is_not_built_again(work: Path) -> None:
     """A second run takes the records of the first, and goes on from rows that are there."""
-    measure_search(plan_of(), work, engines=["ours"], queries=20, widths=(64,), crossover=False)
+    measure_search(plan_of(), work, engines=["ours"], queries=20, widths=(64,))
     record = work / "ours.build.json"
     before = record.read_bytes()
-    measure_search(plan_of(), work, engines=["ours"], queries=20, widths=(64,), crossover=False)
+    measure_search(plan_of(), work, engines=["ours"], queries=20, widths=(64,))
     assert record.read_bytes() == before
     # As if the first had been interrupted before it wrote its record.
     record.unlink()
-    result = measure_search(
-        plan_of(), work, engines=["ours"], queries=20, widths=(64,), crossover=False
-    )
+    result = measure_search(plan_of(), work, engines=["ours"], queries=20, widths=(64,))
     assert result["engines"][0]["build"]["rows_already_there"] == ROWS
 
 

@@ -335,10 +335,23 @@ def search() -> dict[str, Any]:
                 {"one_in": 10, "follows_clusters": True, "recall": 1.0, "lowest_recall": 1.0,
                  "first_ms": 88.0, "searches": 80, **times},
             ],
-            "crossover": {
-                "exact_limit": 20_000, "graph_faster_from": None,
-                "points": [{"rows": 2500, "scan_p50_ms": 0.5, "graph_p50_ms": 0.75}],
-            },
+        },
+    )  # fmt: skip
+
+
+def crossover() -> dict[str, Any]:
+    """Return one size, where the graph is the slower one but for a new process."""
+    scan = {"p50_ms": 0.5, "filtered_p50_ms": 0.25, "first_ms": 60.0, "peak_bytes": 150_000_000}
+    graph = {"p50_ms": 0.75, "filtered_p50_ms": 4.0, "first_ms": 45.0, "peak_bytes": 90_000_000}
+    return make_result(
+        "crossover",
+        {
+            "plan": {"dimensions": [500], "megabytes": [5]}, "k": 10, "one_in": 4,
+            "exact_bytes": 2**20,
+            "points": [
+                {"dimensions": 500, "rows": 2500, "bytes": 5_000_000, "exact": False,
+                 "graph_build_seconds": 1.0, "scan": scan, "graph": graph},
+            ],
         },
     )  # fmt: skip
 
@@ -357,5 +370,6 @@ TINY: Mapping[str, dict[str, Any]] = {
     "latency.json": latency(),
     "cost.json": measure_cost(latency(), price=own_price(0.5)),
     "search.json": search(),
+    "crossover.json": crossover(),
 }
 """By name below the folder of results."""

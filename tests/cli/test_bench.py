@@ -151,7 +151,7 @@ def test_search_is_measured(call: Call, tmp_path: Path) -> None:
     """The table has a row per engine and filter; the JSON and the file hold the same."""
     out = tmp_path / "search.json"
     arguments = (
-        "bench", "search", "--rows", 400, "--dimensions", 16, "--queries", 20, "--no-crossover",
+        "bench", "search", "--rows", 400, "--dimensions", 16, "--queries", 20,
         "--engines", "ours,usearch-f32", "--work", tmp_path / "work", "--threads", 1,
     )  # fmt: skip
     done = call(*arguments, "--json", "--out", out)
@@ -164,11 +164,31 @@ def test_search_is_measured(call: Call, tmp_path: Path) -> None:
     assert "1 in 10,000  by cluster" in text
 
 
+def test_a_scan_and_the_graph_are_compared(call: Call, tmp_path: Path) -> None:
+    """The table has a row per width and size; the JSON and the file hold the same."""
+    out = tmp_path / "crossover.json"
+    arguments = (
+        "bench", "crossover", "--dimensions", "16,25", "--megabytes", 1, "--queries", 4,
+        "--starts", 1,
+    )  # fmt: skip
+    done = call(*arguments, "--json", "--out", out)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert said == json.loads(out.read_text())
+    assert [(each["dimensions"], each["rows"]) for each in said["points"]] == [
+        (16, 15_625),
+        (25, 10_000),
+    ]
+    header, *rows = call(*arguments).stdout.splitlines()[-3:]
+    assert "1 in 4 pass" in header
+    assert [row.split()[:3] for row in rows] == [["1", "16", "15,625"], ["1", "25", "10,000"]]
+
+
 def test_search_of_another_plan(call: Call, refused: Refused, tmp_path: Path) -> None:
     """A work folder of other vectors is refused, and so is an engine that is none."""
     arguments = ("bench", "search", "--work", tmp_path / "work", "--rows", 400)
     assert "'annoy' is not one of ours" in refused(2, *arguments, "--engines", "annoy")
-    small = ("--dimensions", 16, "--queries", 20, "--no-crossover", "--engines", "usearch-f32")
+    small = ("--dimensions", 16, "--queries", 20, "--engines", "usearch-f32")
     assert call(*arguments, *small).returncode == 0
     assert "another data" in refused(2, *arguments, *small, "--seed", 9)
 
@@ -247,7 +267,7 @@ def test_honesty_and_ablation_are_printed(small: tuple[object, ...], call: Call)
         ("curve", ("--counts", "many"), "--counts and --noise take numbers"),
         ("curve", ("--baseline", "raw"), "write FILE.json:ROW"),
         ("ablate", ("--factors", "luck"), "--factors: 'luck' is not one of width"),
-        ("ablate", ("--image-sizes", "big"), "--image-sizes takes numbers"),
+        ("ablate", ("--image-sizes", "big"), "'big' is not a whole number from 1"),
         ("honesty", ("--recipe", "ours"), "--recipe: 'ours' is not one of boost, paper, finetuned"),
     ],
 )

@@ -54,6 +54,7 @@ def test_verbs_are_the_design_s() -> None:
         "boost-edge bench regression",
         "boost-edge bench alternatives",
         "boost-edge bench search",
+        "boost-edge bench crossover",
         "boost-edge bench report",
         "boost-edge bench card",
         "boost-edge gallery export",

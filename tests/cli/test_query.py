@@ -124,6 +124,25 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_what_is_more_likely_wrong_is_unknown(shop: Path, catalogue: Path, call: Call) -> None:
+    """As `label` says it: below one half a value is a guess, in the table and on the page."""
+    kinds: set[bool] = set()
+    for number in range(6):
+        asked = ("query", catalogue / "images" / f"{number:05}.jpg", "--gallery", shop / "gallery")
+        attributes = json.loads(call(*asked, "--json").stdout)["attributes"]
+        text = " ".join(call(*asked).stdout.split())
+        page = call(*asked, "--format", "html").stdout
+        for name, best in attributes.items():
+            likely = best["p"] >= 0.5
+            kinds.add(likely)
+            said = f"{name} {best['value']} ({best['p']:.2f})"
+            guess = f"{name} unknown ({best['value']} {best['p']:.2f})"
+            assert (said in text, guess in text) == (likely, not likely)
+            tag = f"{best['value']} {best['p']:.0%}"
+            assert f">{tag if likely else f'unknown ({tag})'}<" in page
+    assert kinds == {True, False}
+
+
 def test_html_stands_alone(image: Path, shop: Path, call: Call, tmp_path: Path) -> None:
     """The page is well-formed, names are escaped, and it needs no file and no network."""
     odd = tmp_path / "<b>&\udcff.jpg"

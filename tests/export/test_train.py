@@ -476,6 +476,14 @@ def test_teacher_of_other_attributes_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+def test_mixtures_need_a_teacher_who_looks_at_them() -> None:
+    """No label is right for two pictures at once, so a recipe without such a teacher is refused."""
+    mixed = dataclasses.replace(FINETUNE.augmentation, mixup=0.5)
+    assert dataclasses.replace(FINETUNE, augmentation=mixed, consistent=True).augmentation == mixed
+    with pytest.raises(UsageError, match="--consistent too"):
+        dataclasses.replace(FINETUNE, augmentation=mixed)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -484,14 +492,6 @@ def test_teacher_of_other_attributes_is_refused(
         (
             {"finetune": dataclasses.replace(FINETUNE, consistent=True), "teachers": ()},
             "give --teacher RUN too",
-        ),
-        (
-            {
-                "finetune": dataclasses.replace(
-                    FINETUNE, augmentation=dataclasses.replace(FINETUNE.augmentation, mixup=0.5)
-                )
-            },
-            "--consistent too",
         ),
     ],
 )

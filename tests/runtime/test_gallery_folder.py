@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from boost_edge import Encoder, Gallery
+from boost_edge.runtime import search
 from boost_edge.runtime.compact import compact_gallery
 from boost_edge.runtime.errors import (
     BoostEdgeError,
@@ -185,6 +186,28 @@ def test_a_closed_gallery_is_whole(gallery: Gallery, pictures: Path, tmp_path: P
     shutil.copytree(gallery.path, tmp_path / "copy")
     with Gallery.open(tmp_path / "copy", threads=1) as copy:
         assert len(copy.query(pictures / "red" / "0.png")) == 9
+
+
+def test_what_is_large_depends_on_the_width(
+    encoder: Encoder, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where embeddings have more bytes than are scanned, all agree that there is a cache."""
+    folder = tmp_path / "gallery"
+    with Gallery.open(folder, encoder) as gallery:
+        gallery.index([pictures])
+        count = len(gallery)
+        exact = gallery.query(pictures / "red" / "0.png", k=5).hits
+    assert not (folder / GRAPH_NAME).exists()
+    monkeypatch.setattr(search, "EXACT_BYTES", count * encoder.dimensions * 4)
+    assert gallery_stats(folder).cache == "not needed"
+    assert verify_gallery(folder).findings == ()
+    monkeypatch.setattr(search, "EXACT_BYTES", count * encoder.dimensions * 4 - 1)
+    assert gallery_stats(folder).cache == "missing"
+    assert [each.code for each in verify_gallery(folder).findings] == ["cache_missing"]
+    with Gallery.open(folder, encoder) as gallery:
+        assert gallery.query(pictures / "red" / "0.png", k=5).hits == exact
+    assert gallery_stats(folder).cache == "up to date"
+    assert compact_gallery(folder).cached == count
 
 
 def test_the_state_of_the_cache_is_told(

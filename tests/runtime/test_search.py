@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.hnsw import Hnsw
 from boost_edge.runtime.image_rows import Changes, ImageRow
-from boost_edge.runtime.search import GRAPH_NAME, Scored, Searcher, scan, top
+from boost_edge.runtime.search import (
+    EXACT_BYTES,
+    GRAPH_NAME,
+    Scored,
+    Searcher,
+    exact_limit_for,
+    scan,
+    top,
+)
 from boost_edge.runtime.store import Store
 
 Matrix = NDArray[np.float32]
@@ -44,6 +52,14 @@ def tables(draw: st.DrawFn) -> tuple[list[int], Matrix, Matrix]:
     ids = draw(st.permutations(range(1, len(rows) + 1)))
     query = np.array(draw(row), np.float32)
     return list(ids), np.array(rows, np.float32).reshape(len(rows), width), query
+
+
+@given(st.integers(1, 100_000))
+def test_the_limit_of_exact_search_is_one_of_bytes(dimensions: int) -> None:
+    """As many images as have so many bytes of float32, not one more; or what the caller says."""
+    limit = exact_limit_for(dimensions)
+    assert limit * dimensions * 4 <= EXACT_BYTES < (limit + 1) * dimensions * 4
+    assert exact_limit_for(dimensions, 0) == 0
 
 
 @settings(deadline=None)
