@@ -77,11 +77,13 @@ QUALITIES := $(REAL:%=$(RESULTS)/quality/%.json)
 ABSENT := $(RESULTS)/quality/resnet18-imagenet.json $(RESULTS)/quality/vit_b_16-imagenet.json
 GRID_QUALITY := $(RESULTS)/quality/resnet18-grid.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
+HONESTY := $(RESULTS)/honesty/resnet18-grid.json
+CONTRASTIVE := $(RESULTS)/honesty/resnet18-grid-contrastive.json
 VERSUS := $(RESULTS)/quality/resnet18-versus-vit.json
 
 # Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
 # the longest first. Times are measured alone.
-COUNTED := $(RESULTS)/honesty/resnet18-grid.json $(RESULTS)/ablation/resnet18-layer3.json \
+COUNTED := $(HONESTY) $(CONTRASTIVE) $(RESULTS)/ablation/resnet18-layer3.json \
 	$(RESULTS)/choosing.json $(QUALITIES) $(ABSENT) $(VERSUS) \
 	$(RESULTS)/curve/resnet18-grid.json $(RESULTS)/agreement-all.json $(RESULTS)/agreement.json \
 	$(RESULTS)/agreement-layer3.json $(RESULTS)/resize.json
@@ -127,7 +129,7 @@ $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
 
 resnet18-layer3 = $(LAYER3) --recipe paper,boost
-resnet18-grid = $(GRID) --recipe boost
+resnet18-grid = $(GRID) --recipe boost,contrastive
 resnet18-layer4-distilled = --backbone resnet18 --tap layer3:4x4+layer4 --recipe boost \
 	--weights $(WEIGHTS)/resnet18_layer4_distilled.safetensors \
 	--note "layer4 was distilled from two other networks: not torchvision's checkpoint"
@@ -150,8 +152,13 @@ $(RESULTS)/quality/vit_b_16-imagenet.json: | $(FULL)/ready
 $(VERSUS): | $(FULL)/ready
 	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):boost/match --out $@
 
-$(RESULTS)/honesty/resnet18-grid.json: | $(FULL)/ready
+# The head of the readout together is the same with either recipe.
+$(HONESTY): | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --out $@
+
+$(CONTRASTIVE): | $(FULL)/ready
+	$(BENCH) honesty $(DATA) $(GRID) --recipe contrastive \
+		--readout raw,hidden,attributes,blend,match --out $@
 
 $(RESULTS)/curve/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 5 --out $@
@@ -171,7 +178,7 @@ FACTORS = width,dropout,standardise,label_smoothing,weight_decay,blend,component
 $(RESULTS)/search.json: | $(FULL)/ready
 	$(BENCH) search --rows 1000000 --engines ours,usearch-f32,hnswlib,faiss --work runs/search --out $@
 
-# What runtime/search.py chooses between by the size of a gallery.
+# What runtime/exact_limit.py chooses between by the size of a gallery.
 $(RESULTS)/crossover.json: | $(FULL)/ready
 	$(BENCH) crossover --out $@
 

@@ -25,7 +25,6 @@ from boost_edge.bench.edits import edited_features
 from boost_edge.bench.extra_losses import ExtraLosses, tag_matrix, train_with_extras
 from boost_edge.bench.heads import embed, train_head
 from boost_edge.bench.judging import judge_embeddings
-from boost_edge.bench.relevance import number_groups
 from boost_edge.bench.results import make_result
 from boost_edge.bench.subject import Setup, Subject, carve
 from boost_edge.bench.trials import Trial, Trials, run_trials
@@ -94,10 +93,7 @@ FACTORS: Mapping[str, tuple[Variant, ...]] = {
         Variant(factor="tags", value="0.3", losses=ExtraLosses(tags=0.3)),
         Variant(factor="tags", value="1", losses=ExtraLosses(tags=1.0)),
     ),
-    "contrast": tuple(
-        Variant(factor="contrast", value=str(weight), losses=ExtraLosses(contrast=weight))
-        for weight in (0.1, 0.5)
-    ),
+    "contrast": _recipe_variants("contrast", (0.1, 0.5, 2.0)),
 }
 """The variants by factor; those of ``tap`` and ``image_size`` depend on the backbone."""
 
@@ -253,7 +249,6 @@ def _train(
             recipe,
             variant.losses,
             tags=tag_matrix(subject.names_of(draw.train), len(draw.train)),
-            groups=number_groups(codes),
             seed=seed,
         )
     if not variant.calibrated:

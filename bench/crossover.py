@@ -1,7 +1,7 @@
 """``bench crossover``: from which size of a gallery on the graph is faster than a scan.
 
 Both search the same store in turns: without a filter, with one that every fourth image passes, and
-in a new process, which has to open everything first. `EXACT_BYTES` is chosen by it.
+in a new process, which has to open everything first. `runtime/exact_limit.py` is chosen by it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from boost_edge.bench.peak import peak_bytes
 from boost_edge.bench.results import make_result
 from boost_edge.bench.search_data import DataPlan, Matrix, draw_queries, draw_vectors
 from boost_edge.bench.search_ours import fill
-from boost_edge.runtime.errors import BoostEdgeError
+from boost_edge.runtime.errors import BoostEdgeError, UsageError
+from boost_edge.runtime.exact_limit import EXACT_BYTES, EXACT_IMAGES, exact_limit_for
 from boost_edge.runtime.progress import Progress, silent
-from boost_edge.runtime.search import EXACT_BYTES, GRAPH_NAME, Searcher, exact_limit_for
+from boost_edge.runtime.search import GRAPH_NAME, Searcher
 from boost_edge.runtime.store import Store
 
 __all__ = ["CrossoverPlan", "measure_crossover"]
@@ -37,6 +38,8 @@ _K = 10
 _BLOCK = 25
 _MEGA = 1_000_000
 _QUERY = "query.npy"
+_FEWEST = 100
+_MOST_MEGABYTES = 4_000
 # One image in so many passes the filter.
 _PASSES = 4
 
@@ -55,7 +58,12 @@ class CrossoverPlan:
         """Yield what each gallery is to hold."""
         for width in self.dimensions:
             for size in self.megabytes:
-                rows = max(2, size * _MEGA // (np.float32().itemsize * width))
+                rows = size * _MEGA // (np.float32().itemsize * width)
+                if rows < _FEWEST or size > _MOST_MEGABYTES:
+                    raise UsageError(
+                        f"{size} MB of {width} numbers each are {rows} vectors: at least {_FEWEST} "
+                        f"of them, and at most {_MOST_MEGABYTES:,} MB, can be measured"
+                    )
                 yield DataPlan(rows=rows, dimensions=width, seed=self.seed, kind="clustered")
 
 
@@ -63,8 +71,16 @@ def measure_crossover(plan: CrossoverPlan, progress: Progress = silent) -> dict[
     """Return the median times of a scan and of a search through the graph, at several sizes.
 
     The images of the hits, which cost both the same, are not read.
+
+    Raises
+    ------
+    UsageError
+        When a gallery would hold too few vectors to search among, or more than fit.
+    BoostEdgeError
+        When a new process fails.
     """
     galleries = list(plan.galleries())
+    load = list(os.getloadavg())
     points: list[dict[str, Any]] = []
     for number, data in enumerate(galleries):
         progress("scan or graph", number, len(galleries))
@@ -76,7 +92,8 @@ def measure_crossover(plan: CrossoverPlan, progress: Progress = silent) -> dict[
         "k": _K,
         "one_in": _PASSES,
         "exact_bytes": EXACT_BYTES,
-        "load_average": list(os.getloadavg()),
+        "exact_images": EXACT_IMAGES,
+        "load_average_before": load,
         "points": points,
     }
     return make_result("crossover", content)

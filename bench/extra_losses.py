@@ -1,6 +1,6 @@
-"""A head trained with more than its attributes: tags of the name, and a metric-learning loss.
+"""A head trained with more than its attributes: tags of the name.
 
-For ablations only: a small training loop of its own, which with both weights at 0 trains as
+For ablations only: a small training loop of its own, which without tags trains as
 `boost_edge.export.fit` does. What it finds out is worth more than what it would add to a recipe.
 """
 
@@ -10,13 +10,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.bench.relevance import name_words
-from boost_edge.runtime.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,14 +35,11 @@ class ExtraLosses:
     """Weights of the losses that are added up.
 
     ``attributes`` is that of the recipe's own loss (0: the paper's Task 2), ``tags`` of the binary
-    cross entropy of the tags, divided by the mean number of tags of an image (with both: Task 3),
-    ``contrast`` of the supervised contrastive loss on the hidden vector (Khosla et al., 2020, as
-    pytorch-metric-learning has it), whose classes are the groups of equal attributes.
+    cross entropy of the tags, divided by the mean number of tags of an image (with both: Task 3).
     """
 
     attributes: float = 1.0
     tags: float = 0.0
-    contrast: float = 0.0
 
 
 def tag_matrix(names: Sequence[str], fitted: int) -> NDArray[np.float32]:
@@ -68,7 +64,6 @@ def train_with_extras(
     losses: ExtraLosses,
     *,
     tags: NDArray[np.float32],
-    groups: NDArray[np.int64],
     seed: int,
 ) -> BoostHead:
     """Return a calibrated head; its epoch is chosen by the validation rows' attributes.
@@ -77,13 +72,8 @@ def train_with_extras(
 
     Parameters
     ----------
-    tags, groups
-        ``(n, T)`` and ``(n,)`` of the training rows.
-
-    Raises
-    ------
-    MissingExtraError
-        When ``losses.contrast`` is not 0 and pytorch-metric-learning is not installed.
+    tags
+        ``(n, T)`` of the training rows.
     """
     import torch
 
@@ -91,7 +81,7 @@ def train_with_extras(
     from boost_edge.export.fit import classify_rows, prepare_rows
     from boost_edge.export.temperature import calibrated_loss
 
-    work = _Training(train, classes, recipe, losses, tags=tags, groups=groups, seed=seed)
+    work = _Training(train, classes, recipe, losses, tags=tags, seed=seed)
     best: dict[str, torch.Tensor] = {}
     best_loss, stale = math.inf, 0
     held_out = prepare_rows(work.head, val.features)
@@ -123,16 +113,17 @@ class _Training:
         losses: ExtraLosses,
         *,
         tags: NDArray[np.float32],
-        groups: NDArray[np.int64],
         seed: int,
     ) -> None:
         import torch
 
+        from boost_edge.export.contrast import contrast_of
         from boost_edge.export.fit import make_head, prepare_rows
 
         self.recipe, self.losses, self.seed = recipe, losses, seed
         self.codes = torch.from_numpy(train.codes)
-        self.tags, self.groups = torch.from_numpy(tags), torch.from_numpy(groups)
+        self.tags = torch.from_numpy(tags)
+        self.contrast = contrast_of(train.codes) if recipe.contrast else None
         self.mean_tags = max(1.0, float(tags.sum(axis=1).mean()))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -145,7 +136,6 @@ class _Training:
             lr=recipe.learning_rate,
             weight_decay=recipe.weight_decay,
         )
-        self.contrast = _contrastive() if losses.contrast else None
 
     def train_epoch(self, epoch: int) -> None:
         """Go over the rows once, in the order that the recipe's own training has."""
@@ -179,21 +169,11 @@ class _Training:
                 if (codes[:, column] >= 0).any()
             ]
             total = total + losses.attributes * torch.stack(parts).sum() / len(logits)
+        if self.contrast is not None:
+            total = total + self.recipe.contrast * self.contrast(hidden, batch)
         if losses.tags and self.tags.shape[1]:
             error = binary_cross_entropy_with_logits(
                 self.tagger(self.head.dropout(hidden)), self.tags[batch], reduction="sum"
             )
             total = total + losses.tags * error / (self.mean_tags * len(batch))
-        known = self.groups[batch] >= 0
-        if self.contrast is not None and known.any():
-            members = self.groups[batch][known]
-            total = total + losses.contrast * self.contrast(hidden[known], members)
         return total
-
-
-def _contrastive() -> Any:
-    try:
-        from pytorch_metric_learning.losses import SupConLoss
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("a contrastive loss", "bench", "pytorch-metric-learning") from error
-    return SupConLoss(temperature=0.1)

@@ -279,12 +279,9 @@ def number_groups(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     if codes.ndim != 2 or codes.shape[1] == 0:
         raise UsageError(f"codes of shape {codes.shape} given: (rows, attributes) needed")
-    numbers = np.full(len(codes), -1, np.int64)
-    known = np.flatnonzero((codes >= 0).all(axis=1))
-    if known.size:
-        # numpy 2.0 gave the inverse another shape than the versions before and after it.
-        numbers[known] = np.unique(codes[known], axis=0, return_inverse=True)[1].reshape(-1)
-    return numbers
+    from boost_edge.export.combinations import number_combinations
+
+    return number_combinations(codes)
 
 
 def _check_protocol(protocol: Protocol) -> None:

@@ -23,7 +23,7 @@ from boost_edge.bench.report_models import models_section
 from boost_edge.bench.report_pictures import chosen_pictures, standalone
 from boost_edge.bench.report_provenance import provenance_section
 from boost_edge.bench.report_quality import agreement_section, gains_section, quality_section
-from boost_edge.bench.report_search import search_section
+from boost_edge.bench.report_search import crossover_section, search_section
 from boost_edge.bench.report_speed import cost_section, stages_section
 from boost_edge.bench.report_svg import need_matplotlib
 from boost_edge.bench.report_tradeoff import tradeoff_section
@@ -58,6 +58,7 @@ def make_sections(evidence: Evidence) -> tuple[Section, ...]:
         agreement_section,
         *((models_section,) if evidence.of("models") else ()),
         search_section,
+        crossover_section,
         stages_section,
         cost_section,
         *((alternatives_section,) if evidence.of("alternatives") else ()),

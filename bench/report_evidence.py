@@ -50,6 +50,7 @@ MAKES: Mapping[str, tuple[str, str]] = {
         "search.json",
         "boost-edge bench search --rows 1000000 --work runs/search --out results/search.json",
     ),
+    "crossover": ("crossover.json", "boost-edge bench crossover --out results/crossover.json"),
     "latency": ("latency.json", "boost-edge bench latency --out results/latency.json"),
     "cost": ("cost.json", "boost-edge bench cost results/latency.json --out results/cost.json"),
 }

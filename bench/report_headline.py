@@ -34,6 +34,7 @@ from boost_edge.bench.report_seeds import (
 )
 from boost_edge.bench.report_speed import find_row
 from boost_edge.bench.report_words import (
+    DEFAULT_RECIPE,
     absent,
     busy,
     interval,
@@ -87,6 +88,8 @@ def headline_section(evidence: Evidence) -> Section:
         _claim(text) for source in evidence.of("curve") for text in _labels(evidence, source)
     ]
     for source in evidence.of("honesty"):
+        if source.result["recipe"] != DEFAULT_RECIPE:
+            continue
         blocks += [Paragraph(text=t, tone=tone) for tone, t in verdicts(source) if tone == "hurts"]
     return Section(title="In short", anchor="short", blocks=tuple(blocks))
 
@@ -240,7 +243,10 @@ def _boosted(evidence: Evidence) -> Iterator[tuple[Source, int, Mapping[str, Any
         if len({row["resize"] for row in rows}) > 1:
             continue
         for place, row in enumerate(rows):
-            if (row["recipe"], row["readout"]) == ("boost", DEFAULT_READOUT) and "gain" in row:
+            if (row["recipe"], row["readout"]) == (
+                DEFAULT_RECIPE,
+                DEFAULT_READOUT,
+            ) and "gain" in row:
                 yield source, place, row
 
 

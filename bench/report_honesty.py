@@ -30,6 +30,7 @@ from boost_edge.bench.report_seeds import (
     row_verdict,
 )
 from boost_edge.bench.report_words import (
+    DEFAULT_RECIPE,
     NONE,
     interval,
     network,
@@ -186,8 +187,11 @@ def _picture(source: Source, metric: str, caption: str) -> Figure:
         + "."
     )
     unit = "mAP@10" if metric == "map10" else metric.upper()
+    name, recipe = f"honest-{metric}", source.result["recipe"]
+    if recipe != DEFAULT_RECIPE:
+        name, caption = f"{name}-{recipe}", f"{caption} (recipe {recipe})"
     return Figure(
-        name=f"honest-{metric}",
+        name=name,
         caption=caption,
         description=description,
         svg=dots(

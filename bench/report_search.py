@@ -1,12 +1,12 @@
-"""The report's section on search among many images."""
+"""The report's sections on search among many images."""
 
 from __future__ import annotations
 
 from boost_edge.bench.report_blocks import Block, Cell, Paragraph, Table
 from boost_edge.bench.report_evidence import Evidence, Source
-from boost_edge.bench.report_words import NONE, number, p99, section_of, sourced
+from boost_edge.bench.report_words import NONE, busy, number, p99, section_of, sourced
 
-__all__ = ["search_section"]
+__all__ = ["crossover_section", "search_section"]
 
 
 @section_of("search", "Search at scale", "search", what="Search was")
@@ -27,6 +27,13 @@ def search_section(evidence: Evidence) -> list[Block]:
         if "filters" in result:
             blocks.append(_filters(source))
         blocks.append(sourced(source))
+    return blocks
+
+
+@section_of("crossover", "A scan or the graph", "crossover", what="A scan beside the graph was")
+def crossover_section(evidence: Evidence) -> list[Block]:
+    """Return from which size of a gallery on the graph is the faster one."""
+    blocks: list[Block] = []
     for source in evidence.of("crossover"):
         blocks += [*_crossover(source), sourced(source)]
     return blocks
@@ -77,10 +84,11 @@ def _filters(source: Source) -> Table:
 def _crossover(source: Source) -> list[Block]:
     result = source.result
     text = (
-        f"Galleries of up to {result['exact_bytes'] / 2**20:.0f} MiB of embeddings are searched "
-        f"exactly, larger ones through the graph. Here both search the same gallery: without a "
-        f"filter, with one that one in {result['one_in']} images passes, and for the first time in "
-        "a new process, with the most memory that it held."
+        f"Galleries of up to {result['exact_images']:,} images whose embeddings have at most "
+        f"{result['exact_bytes'] / 2**20:.0f} MiB are searched exactly, larger ones through the "
+        "graph. Here both search the same gallery: without a filter, with one that one in "
+        f"{result['one_in']} images passes, and for the first time in a new process, with the most "
+        f"memory that it held. {busy(result)}"
     )
     header = ("MB", "dimensions", "images", "scan", "graph", "filtered: scan", "graph",
               "first: scan", "graph", "memory, MB: scan", "graph")  # fmt: skip
@@ -97,7 +105,7 @@ def _crossover(source: Source) -> list[Block]:
             )
         )  # fmt: skip
     table = Table(
-        caption="An exact scan and the graph, p50 in ms",
+        caption="An exact scan and the graph: p50 in ms, and memory",
         header=header,
         rows=tuple(rows),
         right=tuple(range(len(header))),

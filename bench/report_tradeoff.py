@@ -11,6 +11,7 @@ from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_plots import frontier
 from boost_edge.bench.report_speed import decoding_caveat, find_row
 from boost_edge.bench.report_words import (
+    DEFAULT_RECIPE,
     network,
     number,
     section_of,
@@ -95,7 +96,7 @@ def _same(system: _Row, quality: _Row, row: _Row) -> bool:
         quality["backbone"], quality["taps"], quality.get("image_size", system["image_size"]),
         quality.get("precision", "fp32"), row["readout"],
     )  # fmt: skip
-    if told != wanted or "unavailable" in row or row["recipe"] not in ("none", "boost"):
+    if told != wanted or "unavailable" in row or row["recipe"] not in ("none", DEFAULT_RECIPE):
         return False
     if system.get("resize"):
         return bool(row["resize"] == system["resize"])

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from boost_edge.bench.search_data import DataPlan, Matrix, buckets_of
 from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.exact_limit import exact_limit_for
 from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.image_rows import Changes, ImageRow
-from boost_edge.runtime.search import EXPANSION, GRAPH_NAME, Searcher, exact_limit_for
+from boost_edge.runtime.search import EXPANSION, GRAPH_NAME, Searcher
 from boost_edge.runtime.store import STORE_NAME, Store
 
 __all__ = ["Ours", "fill"]

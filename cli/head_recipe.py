@@ -19,9 +19,10 @@ DEFAULT_RECIPE = "boost"
 
 recipe_option = click.option(
     "--recipe",
-    type=click.Choice([DEFAULT_RECIPE, "paper", "finetuned"]),
+    type=click.Choice([DEFAULT_RECIPE, "paper", "finetuned", "contrastive"]),
     show_default=DEFAULT_RECIPE,
-    help="How the head is trained; finetuned is for a network that was trained on the same labels.",
+    help="How the head is trained; finetuned is for a network that was trained on the same labels, "
+    "contrastive for searches for kinds of things that no label names (docs/labels.md).",
 )
 components_option = click.option(
     "--components",

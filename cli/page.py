@@ -97,11 +97,9 @@ def _example(how: str, path: str) -> str:
 
 def _hit(hit: Hit, asked: dict[str, Prediction]) -> str:
     tags = "".join(
-        f'<span class="tag{" agrees" if name in hit.agrees else ""}" '
-        f'title="{escaped(name)}: {"as" if name in hit.agrees else "unlike"} the query">'
-        f"{escaped(value)}</span>"
+        _tag(name, value, agrees=name in hit.agrees)
         for name, value in hit.attributes.items()
-        if name in asked
+        if name in asked and asked[name].is_likely
     )
     name = Path(hit.path).name
     bonus = f" {hit.preference:+.3f}" if hit.preference else ""
@@ -109,6 +107,13 @@ def _hit(hit: Hit, asked: dict[str, Prediction]) -> str:
         f"<li><figure>{picture(hit.path, f'Hit {hit.rank}: {name}')}"
         f'<figcaption><span class="score">{hit.rank}. {hit.score:.3f}{bonus}</span> '
         f'<span class="name">{escaped(name)}</span><br>{tags}</figcaption></figure></li>'
+    )
+
+
+def _tag(name: str, value: str, *, agrees: bool) -> str:
+    return (
+        f'<span class="tag{" agrees" if agrees else ""}" '
+        f'title="{escaped(name)}: {"as" if agrees else "unlike"} the query">{escaped(value)}</span>'
     )
 
 

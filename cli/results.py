@@ -82,13 +82,15 @@ def _facet_table(result: QueryResult) -> list[str]:
 
 
 def _agreement(hit: Hit, result: QueryResult) -> str:
-    """Name the attributes that agree, or the fewer that do not."""
-    others = [name for name in result.attributes if name not in hit.agrees]
-    if hit.agrees and not others:
+    """Name the attributes that agree, of those that are known, or the fewer that do not."""
+    known = [name for name, best in result.attributes.items() if best.is_likely]
+    alike = [name for name in known if name in hit.agrees]
+    others = [name for name in known if name not in hit.agrees]
+    if alike and not others:
         return "all"
-    if len(others) < len(hit.agrees):
+    if len(others) < len(alike):
         return f"all but {' '.join(others)}"
-    return " ".join(hit.agrees) or ("nothing" if others else "")
+    return " ".join(alike) or ("nothing" if others else "")
 
 
 def _short(path: str) -> str:

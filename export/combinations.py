@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from boost_edge.export.temperature import UNKNOWN
 
-__all__ = ["Combinations", "find_combinations"]
+__all__ = ["Combinations", "find_combinations", "number_combinations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +61,16 @@ def find_combinations(codes: NDArray[np.int64], least: int) -> Combinations:
     values, counts = np.unique(known, axis=0, return_counts=True)
     rest = int(counts[counts < least].sum())
     return Combinations(values=values[counts >= least], others=rest >= least)
+
+
+def number_combinations(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number of each row's combination of labels ``(n, A)``, ``(n,)``.
+
+    Numbers ascend with the codes; rows with an unknown label (below 0) have -1.
+    """
+    numbers = np.full(len(codes), -1, np.int64)
+    known = np.flatnonzero((codes >= 0).all(axis=1))
+    if known.size:
+        # numpy 2.0 gave the inverse another shape than the versions before and after it.
+        numbers[known] = np.unique(codes[known], axis=0, return_inverse=True)[1].reshape(-1)
+    return numbers

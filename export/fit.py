@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from boost_edge.export.artefacts import read_tensors, write_tensors
+from boost_edge.export.contrast import Contrast, contrast_of
 from boost_edge.export.importance import information
 from boost_edge.export.recipes import Recipe
 from boost_edge.export.temperature import UNKNOWN, calibrated_loss
@@ -84,8 +85,9 @@ def fit_head(
     """Train a boost head; the same arguments on the same machine give the same weights.
 
     The loss is the mean over the attributes of the cross entropy over the rows whose label is
-    known. With ``checkpoint``, an interrupted training goes on where it was and ends with the
-    same weights as one that was never interrupted.
+    known, and ``recipe.contrast`` times that of the hidden vector. With ``checkpoint``, an
+    interrupted training goes on where it was and ends with the same weights as one that was never
+    interrupted.
 
     Parameters
     ----------
@@ -100,6 +102,8 @@ def fit_head(
     ------
     RunError
         When the checkpoint is damaged or belongs to other data or settings.
+    MissingExtraError
+        When the recipe needs a library that is not installed.
     """
     with _one_thread():
         return _fit_head(train, val, classes, recipe, seed, checkpoint, progress)
@@ -120,10 +124,11 @@ def _fit_head(
         state.restore(checkpoint, digest)
     prepared, codes = prepare_rows(state.head, train.features), torch.from_numpy(train.codes)
     held_out = None if val is None else prepare_rows(state.head, val.features)
+    contrast = contrast_of(train.codes) if recipe.contrast else None
     written = time.monotonic()
     while not state.finished(recipe):
         epoch = len(state.history)
-        loss = _train_epoch(state, prepared, codes, recipe, seed, epoch)
+        loss = _train_epoch(state, prepared, codes, recipe, seed, epoch, contrast)
         val_loss = None
         if val is not None and held_out is not None:
             val_loss = calibrated_loss(classify_rows(state.head, held_out), val.codes)
@@ -290,8 +295,12 @@ def _train_epoch(
     recipe: Recipe,
     seed: int,
     epoch: int,
+    contrast: Contrast | None,
 ) -> float:
-    """Go over the training rows once, in an order that depends on seed and epoch alone."""
+    """Go over the training rows once, in an order that depends on seed and epoch alone.
+
+    Returns the mean loss of the attributes.
+    """
     for group in state.optimiser.param_groups:
         group["lr"] = _learning_rate(recipe, epoch)
     state.head.train()
@@ -301,12 +310,14 @@ def _train_epoch(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed * 1_000_003 + epoch + 1)
         for batch in torch.split(torch.randperm(len(prepared)), recipe.batch_size):
-            _, logits = state.head.classify(prepared[batch])
+            hidden, logits = state.head.classify(prepared[batch])
             loss = mean_loss(logits, codes[batch], recipe.label_smoothing)
+            total += float(loss.detach()) * len(batch)
+            if contrast is not None:
+                loss = loss + recipe.contrast * contrast(hidden, batch)
             state.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             state.optimiser.step()
-            total += float(loss.detach()) * len(batch)
     return total / len(prepared)
 
 

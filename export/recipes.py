@@ -1,4 +1,4 @@
-"""How a head is trained: the paper's recipe, ours, and ours for a network trained as a whole.
+"""How a head is trained: the paper's recipe, ours, and ours for some purposes.
 
 A recipe is plain data; ``RECIPES`` is the whole list. To try another setting from Python, use
 ``dataclasses.replace(RECIPES["boost"], width=1024)``.
@@ -50,6 +50,9 @@ class Recipe:
         trained on all fitted rows, its last epoch is returned and nothing is calibrated.
     label_smoothing
         Share of the target spread evenly over all values, in [0, 1).
+    contrast
+        Weight of the contrastive loss of the hidden vector (`boost_edge.export.contrast`) beside
+        that of the attributes, at least 0.
     blend
         Weight b of the attributes in the readout ``blend``, in [0, 1].
     together
@@ -78,6 +81,7 @@ class Recipe:
     validation: bool
     patience: int
     label_smoothing: float
+    contrast: float
     blend: float
     together: int
 
@@ -111,6 +115,7 @@ _PAPER = Recipe(
     validation=False,
     patience=0,
     label_smoothing=0.0,
+    contrast=0.0,
     blend=0.5,
     together=5,
 )
@@ -132,6 +137,7 @@ _BOOST = Recipe(
     validation=True,
     patience=10,
     label_smoothing=0.0,
+    contrast=0.0,
     blend=0.8,
     together=5,
 )
@@ -142,6 +148,10 @@ _FINETUNED = dataclasses.replace(
     _BOOST, name="finetuned", width=512, dropout=0.7, learning_rate=3e-4
 )
 
+# Its hidden vector finds more than the features do, of kinds that were trained on and of others
+# (decision 18).
+_CONTRASTIVE = dataclasses.replace(_BOOST, name="contrastive", contrast=0.5)
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {recipe.name: recipe for recipe in (_BOOST, _PAPER, _FINETUNED)}
+    {recipe.name: recipe for recipe in (_BOOST, _PAPER, _FINETUNED, _CONTRASTIVE)}
 )

@@ -38,6 +38,8 @@ def fit_together(
         When fewer than two combinations have enough images.
     """
     combinations = find_combinations(train.codes, recipe.together)
+    # Images of all other combinations are one class, and unlike each other.
+    recipe = replace(recipe, contrast=0.0)
     if len(combinations.values) < 2:
         raise UsageError(
             f"readout together: {len(combinations.values)} combination(s) of labels have "

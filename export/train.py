@@ -20,6 +20,7 @@ import numpy as np
 import boost_edge
 from boost_edge.export.artefacts import file_digest, make_folder, write_tensors
 from boost_edge.export.calibrate import calibrate_head, measure_quality
+from boost_edge.export.contrast import need_library
 from boost_edge.export.features import extract_features
 from boost_edge.export.finetune_recipe import FinetuneRecipe
 from boost_edge.export.fit import Fitted, fit_head
@@ -242,6 +243,8 @@ def _check_settings(out: Path, settings: TrainSettings) -> None:
         raise UsageError(
             f"{out}: already holds a finished run: choose another --out, or delete it first"
         )
+    if settings.recipe.contrast:
+        need_library()
     if settings.finetune is None and settings.teachers:
         raise UsageError("a teacher needs a network to teach: ask for finetune too")
     if settings.finetune is not None and settings.finetune.consistent and not settings.teachers:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
 from boost_edge.runtime.errors import ConflictError
+from boost_edge.runtime.exact_limit import exact_limit_for
 from boost_edge.runtime.exchange import BATCH_ROWS
 from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.joining import Policy, disagreement, join
-from boost_edge.runtime.search import GRAPH_NAME, Searcher, exact_limit_for
+from boost_edge.runtime.search import GRAPH_NAME, Searcher
 from boost_edge.runtime.store import Store
 
 __all__ = ["ArrivalReport", "Arrivals", "Conflicts"]

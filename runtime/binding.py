@@ -97,7 +97,7 @@ def read_binding(path: Path, meta: Mapping[str, object]) -> Binding:
             "dimensions": int(dimensions),
             "graph_dtype": str(graph_dtype),
             "generation": int(),
-        } if graph_dtype in GRAPH_DTYPES:
+        } if graph_dtype in GRAPH_DTYPES and dimensions >= 1:
             return Binding(
                 gallery=gallery,
                 model_sha256=model_sha256,

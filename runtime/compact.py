@@ -11,12 +11,13 @@ from pathlib import Path
 from boost_edge.runtime.binding import GraphDtype, check_graph_dtype
 from boost_edge.runtime.database import connect, translating
 from boost_edge.runtime.errors import GalleryError
+from boost_edge.runtime.exact_limit import exact_limit_for
 from boost_edge.runtime.gallery_facts import bytes_on_disk
 from boost_edge.runtime.gallery_folder import require_gallery, writing
 from boost_edge.runtime.graph_building import build_graph
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.recovery import left_overs
-from boost_edge.runtime.search import GRAPH_NAME, exact_limit_for
+from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME, Store
 
 __all__ = ["CompactReport", "compact_gallery"]

@@ -27,7 +27,7 @@ SELECT embedding, id, path FROM images WHERE state = 'live' AND embedding IN
 (SELECT embedding FROM images WHERE state = 'live' GROUP BY embedding HAVING count(*) > 1)
 ORDER BY embedding, id
 """
-# The pairs of so many images are compared in less time than a graph is searched for each of them.
+# Of so many images all pairs are compared: that takes seconds, and misses none.
 _PAIRS_LIMIT = 20_000
 # Rows of the matrix of scores that is held at a time.
 _ROWS = 512

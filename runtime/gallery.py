@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Encoder, ImageLike
 from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.exact_limit import exact_limit_for
 from boost_edge.runtime.examples import UNLIKE_WEIGHT, ExampleLike
 from boost_edge.runtime.gallery_folder import bind, writing
 from boost_edge.runtime.hits import Hit, QueryResult
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.querying import Querier
-from boost_edge.runtime.search import EXPANSION, GRAPH_NAME, Searcher, exact_limit_for
+from boost_edge.runtime.search import EXPANSION, GRAPH_NAME, Searcher
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.writer_lock import read_only_error
 
@@ -97,8 +98,7 @@ class Gallery:
         threads, images
             For a model that the gallery opens itself; see ``Encoder.open``.
         exact_limit
-            Up to so many images search is exact, by default 40 MiB of embeddings; above it goes
-            through an HNSW graph.
+            Above so many images search goes through a graph; default: see `exact_limit_for`.
         expansion
             How many candidates a search through the graph keeps in view: more find more, and take
             longer.

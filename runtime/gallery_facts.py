@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from boost_edge.runtime.exact_limit import exact_limit_for
 from boost_edge.runtime.gallery_folder import open_store, require_gallery
 from boost_edge.runtime.gallery_model import model_path
 from boost_edge.runtime.schema import FORMAT_VERSION
-from boost_edge.runtime.search import GRAPH_NAME, exact_limit_for
+from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import Store
 
 __all__ = ["GalleryStats", "bytes_on_disk", "gallery_stats"]

@@ -38,21 +38,18 @@ if TYPE_CHECKING:
     from boost_edge.runtime.hnsw import Hnsw
 
 __all__ = [
-    "EXACT_BYTES",
     "EXPANSION",
     "GRAPH_NAME",
     "Scored",
     "Searcher",
-    "exact_limit_for",
     "scan",
     "top",
 ]
 
 GRAPH_NAME = "vectors.usearch"
 
-EXACT_BYTES = 40 * 2**20
-"""Up to so much a scan is nearly as fast as HNSW, and better with filters (docs/decisions/0006)."""
-_FLOAT_BYTES = 4
+# A row that is scanned costs as much as a candidate, but nothing is gained by ever longer lists.
+_MOST_CANDIDATES = 20_000
 
 # So many candidates a search through the graph keeps in view while it walks, where it needs no more
 # (docs/decisions/0007).
@@ -73,11 +70,6 @@ _Stamp = tuple[int, ...]
 
 # Ids ``(n,) int64`` and scores ``(n,) float32``, best first.
 Scored = tuple[NDArray[np.int64], NDArray[np.float32]]
-
-
-def exact_limit_for(dimensions: int, limit: int | None = None) -> int:
-    """Return up to how many images search is exact: ``limit``, or as many as `EXACT_BYTES` hold."""
-    return EXACT_BYTES // (_FLOAT_BYTES * dimensions) if limit is None else limit
 
 
 def top(
@@ -119,6 +111,8 @@ class Searcher:
         The HNSW file, written and replaced as needed.
     exact_limit
         Up to so many rows search is exact.
+    most_candidates
+        The graph is never asked for more.
     expansion
         How many candidates a search through the graph keeps in view: more find more, and take
         longer.
@@ -134,12 +128,14 @@ class Searcher:
         cache: Path,
         *,
         exact_limit: int,
+        most_candidates: int = _MOST_CANDIDATES,
         expansion: int = EXPANSION,
         dtype: GraphDtype | None = None,
         progress: Progress = silent,
     ) -> None:
         self._cache = cache
         self._exact_limit = exact_limit
+        self._most_candidates = most_candidates
         self._expansion = expansion
         self._dtype: GraphDtype | None = dtype
         self._progress = progress
@@ -199,9 +195,9 @@ class Searcher:
         if self._graph is None:
             return self._exact_limit
         if among is None:
-            return self._exact_limit // 2
+            return self._most_candidates // 2
         each = max(1, self._candidates_each(store, among))
-        return min(self._exact_limit, len(among)) // (_SPARE * each)
+        return min(self._most_candidates, len(among)) // (_SPARE * each)
 
     def scores(
         self, store: Store, query: NDArray[np.float32], among: NDArray[np.int64] | None = None
@@ -328,7 +324,7 @@ class Searcher:
         wanted = k if among is None else min(k, len(among))
         # The best by coarse scores and some for their errors; or as many as hold those that are
         # wanted, where passing has nothing to do with being near.
-        fetch, most, each = 2 * k, self._exact_limit, 1
+        fetch, most, each = 2 * k, self._most_candidates, 1
         if among is not None:
             each = self._candidates_each(store, among)
             # From there on an exact scan of the rows that pass is cheaper: a row of it costs as

@@ -22,11 +22,12 @@ import numpy as np
 from boost_edge.runtime.binding import Binding, read_binding
 from boost_edge.runtime.database import connect_reading, translating
 from boost_edge.runtime.errors import GalleryCorruptError, UsageError
+from boost_edge.runtime.exact_limit import exact_limit_for
 from boost_edge.runtime.gallery_folder import require_gallery
 from boost_edge.runtime.gallery_model import model_digest, model_path
 from boost_edge.runtime.recovery import left_overs
 from boost_edge.runtime.schema import FORMAT_VERSION
-from boost_edge.runtime.search import GRAPH_NAME, exact_limit_for
+from boost_edge.runtime.search import GRAPH_NAME
 from boost_edge.runtime.store import STORE_NAME
 from boost_edge.runtime.verify_rows import check_embeddings, check_images, check_structure
 

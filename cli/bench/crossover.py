@@ -55,8 +55,8 @@ def crossover(out: Path | None, json: bool, **options: Any) -> int:
 
 def _text(result: dict[str, Any]) -> list[str]:
     title = (
-        "an exact scan / the graph; times in ms; galleries of up to "
-        f"{result['exact_bytes'] / 2**20:.0f} MiB of embeddings are scanned"
+        f"an exact scan / the graph; times in ms; galleries of up to {result['exact_images']:,} "
+        f"images with {result['exact_bytes'] / 2**20:.0f} MiB of embeddings are scanned"
     )
     header = ["MB", "D", "images", "p50", f"1 in {result['one_in']} pass", "first", "memory, MB"]
     rows = [

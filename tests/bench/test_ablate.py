@@ -21,11 +21,10 @@ from boost_edge.bench.ablate import (
 )
 from boost_edge.bench.extra_losses import ExtraLosses, tag_matrix, train_with_extras
 from boost_edge.bench.heads import train_head
-from boost_edge.bench.relevance import number_groups
 from boost_edge.bench.subject import Setup, Subject
 from boost_edge.export.calibrate import posteriors_of
 from boost_edge.export.fit import Rows, make_head
-from boost_edge.export.recipes import RECIPES
+from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import MissingExtraError, UsageError
 
@@ -118,8 +117,12 @@ def test_the_test_part_is_not_read(
     assert not asked & set(draw.test.tolist())
 
 
-def test_the_loop_of_its_own_trains_as_the_recipe_does(setup: Setup, subject: Make) -> None:
+@pytest.mark.parametrize("contrast", [0.0, 0.5])
+def test_the_loop_of_its_own_trains_as_the_recipe_does(
+    contrast: float, setup: Setup, subject: Make
+) -> None:
     """Without extra losses its posteriors are those of the recipe's own training."""
+    recipe = dataclasses.replace(SHORT, contrast=contrast)
     found = subject(setup)
     draw = found.draw(0)
     backbone = found.backbone(draw)
@@ -128,17 +131,15 @@ def test_the_loop_of_its_own_trains_as_the_recipe_does(setup: Setup, subject: Ma
     )
     test = found.features(backbone, draw.test)
     heads = (
-        train_head(train, val, found.classes, SHORT, seed=3, readouts=("attributes",)),
-        _extra(train, val, found.classes, ExtraLosses(), seed=3),
+        train_head(train, val, found.classes, recipe, seed=3, readouts=("attributes",)),
+        _extra(train, val, found.classes, ExtraLosses(), seed=3, recipe=recipe),
     )
     np.testing.assert_array_equal(heads[0].importance, heads[1].importance)
     for ours, theirs in zip(*(posteriors_of(head, test) for head in heads), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=0.02)
 
 
-@pytest.mark.parametrize(
-    "losses", [ExtraLosses(tags=1.0), ExtraLosses(contrast=0.5), ExtraLosses(attributes=0, tags=1)]
-)
+@pytest.mark.parametrize("losses", [ExtraLosses(tags=1.0), ExtraLosses(attributes=0, tags=1)])
 def test_extra_losses_change_the_hidden_vector(
     losses: ExtraLosses, setup: Setup, subject: Make
 ) -> None:
@@ -157,12 +158,16 @@ def test_extra_losses_change_the_hidden_vector(
     assert not np.allclose(first.detach().numpy(), plain.detach().numpy())
 
 
-def _extra(train: Any, val: Any, classes: list[int], losses: ExtraLosses, seed: int) -> BoostHead:
+def _extra(
+    train: Any,
+    val: Any,
+    classes: list[int],
+    losses: ExtraLosses,
+    seed: int,
+    recipe: Recipe = SHORT,
+) -> BoostHead:
     tags = (np.arange(3 * len(train.codes)).reshape(-1, 3) % 2).astype(np.float32)
-    groups = number_groups(train.codes)
-    return train_with_extras(
-        train, val, classes, SHORT, losses, tags=tags, groups=groups, seed=seed
-    )
+    return train_with_extras(train, val, classes, recipe, losses, tags=tags, seed=seed)
 
 
 def test_tags_are_the_common_words() -> None:
@@ -180,9 +185,9 @@ def test_the_missing_library_is_named(
     setup: Setup, on_catalogue: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without pytorch-metric-learning, one line says what to install."""
-    monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", None)
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
     plan = AblationPlan(setup=setup, recipe="boost", variants=FACTORS["contrast"])
-    with pytest.raises(MissingExtraError, match=r"pytorch-metric-learning.*'boost-edge\[bench\]'"):
+    with pytest.raises(MissingExtraError, match=r"pytorch-metric-learning.*'boost-edge\[train\]'"):
         measure_ablation(plan=plan, **on_catalogue)
 
 

@@ -10,9 +10,9 @@ import pytest
 from boost_edge.bench import crossover as crossover_module
 from boost_edge.bench.crossover import CrossoverPlan, measure_crossover
 from boost_edge.bench.search_data import DataPlan, draw_vectors, load_vectors, make_vectors
-from boost_edge.runtime.errors import BoostEdgeError
+from boost_edge.runtime.errors import BoostEdgeError, UsageError
+from boost_edge.runtime.exact_limit import EXACT_BYTES, EXACT_IMAGES
 from boost_edge.runtime.progress import silent
-from boost_edge.runtime.search import EXACT_BYTES
 
 PLAN = CrossoverPlan(dimensions=(125, 250), megabytes=(1,), queries=6, starts=2)
 
@@ -21,6 +21,7 @@ def test_both_are_measured() -> None:
     """As many vectors as the megabytes hold; warm, filtered and first, and the memory of each."""
     result = measure_crossover(PLAN)
     assert (result["kind"], result["exact_bytes"]) == ("crossover", EXACT_BYTES)
+    assert result["exact_images"] == EXACT_IMAGES
     assert [(each["dimensions"], each["rows"]) for each in result["points"]] == [
         (125, 2000),
         (250, 1000),
@@ -32,7 +33,7 @@ def test_both_are_measured() -> None:
         for side in ("scan", "graph"):
             assert all(value > 0 for value in point[side].values())
         # Only one of them loads the library of graphs.
-        assert point["graph"]["peak_bytes"] != point["scan"]["peak_bytes"]
+        assert point["graph"]["peak_bytes"] > point["scan"]["peak_bytes"]
 
 
 def test_what_is_drawn_is_as_in_the_measurement_of_search(tmp_path: Path) -> None:
@@ -49,3 +50,11 @@ def test_a_process_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(crossover_module, "_QUERY", "other.npy")
     with pytest.raises(BoostEdgeError, match=r"a first search in a new process failed: .*query"):
         measure_crossover(PLAN)
+
+
+@pytest.mark.parametrize(("dimensions", "megabytes"), [(10**9, 5), (64, 10**6)])
+def test_a_gallery_that_makes_no_sense_is_refused(dimensions: int, megabytes: int) -> None:
+    """Too few vectors to search among, or more than any machine here holds: one line."""
+    plan = CrossoverPlan(dimensions=(dimensions,), megabytes=(megabytes,))
+    with pytest.raises(UsageError, match="can be measured"):
+        measure_crossover(plan)

@@ -18,6 +18,7 @@ from boost_edge.bench.prices import find_machine, own_price, read_prices
 from boost_edge.bench.report_blocks import Block, Figure, Paragraph, Section, Table, plain
 from boost_edge.bench.report_evidence import Evidence, read_evidence
 from boost_edge.bench.report_headline import headline_section
+from boost_edge.bench.report_honesty import honesty_section
 from boost_edge.bench.report_labels import labels_section, raw_passes
 from boost_edge.bench.report_provenance import provenance_section
 from boost_edge.bench.report_seeds import interval_with_seeds, over_seeds, row_seeds
@@ -208,6 +209,23 @@ def test_readouts_of_one_network_are_points_of_their_own(tmp_path: Path) -> None
         ("ViT-Tiny/16, raw", "52.0", "16.50"),
         ("ResNet-18 (layer3, 4x4 grid) + boost, blend", "21.0", "31.00"),
     ]
+
+
+def test_another_recipe_is_no_headline(tmp_path: Path) -> None:
+    """What is said first is said of the default recipe; the other has pictures of its own name."""
+    other = {**TINY["honesty/resnet.json"], "recipe": "contrastive"}
+    both = evidence_of(tmp_path)
+    before = said_in(headline_section(both))
+    write_result(tmp_path / "honesty" / "other.json", other)
+    both = read_evidence(tmp_path)
+    assert said_in(headline_section(both)) == before
+    blocks = honesty_section(both).blocks
+    figures = [each for each in blocks if isinstance(each, Figure)]
+    names = {
+        f"honest-{metric}{suffix}" for metric in ("map10", "mrr") for suffix in ("", "-contrastive")
+    }
+    assert {each.name for each in figures} == names
+    assert len({each.caption for each in figures}) == len(names)
 
 
 def test_two_machines_are_two_different_rows(tmp_path: Path) -> None:

@@ -347,7 +347,7 @@ def crossover() -> dict[str, Any]:
         "crossover",
         {
             "plan": {"dimensions": [500], "megabytes": [5]}, "k": 10, "one_in": 4,
-            "exact_bytes": 2**20,
+            "exact_bytes": 2**20, "exact_images": 20_000,
             "points": [
                 {"dimensions": 500, "rows": 2500, "bytes": 5_000_000, "exact": False,
                  "graph_build_seconds": 1.0, "scan": scan, "graph": graph},

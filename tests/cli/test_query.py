@@ -138,6 +138,8 @@ def test_what_is_more_likely_wrong_is_unknown(shop: Path, catalogue: Path, call:
             said = f"{name} {best['value']} ({best['p']:.2f})"
             guess = f"{name} unknown ({best['value']} {best['p']:.2f})"
             assert (said in text, guess in text) == (likely, not likely)
+            # What is not known agrees with nothing, and differs from nothing.
+            assert likely or f'title="{name}: ' not in page
             tag = f"{best['value']} {best['p']:.0%}"
             assert f">{tag if likely else f'unknown ({tag})'}<" in page
     assert kinds == {True, False}

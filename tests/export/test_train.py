@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from boost_edge.export.run import (
 )
 from boost_edge.export.train import TrainSettings, train
 from boost_edge.models.backbones import build_backbone
-from boost_edge.runtime.errors import LabelTableError, RunError, UsageError
+from boost_edge.runtime.errors import LabelTableError, MissingExtraError, RunError, UsageError
 
 
 def test_run_says_what_was_done(run_folder: Path) -> None:
@@ -474,6 +475,22 @@ def test_teacher_of_other_attributes_is_refused(
             settings=settings,
         )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_contrastive_recipe_needs_its_library_before_any_work(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run records the weight of the loss; without the library no picture is decoded."""
+    recipe = dataclasses.replace(quick.recipe, contrast=0.5)
+    settings = dataclasses.replace(quick, recipe=recipe, attributes=("type",))
+    learn = partial(train, catalogue / "labels.csv", images=catalogue / "images", settings=settings)
+    learn(out=tmp_path / "run")
+    assert read_run(tmp_path / "run").training.settings["contrast"] == 0.5
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    monkeypatch.setattr("boost_edge.export.train.extract_features", None)
+    with pytest.raises(MissingExtraError, match="pytorch-metric-learning"):
+        learn(out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_mixtures_need_a_teacher_who_looks_at_them() -> None:

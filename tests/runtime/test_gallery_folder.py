@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from boost_edge import Encoder, Gallery
-from boost_edge.runtime import search
+from boost_edge.runtime import exact_limit
 from boost_edge.runtime.compact import compact_gallery
 from boost_edge.runtime.errors import (
     BoostEdgeError,
@@ -198,16 +200,27 @@ def test_what_is_large_depends_on_the_width(
         count = len(gallery)
         exact = gallery.query(pictures / "red" / "0.png", k=5).hits
     assert not (folder / GRAPH_NAME).exists()
-    monkeypatch.setattr(search, "EXACT_BYTES", count * encoder.dimensions * 4)
+    monkeypatch.setattr(exact_limit, "EXACT_BYTES", count * encoder.dimensions * 4)
     assert gallery_stats(folder).cache == "not needed"
     assert verify_gallery(folder).findings == ()
-    monkeypatch.setattr(search, "EXACT_BYTES", count * encoder.dimensions * 4 - 1)
+    monkeypatch.setattr(exact_limit, "EXACT_BYTES", count * encoder.dimensions * 4 - 1)
     assert gallery_stats(folder).cache == "missing"
     assert [each.code for each in verify_gallery(folder).findings] == ["cache_missing"]
     with Gallery.open(folder, encoder) as gallery:
         assert gallery.query(pictures / "red" / "0.png", k=5).hits == exact
     assert gallery_stats(folder).cache == "up to date"
     assert compact_gallery(folder).cached == count
+
+
+def test_embeddings_without_a_width_are_damage(gallery: Gallery, pictures: Path) -> None:
+    """A gallery that says its embeddings have no numbers is damaged, and no bug of ours."""
+    gallery.index([pictures])
+    gallery.close()
+    with closing(sqlite3.connect(gallery.path / STORE_NAME)) as database, database:
+        database.execute("UPDATE meta SET value = 0 WHERE key = 'dimensions'")
+    with pytest.raises(GalleryCorruptError, match="meta"):
+        gallery_stats(gallery.path)
+    assert [each.code for each in verify_gallery(gallery.path).findings] == ["database_damaged"]
 
 
 def test_the_state_of_the_cache_is_told(

@@ -493,7 +493,7 @@ def test_a_real_gallery_moves_whole(encoder: Encoder, pictures: Path, tmp_path: 
 def test_a_large_gallery_gets_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a merge the search cache is there, so that the next search need not build it."""
     monkeypatch.setattr(
-        "boost_edge.runtime.search.EXACT_BYTES", 5 * vector_of(a_row("/0", "1")).nbytes
+        "boost_edge.runtime.exact_limit.EXACT_BYTES", 5 * vector_of(a_row("/0", "1")).nbytes
     )
     source = make_gallery(tmp_path / "source", [a_row(f"/{n}", c) for n, c in enumerate("123456")])
     target = make_gallery(tmp_path / "target")

@@ -195,7 +195,7 @@ def test_all_images_are_gone_through_once(
     store: Store, vectors: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A preference that only a look at all images settles scans the gallery once, in pieces."""
-    searcher = Searcher(tmp_path / GRAPH_NAME, exact_limit=100)
+    searcher = Searcher(tmp_path / GRAPH_NAME, exact_limit=100, most_candidates=100)
     preferences = [parse_preference("colour=green:1")]
     scans: list[int] = []
     chunks = Store.vector_chunks
@@ -230,7 +230,7 @@ def test_no_hit_within_reach_takes_a_scan(
     store: Store, vectors: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many hits as the searcher says come from the graph, filtered or not, and one more not."""
-    searcher = Searcher(tmp_path / GRAPH_NAME, exact_limit=300)
+    searcher = Searcher(tmp_path / GRAPH_NAME, exact_limit=300, most_candidates=300)
     scans: list[str] = []
     for name in ("vector_chunks", "chunks_of"):
         chunks = getattr(Store, name)

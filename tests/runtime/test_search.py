@@ -12,17 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from boost_edge.runtime.exact_limit import EXACT_BYTES, EXACT_IMAGES, exact_limit_for
 from boost_edge.runtime.hnsw import Hnsw
 from boost_edge.runtime.image_rows import Changes, ImageRow
-from boost_edge.runtime.search import (
-    EXACT_BYTES,
-    GRAPH_NAME,
-    Scored,
-    Searcher,
-    exact_limit_for,
-    scan,
-    top,
-)
+from boost_edge.runtime.search import GRAPH_NAME, Scored, Searcher, scan, top
 from boost_edge.runtime.store import Store
 
 Matrix = NDArray[np.float32]
@@ -56,9 +49,11 @@ def tables(draw: st.DrawFn) -> tuple[list[int], Matrix, Matrix]:
 
 @given(st.integers(1, 100_000))
 def test_the_limit_of_exact_search_is_one_of_bytes(dimensions: int) -> None:
-    """As many images as have so many bytes of float32, not one more; or what the caller says."""
+    """As many images as have so many bytes of float32, but no more than so many images."""
     limit = exact_limit_for(dimensions)
-    assert limit * dimensions * 4 <= EXACT_BYTES < (limit + 1) * dimensions * 4
+    assert limit * dimensions * 4 <= EXACT_BYTES
+    assert limit == EXACT_IMAGES or (limit + 1) * dimensions * 4 > EXACT_BYTES
+    assert limit <= EXACT_IMAGES
     assert exact_limit_for(dimensions, 0) == 0
 
 
@@ -144,7 +139,7 @@ def make_store(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[Matr
 
 def searcher(folder: Path, *, exact_limit: int) -> Searcher:
     """Return a searcher that keeps its graph in a folder."""
-    return Searcher(folder / GRAPH_NAME, exact_limit=exact_limit)
+    return Searcher(folder / GRAPH_NAME, exact_limit=exact_limit, most_candidates=exact_limit)
 
 
 def recall(found: Scored, matrix: Matrix, query: Matrix, k: int) -> float:
@@ -324,6 +319,26 @@ def no_building(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a graph was built")
 
     monkeypatch.setattr(Hnsw, "build", refuse)
+
+
+def test_a_filter_goes_through_the_graph_however_wide_vectors_are(
+    make_store: Callable[[Matrix], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is scanned at most does not say how many candidates the graph is asked for."""
+    matrix = clustered(600, 16)
+    store = make_store(matrix)
+    wide = Searcher(tmp_path / GRAPH_NAME, exact_limit=20)
+    wide.find(store, matrix[0], 1)
+    among = np.arange(1, 601, 2)
+
+    def never(*_: object, **__: object) -> object:
+        raise AssertionError("the rows that pass were scanned")
+
+    monkeypatch.setattr(Store, "chunks_of", never)
+    monkeypatch.setattr(Store, "vector_chunks", never)
+    found = wide.find(store, matrix[0], 1, among=among)
+    assert as_pairs(found) == as_pairs(top(among, matrix[::2], matrix[0], 1))
+    assert as_pairs(wide.find(store, matrix[1], 200))[0][0] == 2
 
 
 @pytest.mark.parametrize("how", ["absent", "half", "flipped", "foreign", "future", "old"])
