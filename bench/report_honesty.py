@@ -51,7 +51,8 @@ _Row = Mapping[str, Any]
 def honesty_section(evidence: Evidence) -> list[Block]:
     """Return every test, and plainly where boosting hurts."""
     blocks: list[Block] = []
-    for source in evidence.of("honesty"):
+    sources = evidence.of("honesty")
+    for source in sorted(sources, key=lambda each: each.result["recipe"] != DEFAULT_RECIPE):
         result = source.result
         name = network(result["backbone"], result["taps"])
         blocks.append(

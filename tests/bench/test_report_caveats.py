@@ -216,11 +216,12 @@ def test_another_recipe_is_no_headline(tmp_path: Path) -> None:
     other = {**TINY["honesty/resnet.json"], "recipe": "contrastive"}
     both = evidence_of(tmp_path)
     before = said_in(headline_section(both))
-    write_result(tmp_path / "honesty" / "other.json", other)
+    write_result(tmp_path / "honesty" / "another.json", other)
     both = read_evidence(tmp_path)
     assert said_in(headline_section(both)) == before
     blocks = honesty_section(both).blocks
     figures = [each for each in blocks if isinstance(each, Figure)]
+    assert not figures[0].name.endswith("contrastive")
     names = {
         f"honest-{metric}{suffix}" for metric in ("map10", "mrr") for suffix in ("", "-contrastive")
     }
