@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from boost_edge.bench.peak import peak_bytes
 from boost_edge.bench.results import make_result
 from boost_edge.bench.search_data import DataPlan, Matrix, draw_queries, draw_vectors
 from boost_edge.bench.search_ours import fill
+from boost_edge.bench.search_process import milliseconds
 from boost_edge.runtime.errors import BoostEdgeError, UsageError
 from boost_edge.runtime.exact_limit import EXACT_BYTES, EXACT_IMAGES, exact_limit_for
 from boost_edge.runtime.progress import Progress, silent
@@ -150,7 +151,7 @@ def _turns(
         for name, searcher in searchers.items():
             for query in queries[start : start + _BLOCK]:
                 search = partial(searcher.find, store, query, _K, among=among)
-                times[name].append(_milliseconds(search))
+                times[name].append(milliseconds(search))
     return {name: float(np.median(each)) for name, each in times.items()}
 
 
@@ -183,19 +184,13 @@ def _first_search(folder: Path, limit: int) -> None:
         searcher.find(store, np.load(folder / _QUERY), _K)
 
 
-def _milliseconds(do: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    do()
-    return (time.perf_counter() - started) * 1e3
-
-
 def main(arguments: Sequence[str]) -> None:
     """Open the gallery in the folder that is named, search it once, and say what that took."""
     # What every query loads, whichever way it searches.
     import onnxruntime  # noqa: F401 # pyright: ignore[reportUnusedImport] - loaded only
 
     folder, limit = Path(arguments[0]), int(arguments[1])
-    took = _milliseconds(lambda: _first_search(folder, limit))
+    took = milliseconds(lambda: _first_search(folder, limit))
     sys.stdout.write(json.dumps({"first_ms": took, "peak_bytes": peak_bytes()}) + "\n")
 
 

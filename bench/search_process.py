@@ -24,7 +24,7 @@ from boost_edge.bench.search_plan import SearchPlan, engine_of, read_plan
 from boost_edge.runtime.errors import BoostEdgeError
 from boost_edge.runtime.replace import replacing
 
-__all__ = ["built", "opened"]
+__all__ = ["built", "milliseconds", "opened"]
 
 _K = 10
 _SEARCHES = 200
@@ -76,9 +76,9 @@ def _build(engine: Engine, plan: SearchPlan, work: Path) -> dict[str, Any]:
 def _open(engine: Engine, plan: SearchPlan, work: Path) -> dict[str, Any]:
     queries = draw_queries(plan.data, _SEARCHES)
     before = peak_bytes()
-    model = _milliseconds(lambda: _open_model(engine))
-    opening = _milliseconds(lambda: engine.open(work))
-    first = _milliseconds(lambda: engine.search(queries[0], _K))
+    model = milliseconds(lambda: _open_model(engine))
+    opening = milliseconds(lambda: engine.open(work))
+    first = milliseconds(lambda: engine.search(queries[0], _K))
     for query in queries[1:]:
         engine.search(query, _K)
     return {
@@ -102,7 +102,8 @@ def _open_model(engine: Engine) -> None:
         __import__(package)
 
 
-def _milliseconds(do: Callable[[], object]) -> float:
+def milliseconds(do: Callable[[], object]) -> float:
+    """Return how long one call takes."""
     started = time.perf_counter()
     do()
     return (time.perf_counter() - started) * 1e3

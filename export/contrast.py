@@ -8,7 +8,6 @@ else it holds is left to chance. Here images are alike where all their labels ag
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -26,14 +25,14 @@ Contrast = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """From hidden vectors ``(n, W)`` of the rows that are named, ``(n,) int64``, to their loss."""
 
 
-def need_library() -> None:
-    """Raise a MissingExtraError where pytorch-metric-learning is not installed."""
+def need_library() -> Any:
+    """Return the class of the loss; a MissingExtraError where its library is not installed."""
     try:
-        available = find_spec("pytorch_metric_learning") is not None
-    except ValueError:  # a module without a specification stands in its place
-        available = False
-    if not available:
-        raise MissingExtraError("a contrastive loss", "train", "pytorch-metric-learning")
+        from pytorch_metric_learning.losses import SupConLoss
+    except ModuleNotFoundError as error:
+        module = "pytorch-metric-learning"
+        raise MissingExtraError("a contrastive loss", "train", module) from error
+    return SupConLoss
 
 
 def contrast_of(codes: NDArray[np.int64]) -> Contrast:
@@ -49,16 +48,13 @@ def contrast_of(codes: NDArray[np.int64]) -> Contrast:
     UsageError
         When no two rows have all labels, and the same ones.
     """
-    need_library()
-    from pytorch_metric_learning.losses import SupConLoss
-
     numbers = number_combinations(codes)
     if not (np.bincount(numbers[numbers >= 0]) > 1).any():
         raise UsageError(
             "recipe contrastive: no two training images have all labels, and the same ones: label "
             "more images, choose fewer --attributes, or choose another recipe"
         )
-    measure: Any = SupConLoss(temperature=_TEMPERATURE)
+    measure: Any = need_library()(temperature=_TEMPERATURE)
     groups = torch.from_numpy(numbers)
 
     def contrast(hidden: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

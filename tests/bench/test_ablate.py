@@ -185,7 +185,7 @@ def test_the_missing_library_is_named(
     setup: Setup, on_catalogue: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without pytorch-metric-learning, one line says what to install."""
-    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", None)
     plan = AblationPlan(setup=setup, recipe="boost", variants=FACTORS["contrast"])
     with pytest.raises(MissingExtraError, match=r"pytorch-metric-learning.*'boost-edge\[train\]'"):
         measure_ablation(plan=plan, **on_catalogue)

@@ -116,7 +116,7 @@ def test_combinations_of_all_labels_are_learnt_without_it() -> None:
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line says what to install."""
-    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", None)
     with pytest.raises(MissingExtraError, match=r"pytorch-metric-learning.*'boost-edge\[train\]'"):
         contrast_of(np.zeros((2, 1), np.int64))
 

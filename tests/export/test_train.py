@@ -486,7 +486,7 @@ def test_a_contrastive_recipe_needs_its_library_before_any_work(
     learn = partial(train, catalogue / "labels.csv", images=catalogue / "images", settings=settings)
     learn(out=tmp_path / "run")
     assert read_run(tmp_path / "run").training.settings["contrast"] == 0.5
-    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", None)
     monkeypatch.setattr("boost_edge.export.train.extract_features", None)
     with pytest.raises(MissingExtraError, match="pytorch-metric-learning"):
         learn(out=tmp_path / "other")
