@@ -320,14 +320,13 @@ define own
 		--teacher runs/zoo/teacher-resnet18 --teacher-weight 0.9 --consistent --mixup 0.5 \
 		--readout raw --seed $(1) --out runs/zoo/own$(2)
 	test -e runs/zoo/shipped$(2)/train.json || $(PRODUCTS) $(OWN) --weights runs/zoo/own$(2) \
-		--tap $(STAGES) --image-size 112 --recipe finetuned --components 840 \
-		--out runs/zoo/shipped$(2)
+		--tap $(STAGES) --image-size 112 $(SERVED) --readout blend --out runs/zoo/shipped$(2)
 endef
 
 # What image sizes and precisions come to. With nothing else running, once there is runs/zoo/own.
 models/zoo/choice.json: | $(FULL)/ready
 	$(FULL)/bin/boost-edge tune runs/zoo/products.csv --images $(FASHION)/images --attributes $(SEVEN) \
-		--resize squash $(OWN) --weights runs/zoo/own --taps $(STAGES) --widths 512 --readouts match \
+		--resize squash $(OWN) --weights runs/zoo/own --taps $(STAGES) $(SERVED) --readouts blend,match \
 		--image-sizes 64,80,96,112,128,160 --limit 4000 --work runs/zoo/choice \
 		--out runs/zoo/choice.onnx --report $@
 
@@ -336,6 +335,7 @@ PRODUCTS = $(FULL)/bin/boost-edge train runs/zoo/products.csv --images $(FASHION
 TEACHER = --width 512 --finetune --epochs 10
 OWN = --backbone resnet18_w56
 STAGES = layer1+layer2+layer3+layer4
+SERVED = --recipe finetuned --contrast 0.1 --components 840
 FROZEN = --backbone resnet18 --tap layer3:4x4 --weights $(PARTIAL) --image-size 160
 
 # Photographs of which nothing should be said for sure, from Debian's archive: views, and objects cut
@@ -352,20 +352,25 @@ $(UNLIKE)/ready:
 	find $(@D)/objects -type f '(' -path '*cartoon*' -o -not -name '*.png' ')' -delete
 	rm -r $(@D)/usr $(@D)/*.deb && touch $@
 
-# Beside it what it must beat: a frozen network with real weights, boosted with 3,000 labels (gains
-# are over that one) and with all of them; what it learnt from; and what the same recipe comes to with
-# another seed.
+# Beside it what it must beat: a frozen network with real weights, boosted with 3,000 labels as well
+# as we know how (gains are over that one), by default, and with all labels; what it learnt from; and
+# what the same recipe comes to with another seed.
 $(MODELS): | $(FULL)/ready $(UNLIKE)/ready
 	test -e runs/zoo/few/train.json || $(PRODUCTS) $(FROZEN) --limit 3000 --seed 1 --out runs/zoo/few
+	test -e runs/zoo/contrast/train.json || $(PRODUCTS) $(FROZEN) --limit 3000 --seed 1 \
+		--recipe contrastive --out runs/zoo/contrast
 	test -e runs/zoo/all/train.json || $(PRODUCTS) $(FROZEN) --out runs/zoo/all
 	$(call own,1,-again)
-	$(FULL)/bin/boost-edge export runs/zoo/few --out runs/zoo/frozen-3000.onnx
-	$(FULL)/bin/boost-edge export runs/zoo/all --out runs/zoo/frozen-all.onnx
-	$(FULL)/bin/boost-edge export runs/zoo/teacher --out runs/zoo/teacher.onnx
+	$(call blend,contrast,frozen-3000)
+	$(FULL)/bin/boost-edge export runs/zoo/few --out runs/zoo/frozen-3000-default.onnx
+	$(call blend,all,frozen-all)
+	$(call blend,teacher,teacher)
 	$(FULL)/bin/boost-edge export runs/zoo/shipped-again --precision int8 --out runs/zoo/again.onnx
-	$(JUDGE) --model runs/zoo/frozen-3000.onnx --model runs/zoo/frozen-all.onnx --model $(ZOO) \
-		--model runs/zoo/again.onnx --model runs/zoo/teacher.onnx \
+	$(JUDGE) $(foreach each,frozen-3000 frozen-3000-default frozen-all,--model runs/zoo/$(each).onnx) \
+		--model $(ZOO) --model runs/zoo/again.onnx --model runs/zoo/teacher.onnx \
 		--unlike $(UNLIKE)/views --unlike $(UNLIKE)/objects --out $@
+
+blend = $(FULL)/bin/boost-edge export runs/zoo/$(1) --readout blend --out runs/zoo/$(2).onnx
 
 # With nothing else running.
 $(ZOO_LATENCY): | $(FULL)/ready

@@ -1,50 +1,95 @@
-"""How a head is trained: the options of ``train`` and ``tune`` that say so."""
+"""How a head is trained: the options of ``train`` and ``tune`` that say so, together."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from boost_edge.cli.ranges import WholeNumber
+from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from boost_edge.export.recipes import Recipe
 
-__all__ = ["DEFAULT_RECIPE", "components_option", "head_recipe", "recipe_option"]
+__all__ = ["DEFAULT_RECIPE", "HeadOptions", "head_options"]
 
 DEFAULT_RECIPE = "boost"
 
-recipe_option = click.option(
-    "--recipe",
-    type=click.Choice([DEFAULT_RECIPE, "paper", "finetuned", "contrastive"]),
-    show_default=DEFAULT_RECIPE,
-    help="How the head is trained; finetuned is for a network that was trained on the same labels, "
-    "contrastive for searches for kinds of things that no label names (docs/labels.md).",
+_OPTIONS = (
+    click.option(
+        "--recipe",
+        type=click.Choice([DEFAULT_RECIPE, "paper", "finetuned", "contrastive"]),
+        show_default=DEFAULT_RECIPE,
+        help="How the head is trained; finetuned is for a network that was trained on the same "
+        "labels, contrastive for searches for kinds of things that no label names "
+        "(docs/labels.md).",
+    ),
+    click.option(
+        "--components",
+        type=WholeNumber(min=1),
+        metavar="N",
+        help="Principal components of the features that say what an image looks like, at most: "
+        "more tell better what is unlike the training images, and make longer embeddings; default: "
+        "the recipe's.",
+    ),
+    click.option(
+        "--contrast",
+        type=RealNumber(min=0),
+        metavar="W",
+        help="Weight of the loss that draws images with equal labels together in the head's hidden "
+        "vector: the readouts hidden and blend find more; default: the recipe's.",
+    ),
 )
-components_option = click.option(
-    "--components",
-    type=WholeNumber(min=1),
-    metavar="N",
-    help="Principal components of the features that say what an image looks like, at most: more "
-    "tell better what is unlike the training images, and make longer embeddings; default: the "
-    "recipe's.",
-)
 
 
-def head_recipe(name: str | None, components: int | None) -> Recipe:
-    """Return the recipe of these options, each ``None`` where it is not given.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadOptions:
+    """What the options say, each ``None`` where it is not given."""
 
-    Raises
-    ------
-    UsageError
-        When there are to be components, and the recipe keeps none.
-    """
-    from boost_edge.export.recipes import RECIPES
+    recipe: str | None
+    components: int | None
+    contrast: float | None
 
-    recipe = RECIPES[name or DEFAULT_RECIPE]
-    if components and not recipe.components:
-        raise UsageError(f"--components does not go with --recipe {name}, which keeps none")
-    return dataclasses.replace(recipe, components=components or recipe.components)
+    def given(self) -> bool:
+        """Return whether one of them was."""
+        return any(each is not None for each in (self.recipe, self.components, self.contrast))
+
+    def make(self) -> Recipe:
+        """Return the recipe that they say.
+
+        Raises
+        ------
+        UsageError
+            When there are to be components, and the recipe keeps none.
+        """
+        from boost_edge.export.recipes import RECIPES
+
+        recipe = RECIPES[self.recipe or DEFAULT_RECIPE]
+        if self.components and not recipe.components:
+            raise UsageError(
+                f"--components does not go with --recipe {recipe.name}, which keeps none"
+            )
+        return dataclasses.replace(
+            recipe,
+            components=self.components or recipe.components,
+            contrast=recipe.contrast if self.contrast is None else self.contrast,
+        )
+
+
+def head_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command these options, as its one argument ``head``."""
+
+    @functools.wraps(command)
+    def with_head(**values: Any) -> int:
+        names = [field.name for field in dataclasses.fields(HeadOptions)]
+        head = HeadOptions(**{name: values.pop(name) for name in names})
+        return command(head=head, **values)
+
+    for option in reversed(_OPTIONS):
+        with_head = option(with_head)
+    return with_head

@@ -11,7 +11,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.head_recipe import components_option, head_recipe, recipe_option
+from boost_edge.cli.head_recipe import HeadOptions, head_options
 from boost_edge.cli.options import (
     attributes_option,
     image_column_option,
@@ -83,7 +83,7 @@ __all__ = ["command"]
     help="Edge of the network's input in pixels; default: the backbone's own.",
 )
 @resize_option
-@recipe_option
+@head_options
 @click.option(
     "--width",
     type=WholeNumber(min=1),
@@ -91,7 +91,6 @@ __all__ = ["command"]
     help="Width of the head's hidden layer: a narrow one makes a smaller file; default: the "
     "recipe's.",
 )
-@components_option
 @readout_option
 @whole_network_options
 @click.option(
@@ -114,9 +113,8 @@ def command(
     tap: str | None,
     image_size: int | None,
     resize: ResizePolicy,
-    recipe: str | None,
+    head: HeadOptions,
     width: int | None,
-    components: int | None,
     readout: Readout | None,
     whole: WholeNetwork,
     limit: int | None,
@@ -139,15 +137,16 @@ def command(
       boost-edge train labels.csv --images photos/ --out runs/own --weights none \\
         --backbone resnet18_w40 --finetune --teacher runs/shop
     """
-    if readout == "raw" and (recipe or width or components):
+    if readout == "raw" and (width or head.given()):
         raise UsageError(
-            "--recipe, --width and --components belong to the head, and --readout raw trains none"
+            "--recipe, --width, --components and --contrast belong to the head, and --readout raw "
+            "trains none"
         )
     with need_train_extra("training"):
         from boost_edge.export.train import TrainSettings, train
         from boost_edge.models.backbones import parse_taps
 
-    head = head_recipe(recipe, components)
+    recipe = head.make()
     settings = TrainSettings(
         attributes=attributes,
         image_column=image_column,
@@ -156,7 +155,7 @@ def command(
         taps=None if tap is None else parse_taps(tap, backbone),
         image_size=image_size,
         resize=resize,
-        recipe=dataclasses.replace(head, width=width or head.width),
+        recipe=dataclasses.replace(recipe, width=width or recipe.width),
         finetune=whole.recipe(weights),
         teachers=whole.teacher,
         limit=limit,

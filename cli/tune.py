@@ -10,7 +10,7 @@ import click
 
 from boost_edge.cli.exits import ExitCode
 from boost_edge.cli.extras import need_train_extra
-from boost_edge.cli.head_recipe import components_option, head_recipe, recipe_option
+from boost_edge.cli.head_recipe import HeadOptions, head_options
 from boost_edge.cli.options import (
     attributes_option,
     image_column_option,
@@ -104,8 +104,7 @@ __all__ = ["command"]
     metavar="W,W",
     help="Widths of the head's hidden layer; default: the recipe's.",
 )
-@recipe_option
-@components_option
+@head_options
 @click.option(
     "--precisions",
     callback=names,
@@ -164,8 +163,7 @@ def command(
     taps: tuple[str, ...] | None,
     readouts: tuple[str, ...] | None,
     widths: tuple[int, ...] | None,
-    recipe: str | None,
-    components: int | None,
+    head: HeadOptions,
     precisions: tuple[str, ...],
     threads: tuple[int, ...],
     resize: ResizePolicy,
@@ -194,14 +192,14 @@ def command(
       boost-edge tune labels.csv --images photos/ --out model.onnx --min-map 95% \\
         --taps layer2,layer3,layer3:4x4 --image-sizes 64,96,128 --threads 1,2
     """
-    _check_head(readouts, trained=bool(recipe or widths or components))
+    _check_head(readouts, trained=bool(widths) or head.given())
     with need_train_extra("tuning"):
         from boost_edge.export.budget import Budget, parse_min_map
         from boost_edge.export.train import TrainSettings
         from boost_edge.export.tune import tune
         from boost_edge.export.tune_settings import TuneSettings
 
-    head = head_recipe(recipe, components)
+    recipe = head.make()
     quality = Budget() if min_map is None else parse_min_map(min_map)
     chosen_taps = _chosen_taps(backbone, taps)
     settings = TuneSettings(
@@ -211,13 +209,13 @@ def command(
             backbone=backbone,
             weights=weights,
             resize=resize,
-            recipe=head,
+            recipe=recipe,
             limit=limit,
             seed=seed,
         ),
         image_sizes=image_sizes or _default_image_sizes(backbone),
         taps=chosen_taps,
-        widths=widths or (head.width or 2048,),
+        widths=widths or (recipe.width or 2048,),
         readouts=_chosen_readouts(readouts),
         precisions=cast("tuple[Precision, ...]", precisions),
         threads=threads,
@@ -242,7 +240,8 @@ def _check_head(readouts: tuple[str, ...] | None, *, trained: bool) -> None:
     """Refuse to be told how a head is trained where none is."""
     if trained and readouts == ("raw",):
         raise UsageError(
-            "--recipe, --widths and --components belong to the head, and --readouts raw trains none"
+            "--recipe, --widths, --components and --contrast belong to the head, and --readouts "
+            "raw trains none"
         )
 
 

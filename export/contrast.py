@@ -51,8 +51,9 @@ def contrast_of(codes: NDArray[np.int64]) -> Contrast:
     numbers = number_combinations(codes)
     if not (np.bincount(numbers[numbers >= 0]) > 1).any():
         raise UsageError(
-            "recipe contrastive: no two training images have all labels, and the same ones: label "
-            "more images, choose fewer --attributes, or choose another recipe"
+            "a contrastive loss has nothing to draw together: no two training images have all "
+            "labels, and the same ones: label more images, choose fewer --attributes, or train "
+            "with --contrast 0"
         )
     measure: Any = need_library()(temperature=_TEMPERATURE)
     groups = torch.from_numpy(numbers)

@@ -315,7 +315,8 @@ def test_every_recipe_can_be_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [("--recipe", "finetuned"), ("--width", "64"), ("--components", "8")]
+    "option",
+    [("--recipe", "finetuned"), ("--width", "64"), ("--components", "8"), ("--contrast", "0")],
 )
 def test_what_belongs_to_the_head_needs_one(
     option: tuple[str, str], catalogue: Path, refused: Refused, tmp_path: Path
@@ -389,6 +390,26 @@ def test_number_of_components_can_be_chosen(
     assert _settings(tmp_path / "run")["components"] == 7
     said = refused(2, *where, tmp_path / "other", "--recipe", "paper", "--components", 7)
     assert "--components does not go with --recipe paper" in said
+
+
+def test_weight_of_the_contrastive_loss_can_be_chosen(
+    catalogue: Path, call: Call, refused: Refused, quick: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It can be had beside any recipe, and 0 leaves it out of the one that has it."""
+    table, images = catalogue / "labels.csv", catalogue / "images"
+    some = ("--attributes", "type", *quick)
+    for weight, options in ((0.25, ()), (0.0, ("--recipe", "contrastive"))):
+        out = tmp_path / f"run-{weight}"
+        done = call(
+            "train", table, "--images", images, "--out", out, *some, *options, "--contrast", weight
+        )
+        assert done.returncode == 0, done.stderr
+        assert _settings(out)["contrast"] == weight
+    for wrong in ("-1", "nan", "much"):
+        said = refused(
+            2, "train", table, "--images", images, "--out", tmp_path / "x", "--contrast", wrong
+        )
+        assert "--contrast" in said
 
 
 @pytest.mark.parametrize(

@@ -371,13 +371,14 @@ def test_a_short_time(search_command: Command, copy: Path, call: Call) -> None:
 def test_heads_are_trained_as_is_said(
     search_command: Command, searched: Path, call: Call, tmp_path: Path
 ) -> None:
-    """Another recipe is another search: each run says which, and how many components it keeps."""
-    how = ("--image-sizes", 8, "--recipe", "finetuned", "--components", 5)
+    """Another recipe is another search: each run says which, and what was chosen beside it."""
+    how = ("--image-sizes", 8, "--recipe", "finetuned", "--components", 5, "--contrast", 0.25)
     done = call(*search_command, *how, "--out", tmp_path / "model.onnx")
     assert done.returncode == 0, done.stderr
     [run] = tmp_path.glob("model.tune/*/run")
     training = read_run(run).training
     assert (training.recipe, training.settings["components"]) == ("finetuned", 5)
+    assert training.settings["contrast"] == 0.25
     assert run.parent.name not in {each.name for each in (searched / "model.tune").iterdir()}
 
 
@@ -397,6 +398,7 @@ def test_heads_are_trained_as_is_said(
         (("--attributes", "height"), "height"),
         (("--recipe", "paper"), "recipe paper keeps no validation part"),
         (("--readouts", "raw", "--recipe", "finetuned"), "--readouts raw trains none"),
+        (("--readouts", "raw", "--contrast", "0"), "--readouts raw trains none"),
     ],
 )
 def test_what_makes_no_sense(
