@@ -288,7 +288,7 @@ $(eval $(call fashion,grid,$(GRID) --resize squash --readout match))
 
 # The shipped model, from nothing: data set, teachers, network, file, card. models/zoo/README.md
 # describes it. Teachers and network take a quarter of an hour with a GPU and days without; what was
-# interrupted goes on.
+# interrupted goes on. A run that is there is taken as it is: delete those of another recipe first.
 ZOO := models/zoo/fashion.onnx
 MODELS := $(RESULTS)/models.json
 ZOO_LATENCY := models/zoo/latency.json
@@ -352,6 +352,8 @@ $(UNLIKE)/ready:
 	find $(@D)/objects -type f '(' -path '*cartoon*' -o -not -name '*.png' ')' -delete
 	rm -r $(@D)/usr $(@D)/*.deb && touch $@
 
+export-blend = $(FULL)/bin/boost-edge export runs/zoo/$(1) --readout blend --out runs/zoo/$(2).onnx
+
 # Beside it what it must beat: a frozen network with real weights, boosted with 3,000 labels as well
 # as we know how (gains are over that one), by default, and with all labels; what it learnt from; and
 # what the same recipe comes to with another seed.
@@ -361,16 +363,14 @@ $(MODELS): | $(FULL)/ready $(UNLIKE)/ready
 		--recipe contrastive --out runs/zoo/contrast
 	test -e runs/zoo/all/train.json || $(PRODUCTS) $(FROZEN) --out runs/zoo/all
 	$(call own,1,-again)
-	$(call blend,contrast,frozen-3000)
+	$(call export-blend,contrast,frozen-3000)
 	$(FULL)/bin/boost-edge export runs/zoo/few --out runs/zoo/frozen-3000-default.onnx
-	$(call blend,all,frozen-all)
-	$(call blend,teacher,teacher)
+	$(call export-blend,all,frozen-all)
+	$(call export-blend,teacher,teacher)
 	$(FULL)/bin/boost-edge export runs/zoo/shipped-again --precision int8 --out runs/zoo/again.onnx
 	$(JUDGE) $(foreach each,frozen-3000 frozen-3000-default frozen-all,--model runs/zoo/$(each).onnx) \
 		--model $(ZOO) --model runs/zoo/again.onnx --model runs/zoo/teacher.onnx \
 		--unlike $(UNLIKE)/views --unlike $(UNLIKE)/objects --out $@
-
-blend = $(FULL)/bin/boost-edge export runs/zoo/$(1) --readout blend --out runs/zoo/$(2).onnx
 
 # With nothing else running.
 $(ZOO_LATENCY): | $(FULL)/ready

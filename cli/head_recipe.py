@@ -40,9 +40,10 @@ _OPTIONS = (
     click.option(
         "--contrast",
         type=RealNumber(min=0),
-        metavar="W",
+        metavar="WEIGHT",
         help="Weight of the loss that draws images with equal labels together in the head's hidden "
-        "vector: the readouts hidden and blend find more; default: the recipe's.",
+        "vector, 0 for none: the readouts hidden and blend find more; some images must have all "
+        "labels, and the same ones; default: the recipe's.",
     ),
 )
 

@@ -52,8 +52,8 @@ def contrast_of(codes: NDArray[np.int64]) -> Contrast:
     if not (np.bincount(numbers[numbers >= 0]) > 1).any():
         raise UsageError(
             "a contrastive loss has nothing to draw together: no two training images have all "
-            "labels, and the same ones: label more images, choose fewer --attributes, or train "
-            "with --contrast 0"
+            "labels, and the same ones: label more images, choose fewer --attributes or another "
+            "recipe, or train with --contrast 0"
         )
     measure: Any = need_library()(temperature=_TEMPERATURE)
     groups = torch.from_numpy(numbers)

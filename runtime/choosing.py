@@ -71,7 +71,7 @@ def choose_images(
 ) -> Choice:
     """Choose images under some paths for labelling; all of them where there are no more.
 
-    The embeddings and posteriors of all images are held twice: for the shipped model some 7 KB for
+    The embeddings and posteriors of all images are held twice: for the shipped model some 8 KB for
     each image.
 
     Parameters

@@ -395,21 +395,22 @@ def test_number_of_components_can_be_chosen(
 def test_weight_of_the_contrastive_loss_can_be_chosen(
     catalogue: Path, call: Call, refused: Refused, quick: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """It can be had beside any recipe, and 0 leaves it out of the one that has it."""
+    """It can be had beside another recipe, and 0 leaves it out of the one that has it."""
     table, images = catalogue / "labels.csv", catalogue / "images"
     some = ("--attributes", "type", *quick)
-    for weight, options in ((0.25, ()), (0.0, ("--recipe", "contrastive"))):
+    for weight, options in ((0.25, ("--recipe", "finetuned")), (0.0, ("--recipe", "contrastive"))):
         out = tmp_path / f"run-{weight}"
         done = call(
             "train", table, "--images", images, "--out", out, *some, *options, "--contrast", weight
         )
         assert done.returncode == 0, done.stderr
         assert _settings(out)["contrast"] == weight
-    for wrong in ("-1", "nan", "much"):
+    for wrong in ("-1", "nan", "inf", "much"):
         said = refused(
             2, "train", table, "--images", images, "--out", tmp_path / "x", "--contrast", wrong
         )
         assert "--contrast" in said
+        assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
