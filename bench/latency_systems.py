@@ -16,6 +16,7 @@ from boost_edge.runtime.encoder import read_manifest
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import (
     DEFAULT_DECODE,
+    DEFAULT_RECIPE,
     Attribute,
     ImageSpec,
     Manifest,
@@ -141,7 +142,7 @@ def _write_run(design: Design, run: Path, *, image_size: int | None, seed: int) 
     from boost_edge.models.backbones import build_backbone
     from boost_edge.models.head import BoostHead
 
-    recipe = RECIPES["boost"]
+    recipe = RECIPES[DEFAULT_RECIPE]
     backbone = build_backbone(
         design.backbone, weights="none", taps=design.taps, image_size=image_size
     )

@@ -34,7 +34,6 @@ from boost_edge.bench.report_seeds import (
 )
 from boost_edge.bench.report_speed import find_row
 from boost_edge.bench.report_words import (
-    DEFAULT_RECIPE,
     absent,
     busy,
     interval,
@@ -45,7 +44,7 @@ from boost_edge.bench.report_words import (
     side_name,
     weights,
 )
-from boost_edge.runtime.manifest import DEFAULT_READOUT
+from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RECIPE
 
 __all__ = ["headline_section"]
 

@@ -30,7 +30,6 @@ from boost_edge.bench.report_seeds import (
     row_verdict,
 )
 from boost_edge.bench.report_words import (
-    DEFAULT_RECIPE,
     NONE,
     interval,
     network,
@@ -40,7 +39,7 @@ from boost_edge.bench.report_words import (
     sourced,
     test_name,
 )
-from boost_edge.runtime.manifest import DEFAULT_READOUT
+from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RECIPE
 
 __all__ = ["honesty_section", "verdicts"]
 

@@ -11,13 +11,13 @@ from boost_edge.bench.report_evidence import Evidence, Source
 from boost_edge.bench.report_plots import frontier
 from boost_edge.bench.report_speed import decoding_caveat, find_row
 from boost_edge.bench.report_words import (
-    DEFAULT_RECIPE,
     network,
     number,
     section_of,
     series_colour,
     sourced,
 )
+from boost_edge.runtime.manifest import DEFAULT_RECIPE
 
 __all__ = ["pareto", "tradeoff_section"]
 

@@ -11,7 +11,6 @@ from boost_edge.bench.report_evidence import MAKES, Evidence, Source
 from boost_edge.bench.report_svg import SERIES
 
 __all__ = [
-    "DEFAULT_RECIPE",
     "FEWEST_FOR_P99",
     "NONE",
     "absent",
@@ -36,8 +35,6 @@ __all__ = [
 MINUS = "\u2212"
 NONE = "\u2013"
 """A cell without a number."""
-DEFAULT_RECIPE = "boost"
-"""That of ``train``: what is said first is said of it."""
 FEWEST_FOR_P99 = 100
 """Of fewer calls the 99th percentile is the slowest one."""
 

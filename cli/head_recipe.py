@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from boost_edge.cli.option_group import option_group
 from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.manifest import DEFAULT_RECIPE
 
 if TYPE_CHECKING:
     from boost_edge.export.recipes import Recipe
 
-__all__ = ["DEFAULT_RECIPE", "HeadOptions", "head_options"]
-
-DEFAULT_RECIPE = "boost"
+__all__ = ["HeadOptions", "head_options"]
 
 _OPTIONS = (
     click.option(
@@ -82,15 +80,5 @@ class HeadOptions:
         )
 
 
-def head_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command these options, as its one argument ``head``."""
-
-    @functools.wraps(command)
-    def with_head(**values: Any) -> int:
-        names = [field.name for field in dataclasses.fields(HeadOptions)]
-        head = HeadOptions(**{name: values.pop(name) for name in names})
-        return command(head=head, **values)
-
-    for option in reversed(_OPTIONS):
-        with_head = option(with_head)
-    return with_head
+head_options = option_group("head", HeadOptions, _OPTIONS)
+"""Gives a command these options, as its one argument ``head``."""

@@ -137,6 +137,7 @@ def command(
       boost-edge train labels.csv --images photos/ --out runs/own --weights none \\
         --backbone resnet18_w40 --finetune --teacher runs/shop
     """
+    whole.check()
     if readout == "raw" and (width or head.given()):
         raise UsageError(
             "--recipe, --width, --components and --contrast belong to the head, and --readout raw "

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from boost_edge.cli.option_group import option_group
 from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.runtime.errors import UsageError
 
@@ -123,16 +122,5 @@ _NOTHING = WholeNetwork(
 )
 
 
-def whole_network_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command these options, as its one argument ``whole``."""
-
-    @functools.wraps(command)
-    def with_whole(**values: Any) -> int:
-        names = [field.name for field in dataclasses.fields(WholeNetwork)]
-        whole = WholeNetwork(**{name: values.pop(name) for name in names})
-        whole.check()
-        return command(whole=whole, **values)
-
-    for option in reversed(_OPTIONS):
-        with_whole = option(with_whole)
-    return with_whole
+whole_network_options = option_group("whole", WholeNetwork, _OPTIONS)
+"""Gives a command these options, as its one argument ``whole``, which is still to be checked."""

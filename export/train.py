@@ -53,6 +53,7 @@ from boost_edge.runtime.errors import ImageError, LabelTableError, RunError, Usa
 from boost_edge.runtime.manifest import (
     DEFAULT_DECODE,
     DEFAULT_READOUT,
+    DEFAULT_RECIPE,
     DEFAULT_RESIZE,
     Attribute,
     AttributeQuality,
@@ -104,7 +105,7 @@ class TrainSettings:
     taps: tuple[str, ...] | None = None
     image_size: int | None = None
     resize: ResizePolicy = DEFAULT_RESIZE
-    recipe: Recipe = RECIPES["boost"]
+    recipe: Recipe = RECIPES[DEFAULT_RECIPE]
     readout: Readout = DEFAULT_READOUT
     finetune: FinetuneRecipe | None = None
     teachers: tuple[Path, ...] = ()

@@ -26,6 +26,7 @@ __all__ = [
     "DEFAULT_DECODE",
     "DEFAULT_MAX_LOSS",
     "DEFAULT_READOUT",
+    "DEFAULT_RECIPE",
     "DEFAULT_RESIZE",
     "FORMAT_VERSION",
     "METADATA_KEY",
@@ -60,6 +61,8 @@ DEFAULT_DECODE: Decode = "reduced"
 """Chosen by measured time and embeddings: docs/decisions/0012-reduced-decode.md."""
 DEFAULT_READOUT: Readout = "match"
 """Chosen by measured mAP and size: docs/decisions/0003-default-readout.md."""
+DEFAULT_RECIPE = "boost"
+"""Chosen by measured mAP: docs/decisions/0016-recipe-by-ablation.md."""
 DEFAULT_MAX_LOSS = 1.0
 """Most points of mAP@10 that 8 bits may lose: docs/decisions/0010-int8-gate.md."""
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from boost_edge.cli.exits import ExitCode
-from boost_edge.cli.head_recipe import DEFAULT_RECIPE
 from boost_edge.cli.options import count_option, images_option, json_option, names
 from boost_edge.cli.ranges import RealNumber, WholeNumber
 from boost_edge.cli.render import print_json
 from boost_edge.runtime.errors import UsageError
-from boost_edge.runtime.manifest import READOUTS
+from boost_edge.runtime.manifest import DEFAULT_RECIPE, READOUTS
 
 if TYPE_CHECKING:
     from boost_edge.bench.subject import Setup
