@@ -128,17 +128,18 @@ $(RESULTS)/report.html: | $(FULL)/ready
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
 
-resnet18-layer3 = $(LAYER3) --recipe paper,boost
+resnet18-layer3 = $(LAYER3) --recipe paper,boost,contrastive
 resnet18-grid = $(GRID) --recipe boost,contrastive
-resnet18-layer4-distilled = --backbone resnet18 --tap layer3:4x4+layer4 --recipe boost \
+resnet18-layer4-distilled = --backbone resnet18 --tap layer3:4x4+layer4 --recipe boost,contrastive \
 	--weights $(WEIGHTS)/resnet18_layer4_distilled.safetensors \
 	--note "layer4 was distilled from two other networks: not torchvision's checkpoint"
-vit_tiny_patch16_224 = --backbone vit_tiny_patch16_224 --recipe boost \
+vit_tiny_patch16_224 = --backbone vit_tiny_patch16_224 --recipe boost,contrastive \
 	--weights $(WEIGHTS)/vit_tiny_patch16_224.safetensors
-squeezenet1_1 = --backbone squeezenet1_1 --recipe boost \
+squeezenet1_1 = --backbone squeezenet1_1 --recipe boost,contrastive \
 	--weights $(WEIGHTS)/squeezenet1_1.safetensors
-mobilenet_v2 = --backbone mobilenet_v2 --recipe boost --weights $(WEIGHTS)/mobilenet_v2.safetensors
-pca512 = --backbone pca --weights none --tap pca512 --recipe boost
+mobilenet_v2 = --backbone mobilenet_v2 --recipe boost,contrastive \
+	--weights $(WEIGHTS)/mobilenet_v2.safetensors
+pca512 = --backbone pca --weights none --tap pca512 --recipe boost,contrastive
 
 $(QUALITIES): $(RESULTS)/quality/%.json: | $(FULL)/ready
 	$(QUALITY) $($*) $(ALL_READOUTS) --out $@
@@ -152,13 +153,11 @@ $(RESULTS)/quality/vit_b_16-imagenet.json: | $(FULL)/ready
 $(VERSUS): | $(FULL)/ready
 	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):boost/match --out $@
 
-# The head of the readout together is the same with either recipe.
 $(HONESTY): | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --out $@
 
 $(CONTRASTIVE): | $(FULL)/ready
-	$(BENCH) honesty $(DATA) $(GRID) --recipe contrastive \
-		--readout raw,hidden,attributes,blend,match --out $@
+	$(BENCH) honesty $(DATA) $(GRID) --recipe contrastive $(ALL_READOUTS) --out $@
 
 $(RESULTS)/curve/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 5 --out $@

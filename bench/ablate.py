@@ -192,8 +192,6 @@ def _measure_seed(
         for readout in plan.readouts:
             if variant.losses and not variant.losses.attributes and readout != "hidden":
                 continue  # its attributes were never trained
-            if variant.losses and readout == "together":
-                continue  # they act on the attributes' head
             embeddings = embed(head, features, readout, blend=blend)
             rows[f"{variant.name}/{readout}"] = judge_embeddings(
                 embeddings, relevance, ranking=False
@@ -238,7 +236,6 @@ def _train(
             subject.classes,
             recipe,
             seed=seed,
-            readouts=plan.readouts,
             progress=partial(subject.report, f"training ({variant.name})"),
         )
     else:

@@ -214,7 +214,6 @@ class _Work:
             self.subject.classes,
             self.recipe,
             seed=seed,
-            readouts=(self.plan.readout,),
             progress=partial(self.subject.report, f"training ({name})"),
         )
 

@@ -216,7 +216,6 @@ def _measure_seed(subject: Subject, plan: CurvePlan, seed: int) -> Trial:
             subject.classes,
             recipe,
             seed=seed,
-            readouts=plan.readouts,
             progress=partial(subject.report, f"training ({name})"),
         )
         for readout in plan.readouts:

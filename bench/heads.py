@@ -28,16 +28,14 @@ def train_head(
     recipe: Recipe,
     *,
     seed: int,
-    readouts: Sequence[Readout],
     progress: Callable[[int, int], None] | None = None,
 ) -> BoostHead:
-    """Return a head trained for some readouts, calibrated where the recipe has a validation part.
+    """Return a trained head, calibrated where the recipe has a validation part.
 
     A recipe without one learns from the rows of both.
     """
     from boost_edge.export.calibrate import calibrate_head
     from boost_edge.export.fit import Rows, fit_head
-    from boost_edge.export.together import fit_together
 
     if not recipe.validation:
         train = Rows(
@@ -48,8 +46,6 @@ def train_head(
     fitted = fit_head(train, held_out, classes, recipe, seed=seed, progress=progress)
     if held_out is not None:
         calibrate_head(fitted.head, held_out)
-    if "together" in readouts:
-        fitted.head.together = fit_together(train, held_out, recipe, seed=seed, progress=progress)
     return fitted.head
 
 

@@ -166,7 +166,6 @@ class _Seed:
             [self.subject.classes[column] for column in columns],
             self.recipe,
             seed=self.seed,
-            readouts=self.plan.readouts,
             progress=partial(self.subject.report, f"training ({self.recipe.name})"),
         )
 

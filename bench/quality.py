@@ -154,7 +154,6 @@ def _measure_seed(subject: Subject, plan: QualityPlan, seed: int) -> Trial:
                     subject.classes,
                     recipe,
                     seed=seed,
-                    readouts=plan.readouts,
                     progress=partial(subject.report, f"training ({name})"),
                 )
             embeddings = embed(

@@ -160,10 +160,10 @@ def _load(run: Path, record: RunRecord, readout: Readout, image_size: int | None
             f"{run}: was trained with --readout raw and has no head for the readout {readout}: "
             "train again without --readout raw"
         )
-    if head is not None and head.together is None and readout == "together":
+    if head is not None and not len(head.combinations) and readout == "together":
         raise UsageError(
-            f"{run}: was trained without what the readout together needs: train again with "
-            "--readout together"
+            f"{run}: knows no combination of labels, which the readout together needs: train "
+            "again, with more images or fewer --attributes if need be"
         )
     backbone = load_backbone(run, record, image_size=image_size)
     return FusedEncoder(backbone, None if readout == "raw" else head, readout, blend=record.blend)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from boost_edge.export.artefacts import read_tensors, write_tensors
+from boost_edge.export.combinations import find_combinations
 from boost_edge.export.contrast import Contrast, contrast_of
 from boost_edge.export.importance import information
 from boost_edge.export.recipes import Recipe
@@ -146,7 +147,7 @@ def _fit_head(
 def make_head(train: Rows, classes: Sequence[int], recipe: Recipe) -> BoostHead:
     """Return the head that a training starts with: its weights are drawn as torch is seeded.
 
-    What is not trained, such as the standardisation, is fitted to the training rows. ``classes``
+    What is not trained, such as the standardisation, is taken from the training rows. ``classes``
     are as in `fit_head`.
     """
     features = train.features.shape[1]
@@ -159,6 +160,7 @@ def make_head(train: Rows, classes: Sequence[int], recipe: Recipe) -> BoostHead:
         components=recipe.components,
     )
     head.fit_standardisation(torch.from_numpy(train.features))
+    head.combinations = torch.from_numpy(find_combinations(train.codes, recipe.together))
     if recipe.importance == "information":
         head.importance.copy_(information(train.codes))
     return head

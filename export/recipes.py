@@ -56,8 +56,8 @@ class Recipe:
     blend
         Weight b of the attributes in the readout ``blend``, in [0, 1].
     together
-        A combination of all labels is a class of the readout ``together`` where at least this
-        many training images have it.
+        The readout ``together`` knows a combination of all labels that at least this many
+        training images have.
 
     Raises
     ------
@@ -117,7 +117,7 @@ _PAPER = Recipe(
     label_smoothing=0.0,
     contrast=0.0,
     blend=0.5,
-    together=5,
+    together=3,
 )
 
 _BOOST = Recipe(
@@ -139,7 +139,7 @@ _BOOST = Recipe(
     label_smoothing=0.0,
     contrast=0.0,
     blend=0.8,
-    together=5,
+    together=3,
 )
 
 # The features of a network that was trained on these very labels know the training images by heart:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,6 @@ __all__ = [
     "PICTURES_FILE",
     "RUN_FORMAT_VERSION",
     "SAMPLES_FOLDER",
-    "TOGETHER_CHECKPOINT_FILE",
     "FinetuneEpoch",
     "Losses",
     "RunRecord",
@@ -68,7 +66,6 @@ RECORD_FILE = "train.json"
 BACKBONE_FILE = "backbone.safetensors"
 HEAD_FILE = "head.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
-TOGETHER_CHECKPOINT_FILE = "checkpoint-together.safetensors"
 FINETUNE_CHECKPOINT_FILE = "checkpoint-finetune.safetensors"
 PICTURES_FILE = "pictures.uint8"
 SAMPLES_FOLDER = "samples"
@@ -238,27 +235,26 @@ def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
     """Rebuild the head of a run; ``None`` where none was trained."""
     import torch
 
-    from boost_edge.models.head import BoostHead, TogetherHead
+    from boost_edge.models.head import BoostHead
 
     if record.head_width is None:
         return None
     tensors, _ = read_tensors(folder / HEAD_FILE)
     classes = [len(attribute.values) for attribute in record.attributes]
-    # Runs from before there were components, importances and what is typical have none of them.
+    # Runs from before there were components, importances, combinations and what is typical have
+    # none of them.
     spread = tensors.get("spread")
     tensors.setdefault("importance", torch.ones(len(classes)))
-    make = partial(
-        BoostHead,
+    head = BoostHead(
         record.features,
         record.head_width,
+        classes,
         standardise=bool(record.training.settings["standardise"]),
         components=None if spread is None else len(spread),
     )
-    head = make(classes)
     if "typical" in tensors:
         head.typical = torch.ones(())
-    if (shown := tensors.get("together.shown")) is not None:
-        head.together = TogetherHead(make([len(shown)]), torch.ones(len(shown)))
+    head.combinations = torch.zeros_like(tensors.setdefault("combinations", head.combinations))
     try:
         head.load_state_dict(tensors)
     except RuntimeError as error:

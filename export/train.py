@@ -20,6 +20,7 @@ import numpy as np
 import boost_edge
 from boost_edge.export.artefacts import file_digest, make_folder, write_tensors
 from boost_edge.export.calibrate import calibrate_head, measure_quality
+from boost_edge.export.combinations import need_combinations
 from boost_edge.export.contrast import need_library
 from boost_edge.export.features import extract_features
 from boost_edge.export.finetune_recipe import FinetuneRecipe
@@ -34,7 +35,6 @@ from boost_edge.export.run import (
     HEAD_FILE,
     PICTURES_FILE,
     RUN_FORMAT_VERSION,
-    TOGETHER_CHECKPOINT_FILE,
     FinetuneEpoch,
     Losses,
     RunRecord,
@@ -46,7 +46,6 @@ from boost_edge.export.run import (
 from boost_edge.export.samples import keep_samples
 from boost_edge.export.splits import Split, split_rows
 from boost_edge.export.teacher import check_teacher
-from boost_edge.export.together import fit_together
 from boost_edge.export.whole import make_backbone, train_backbone, without_known
 from boost_edge.models.backbones import Backbone
 from boost_edge.runtime.errors import ImageError, LabelTableError, RunError, UsageError
@@ -82,7 +81,7 @@ class TrainSettings:
     resize
         How an image becomes a square; see `boost_edge.runtime.manifest.ImageSpec`.
     readout
-        What the embedding will be; ``raw`` trains no head, ``together`` a second one.
+        What the embedding will be; ``raw`` trains no head.
     finetune
         Train the backbone too, all of it, before the head; ``None`` leaves it frozen.
     teachers
@@ -196,6 +195,8 @@ def train_on(
     if not settings.test_part:
         split = dataclasses.replace(split, test=split.test[:0])
     split, known = without_known(table, split, settings)
+    if settings.readout == "together":
+        need_combinations(table.codes[split.train], settings.recipe.together)
     make_folder(out)
     backbone = make_backbone(table, split, settings)
     epochs: tuple[FinetuneEpoch, ...] = ()
@@ -221,12 +222,7 @@ def train_on(
     )
     record = dataclasses.replace(record, finetune=epochs)
     write_run(out, record)
-    for name in (
-        CHECKPOINT_FILE,
-        TOGETHER_CHECKPOINT_FILE,
-        FINETUNE_CHECKPOINT_FILE,
-        PICTURES_FILE,
-    ):
+    for name in (CHECKPOINT_FILE, FINETUNE_CHECKPOINT_FILE, PICTURES_FILE):
         (out / name).unlink(missing_ok=True)
     return TrainReport(
         folder=out,
@@ -306,15 +302,6 @@ def _fit(
     )
     if val_rows is not None:
         calibrate_head(fitted.head, val_rows)
-    if settings.readout == "together":
-        fitted.head.together = fit_together(
-            train_rows,
-            val_rows,
-            recipe,
-            seed=settings.seed,
-            checkpoint=out / TOGETHER_CHECKPOINT_FILE,
-            progress=partial(report, "training together"),
-        )
     return fitted
 
 

@@ -14,7 +14,7 @@ import torch
 
 from boost_edge.export.artefacts import writing
 from boost_edge.export.candidates import Candidate, Network
-from boost_edge.export.combinations import find_combinations
+from boost_edge.export.combinations import need_combinations
 from boost_edge.export.convert import convert_network
 from boost_edge.export.cost_model import Cost, CostModel, calibrate_costs, count_cost
 from boost_edge.export.labels import LabelTable
@@ -27,7 +27,7 @@ from boost_edge.export.tune_work import Work
 from boost_edge.export.whole import make_backbone
 from boost_edge.models.backbones import Backbone
 from boost_edge.models.fused import FusedEncoder
-from boost_edge.models.head import BoostHead, TogetherHead
+from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import BoostEdgeError, UsageError, WeightsError
 
 __all__ = ["MOST_PROBES", "count_candidates", "fit_cost_models", "predict_rows"]
@@ -163,21 +163,17 @@ def _untrained(
     if candidate.readout == "raw":
         return FusedEncoder(backbone, None, "raw")
 
-    def make(classes: Sequence[int]) -> BoostHead:
-        return BoostHead(
-            backbone.width,
-            candidate.network.width,
-            classes,
-            standardise=recipe.standardise,
-            components=recipe.components,
-        )
-
     device = next(backbone.parameters()).device
     with torch.device(device), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        head = make([len(attribute.values) for attribute in table.attributes])
+        head = BoostHead(
+            backbone.width,
+            candidate.network.width,
+            [len(attribute.values) for attribute in table.attributes],
+            standardise=recipe.standardise,
+            components=recipe.components,
+        )
         if candidate.readout == "together":
-            found = find_combinations(table.codes[split.train], recipe.together)
-            count = max(found.classes, 2)
-            head.together = TogetherHead(make([count]), torch.ones(count))
+            found = need_combinations(table.codes[split.train], recipe.together)
+            head.combinations = torch.from_numpy(found).to(device)
     return FusedEncoder(backbone, head, candidate.readout, blend=recipe.blend)

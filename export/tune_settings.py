@@ -79,12 +79,7 @@ class TuneSettings:
 
     def of(self, network: Network) -> TrainSettings:
         """Return how to train one network: without the test part, which is for the chosen one."""
-        readout: Readout = "match"
-        if set(self.readouts) == {"raw"}:
-            readout = "raw"
-        elif "together" in self.readouts:
-            # The one readout that needs more than a head, which serves all others too.
-            readout = "together"
+        readout: Readout = "raw" if set(self.readouts) == {"raw"} else "match"
         return replace(
             self.base,
             image_size=network.image_size,

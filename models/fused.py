@@ -20,9 +20,10 @@ hidden vector ``h``; every embedding is L2-normalised, so inner products are sim
     is the same in both. What is left to doubt in both is settled by their look. So of two images
     that are alike to a query, the one whose labels are surer comes first.
 ``together``
-    The posteriors ``p`` of the combinations of labels, and ``sqrt(1 - |p|^2)`` times the unit of
-    the head's look. The first part gives ``sum_c p_c q_c``: the probability that all labels agree
-    in both, where the combination is one that was trained on. What is not is settled by the look.
+    The posteriors ``p`` of the combinations of labels that are known to occur, each the product of
+    its labels' posteriors and all of them scaled to sum to 1 (`BoostHead.together`), and
+    ``sqrt(1 - |p|^2)`` times the unit of the head's look. The first part gives ``sum_c p_c q_c``:
+    the probability that all labels agree in both. What is in doubt is settled by the look.
 
 The posteriors that are put out beside the embedding are, for an image unlike those the head was
 trained on, mixed with even odds (`BoostHead.familiarity`): a head is sure of anything that lies far
@@ -40,7 +41,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from boost_edge.models.attention import write_out_attention
 from boost_edge.models.backbones import Backbone
-from boost_edge.models.head import BoostHead, TogetherHead
+from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS, Readout
 
@@ -81,7 +82,7 @@ class FusedEncoder(nn.Module):
         if (head is None) != (readout == "raw"):
             raise UsageError(f"readout {readout} {'needs a' if head is None else 'takes no'} head")
         if head is not None and readout == "together":
-            _together_of(head)
+            _check_together(head)
         if head is not None and head.features != backbone.width:
             raise UsageError(
                 f"the head takes {head.features} features, but the backbone makes {backbone.width}"
@@ -109,7 +110,7 @@ class FusedEncoder(nn.Module):
             case "match":
                 return attributes + self.head.look_width
             case "together":
-                return len(_together_of(self.head).shown) + self.head.look_width
+                return len(self.head.combinations) + self.head.look_width
             case _:
                 return self.head.width
 
@@ -156,7 +157,7 @@ def read_out(
     Raises
     ------
     UsageError
-        When the head does not have what the readout ``together`` needs.
+        When the head knows no combinations of labels, and the readout is ``together``.
     """
     hidden, logits = head(features)
     if not calibrated:
@@ -182,8 +183,8 @@ def read_out(
             )
             embedding = _filled(sure, look)
         case "together":
-            together = _together_of(head)
-            embedding = _filled(together(features), look)
+            _check_together(head)
+            embedding = _filled(head.together(logits), look)
         case _:
             embedding = _unit(hidden)
     if (believed := head.familiarity(look)) is not None:
@@ -191,10 +192,12 @@ def read_out(
     return embedding, attributes
 
 
-def _together_of(head: BoostHead) -> TogetherHead:
-    if head.together is None:
-        raise UsageError("readout together needs a head that learnt the combinations of labels")
-    return head.together
+def _check_together(head: BoostHead) -> None:
+    if not len(head.combinations):
+        raise UsageError(
+            "readout together needs combinations of labels that several training images have, and "
+            "this head knows none"
+        )
 
 
 def _filled(sure: Tensor, look: Tensor) -> Tensor:
@@ -226,8 +229,6 @@ def fold(encoder: FusedEncoder) -> FusedEncoder:
             looks = folded.readout in _LOOKING or folded.head.typical is not None
             looks = looks and folded.head.projection is None
             _fold_head(folded.head, standardisation=not looks)
-            if folded.head.together is not None:
-                _fold_head(folded.head.together.head, standardisation=True)
     folded.folded = True
     return folded
 

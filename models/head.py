@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from boost_edge.runtime.errors import UsageError
 
-__all__ = ["BoostHead", "TogetherHead"]
+__all__ = ["BoostHead"]
 
 _BIAS = 0.01
 _SMALLEST_STD = 1e-6
@@ -62,8 +62,9 @@ class BoostHead(nn.Module):
     even : Tensor
         ``(sum K_a,)`` float32 buffer that is not stored, what is said of an image by one who knows
         nothing of it: ``1 / K_a`` for each value.
-    together : TogetherHead or None
-        What the readout ``together`` needs besides, on the same features; none until set.
+    combinations : Tensor
+        ``(C, A)`` int64 buffer, no rows until set: the combinations of labels that are known to
+        occur, as the codes of their values.
     hidden : nn.Linear
         F, or K where ``reduces``, to W.
     classifiers : nn.ModuleList
@@ -83,8 +84,8 @@ class BoostHead(nn.Module):
     typical: Tensor | None
     even: Tensor
     projection: nn.Linear | None
+    combinations: Tensor
     classifiers: nn.ModuleList
-    together: TogetherHead | None
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class BoostHead(nn.Module):
         self.register_buffer("temperature", torch.ones(len(self.classes)))
         self.register_buffer("importance", torch.ones(len(self.classes)))
         self.register_buffer("typical", None)
+        self.register_buffer("combinations", torch.zeros(0, len(self.classes), dtype=torch.int64))
         even = torch.cat([torch.full((count,), 1.0 / count) for count in self.classes])
         self.register_buffer("even", even, persistent=False)
         kept = None if components is None else min(components, features)
@@ -124,7 +126,6 @@ class BoostHead(nn.Module):
         self.classifiers = nn.ModuleList(nn.Linear(width, count) for count in self.classes)
         for layer in (self.hidden, *self.classifiers):
             _initialise(layer)
-        self.together = None
         # Last, so that the layers above draw the same weights with components as without.
         self.projection = None
         if kept is not None:
@@ -205,6 +206,19 @@ class BoostHead(nn.Module):
         distance = look.square().mean(dim=1, keepdim=True)
         return (2.0 - distance / self.typical).clamp(min=_LEAST_FAMILIAR, max=1.0)
 
+    def together(self, logits: Sequence[Tensor]) -> Tensor:
+        """Return the posteriors ``(N, C)`` of the known combinations, each row's sum 1.
+
+        ``logits`` are ``(N, K_a)`` of each attribute, calibrated. A combination is as likely as
+        the product of its values' posteriors; all that is not known to occur is ruled out (the
+        factors of one attribute are the same for all combinations, so that logits will do).
+        """
+        values = self.combinations.unbind(dim=1)
+        scores = torch.stack(
+            [part[:, chosen] for part, chosen in zip(logits, values, strict=True)]
+        ).sum(dim=0)
+        return scores.softmax(dim=1)
+
     @property
     def look_width(self) -> int:
         """Return the width of ``look``."""
@@ -212,42 +226,6 @@ class BoostHead(nn.Module):
 
     def _standardised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std if self.standardise else features
-
-
-class TogetherHead(nn.Module):
-    """Features to the posteriors of the combinations of labels.
-
-    Parameters
-    ----------
-    head
-        A head with one attribute, the combination of all labels.
-    shown
-        ``(K,)`` float32, 1 for each of its values that is one combination, 0 for the one that is
-        any other: two images that are both something else need not be alike.
-
-    Attributes
-    ----------
-    shown : Tensor
-        The buffer.
-    """
-
-    shown: Tensor
-
-    def __init__(self, head: BoostHead, shown: Tensor) -> None:
-        super().__init__()
-        if head.classes != (len(shown),):
-            raise UsageError(f"a head for {head.classes} values cannot show {len(shown)}")
-        self.head = head
-        self.register_buffer("shown", shown)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features ``(N, F)`` float32 to calibrated posteriors ``(N, K)``, 0 where not shown.
-
-        Each row sums to at most 1.
-        """
-        _, (logits,) = self.head(features)
-        posteriors: Tensor = (logits / self.head.temperature).softmax(dim=1)
-        return posteriors * self.shown
 
 
 def _principal_axes(standard: Tensor, count: int) -> Tensor:

@@ -131,7 +131,7 @@ def test_the_loop_of_its_own_trains_as_the_recipe_does(
     )
     test = found.features(backbone, draw.test)
     heads = (
-        train_head(train, val, found.classes, recipe, seed=3, readouts=("attributes",)),
+        train_head(train, val, found.classes, recipe, seed=3),
         _extra(train, val, found.classes, ExtraLosses(), seed=3, recipe=recipe),
     )
     np.testing.assert_array_equal(heads[0].importance, heads[1].importance)

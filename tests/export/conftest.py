@@ -19,14 +19,8 @@ def quick() -> TrainSettings:
 
 
 @pytest.fixture(scope="session")
-def whole(quick: TrainSettings) -> TrainSettings:
-    """Return settings that train all there is to train: a run for any readout."""
-    return dataclasses.replace(quick, readout="together")
-
-
-@pytest.fixture(scope="session")
 def run_folder(
-    catalogue: Path, whole: TrainSettings, tmp_path_factory: pytest.TempPathFactory
+    catalogue: Path, quick: TrainSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Return a finished run on the drawn catalogue, good for every readout. Read only."""
     folder = tmp_path_factory.mktemp("runs") / "pca"
@@ -34,7 +28,7 @@ def run_folder(
         catalogue / "labels.csv",
         images=catalogue / "images",
         out=folder,
-        settings=whole,
+        settings=quick,
         cache=tmp_path_factory.mktemp("cache"),
     )
     return folder

@@ -17,7 +17,6 @@ from boost_edge.export.combinations import number_combinations
 from boost_edge.export.contrast import contrast_of
 from boost_edge.export.fit import Rows, fit_head
 from boost_edge.export.recipes import RECIPES
-from boost_edge.export.together import fit_together
 from boost_edge.runtime.errors import MissingExtraError, UsageError
 
 QUICK = dataclasses.replace(RECIPES["contrastive"], width=16, epochs=5, dropout=0.2, together=2)
@@ -103,15 +102,6 @@ def test_the_loss_moves_the_head_but_is_not_told_as_the_attributes_loss() -> Non
     assert not torch.equal(first.head.hidden.weight, second.head.hidden.weight)
     for one, other in zip(first.history, second.history, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, rel=1e-3)
-
-
-def test_combinations_of_all_labels_are_learnt_without_it() -> None:
-    """All rare combinations are one class there, and not alike."""
-    train = table(1, 200)
-    plain = dataclasses.replace(QUICK, contrast=0.0)
-    first, second = (fit_together(train, None, each, seed=0) for each in (plain, QUICK))
-    for name, value in first.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

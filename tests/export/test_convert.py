@@ -139,7 +139,7 @@ def _replace_head(
 def test_runs_from_before_the_components_export(
     catalogue: Path, quick: TrainSettings, tmp_path: Path
 ) -> None:
-    """A head file without components, importances and what is typical is read as it always was."""
+    """A head file without components, importances and so on is read as it always was."""
     recipe = dataclasses.replace(quick.recipe, components=None, importance="equal")
     run, old = tmp_path / "run", tmp_path / "old"
     train(
@@ -151,7 +151,9 @@ def test_runs_from_before_the_components_export(
     )
     shutil.copytree(run, old)
     tensors, metadata = read_tensors(old / HEAD_FILE)
-    assert {"importance", "typical"} == {name for name in tensors if "." not in name} - {
+    assert {"combinations", "importance", "typical"} == {
+        name for name in tensors if "." not in name
+    } - {
         "mean",
         "std",
         "temperature",
@@ -159,7 +161,7 @@ def test_runs_from_before_the_components_export(
     # Nor does the run that it is compared with know what is typical.
     del tensors["typical"]
     _replace_head(run, tensors, metadata)
-    del tensors["importance"]
+    del tensors["combinations"], tensors["importance"]
     record = _replace_head(old, tensors, metadata)
     for name in ("components", "importance"):
         del record["training"]["settings"][name]
@@ -169,6 +171,9 @@ def test_runs_from_before_the_components_export(
     paths = sample_paths(run)
     with Encoder.open(tmp_path / "old.onnx") as one, Encoder.open(tmp_path / "new.onnx") as other:
         np.testing.assert_array_equal(one.encode(paths), other.encode(paths))
+    with pytest.raises(UsageError, match=r"no combination of labels.*train again"):
+        export_model(old, tmp_path / "together.onnx", readout="together")
+    assert not (tmp_path / "together.onnx").exists()
     # Without components, the look is the features themselves.
     manifest = export_model(old, tmp_path / "match.onnx", readout="match")
     assert manifest.dimensions == manifest.features + sum(

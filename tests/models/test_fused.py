@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone
 from boost_edge.models.fused import FusedEncoder, fold
-from boost_edge.models.head import BoostHead, TogetherHead
+from boost_edge.models.head import BoostHead
 from boost_edge.models.pca import fit_pca
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import READOUTS, Readout
 
 CLASSES = (2, 5, 3)
 BLEND = 0.3
+COMBINATIONS = ((0, 0, 2), (0, 3, 1), (1, 0, 0), (1, 4, 2))
 DEEP = ("resnet34", "resnet50", "resnet101", "vit_b_16")
 
 
@@ -40,10 +41,7 @@ def _head(features: int, *, standardise: bool = False, components: int | None = 
     head = BoostHead(features, 16, CLASSES, standardise=standardise, components=components)
     head.temperature.copy_(torch.tensor([0.5, 1.0, 3.0]))
     head.importance.copy_(torch.tensor([0.2, 1.3, 0.5]))
-    # Another one knows 6 combinations; its seventh value is any other.
-    other = BoostHead(features, 16, [7], standardise=standardise, components=components)
-    other.temperature.fill_(0.2)
-    head.together = TogetherHead(other, torch.tensor([1.0, 1, 1, 1, 1, 1, 0]))
+    head.combinations = torch.tensor(COMBINATIONS)
     return head.requires_grad_(requires_grad=False)
 
 
@@ -132,13 +130,24 @@ def test_together_is_the_probability_of_one_combination_and_the_look(
 ) -> None:
     """The inner product is the chance of one combination, and doubt times the cosine of looks."""
     head = _head(backbone.width)
-    assert head.together is not None
     generator = torch.Generator().manual_seed(seed)
     pair = scale * torch.rand(2, backbone.width, generator=generator)
     embedding, _ = FusedEncoder(backbone, head, "together").read(pair)
-    scaled = np.exp(head.together.head(pair)[1][0].double().numpy() / 0.2)
-    # The value of all others is no agreement.
-    known = (scaled / scaled.sum(axis=1, keepdims=True))[:, :6]
+    _, logits = head(pair)
+    parts = [
+        (part.double() / temperature).softmax(dim=1).numpy()
+        for part, temperature in zip(logits, head.temperature.tolist(), strict=True)
+    ]
+    known = np.array(
+        [
+            [
+                math.prod(part[row, value] for part, value in zip(parts, each, strict=True))
+                for each in COMBINATIONS
+            ]
+            for row in range(2)
+        ]
+    )
+    known /= known.sum(axis=1, keepdims=True)
     doubt = 1 - (known**2).sum(axis=1)
     look = pair.double().numpy()
     cosine = float(look[0] @ look[1] / np.linalg.norm(look, axis=1).prod())
@@ -245,9 +254,6 @@ def test_folding_changes_no_output(name: str, readout: Readout) -> None:
     scale = float(backbone(images).std())
     head.mean.copy_(scale * (torch.rand(backbone.width) - 0.5))
     head.std.copy_(scale * (torch.rand(backbone.width) + 0.5))
-    assert head.together is not None
-    head.together.head.mean.copy_(head.mean)
-    head.together.head.std.copy_(head.std)
     encoder = FusedEncoder(backbone, head, readout, blend=BLEND)
     before = encoder(images)
     folded = fold(encoder)
