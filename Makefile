@@ -67,7 +67,8 @@ DATA = $(FASHION)/styles.csv --images $(FASHION)/images \
 	--attributes $(SEVEN) --name-column productDisplayName
 BENCH = $(FULL)/bin/boost-edge bench
 QUALITY = $(BENCH) quality $(DATA)
-ALL_READOUTS = --readout raw,hidden,attributes,blend,match,together
+TRAINED_READOUTS = hidden,attributes,blend,match,together
+ALL_READOUTS = --readout raw,$(TRAINED_READOUTS)
 
 # One file for each network; those of imagenet say that they could not be measured where there is
 # no network connection.
@@ -83,7 +84,7 @@ VERSUS := $(RESULTS)/quality/resnet18-versus-vit.json
 
 # Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
 # the longest first. Times are measured alone.
-COUNTED := $(HONESTY) $(CONTRASTIVE) $(RESULTS)/ablation/resnet18-layer3.json \
+COUNTED := $(HONESTY) $(CONTRASTIVE) $(RESULTS)/ablation/resnet18-layer3.json $(RESULTS)/ablation/resnet18-grid.json \
 	$(RESULTS)/choosing.json $(QUALITIES) $(ABSENT) $(VERSUS) \
 	$(RESULTS)/curve/resnet18-grid.json $(RESULTS)/agreement-all.json $(RESULTS)/agreement.json \
 	$(RESULTS)/agreement-layer3.json $(RESULTS)/resize.json
@@ -168,6 +169,10 @@ $(RESULTS)/choosing.json: | $(FULL)/ready
 $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(LAYER3) --seeds 3 --taps layer2+layer3 --image-sizes 160 \
 		--factors $(FACTORS) --out $@
+
+# Which contrast and which readout find most, on the network of the README.
+$(RESULTS)/ablation/resnet18-grid.json: | $(FULL)/ready
+	$(BENCH) ablate $(DATA) $(GRID) --seeds 3 --factors contrast --readout $(TRAINED_READOUTS) --out $@
 
 FACTORS = width,dropout,standardise,label_smoothing,weight_decay,blend,components,importance,$\
 	calibration,flips,tags,contrast

@@ -105,7 +105,7 @@ class AblationPlan:
     setup: Setup
     recipe: str
     variants: tuple[Variant, ...]
-    readouts: tuple[Readout, ...] = ("hidden", "attributes", "blend", "match")
+    readouts: tuple[Readout, ...]
 
 
 def variants_of(

@@ -54,7 +54,7 @@ class Recipe:
         Weight of the contrastive loss of the hidden vector (`boost_edge.export.contrast`) beside
         that of the attributes, at least 0.
     blend
-        Weight b of the attributes in the readout ``blend``, in [0, 1].
+        Weight b of the labels in the readouts ``blend`` and ``together``, in [0, 1].
     together
         The readout ``together`` knows a combination of all labels that at least this many
         training images have.

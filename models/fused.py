@@ -21,9 +21,10 @@ hidden vector ``h``; every embedding is L2-normalised, so inner products are sim
     that are alike to a query, the one whose labels are surer comes first.
 ``together``
     The posteriors ``p`` of the combinations of labels that are known to occur, each the product of
-    its labels' posteriors and all of them scaled to sum to 1 (`BoostHead.together`), and
-    ``sqrt(1 - |p|^2)`` times the unit of the head's look. The first part gives ``sum_c p_c q_c``:
-    the probability that all labels agree in both. What is in doubt is settled by the look.
+    its labels' posteriors and all of them scaled to sum to 1 (`BoostHead.together`), times
+    ``sqrt(b)``, and ``sqrt(1 - b |p|^2)`` times the unit of the head's look. The first part gives
+    ``b sum_c p_c q_c``, what is believed of the probability that all labels agree in both: where it
+    is in doubt the look settles it, and a little always, for what was never trained on.
 
 The posteriors that are put out beside the embedding are, for an image unlike those the head was
 trained on, mixed with even odds (`BoostHead.familiarity`): a head is sure of anything that lies far
@@ -65,7 +66,8 @@ class FusedEncoder(nn.Module):
     readout
         What the embedding is; see the module.
     blend
-        Share b of the attributes in the readout ``blend``, in [0, 1]; unused elsewhere.
+        Share b of the labels in the readouts ``blend`` and ``together``, in [0, 1]; unused
+        elsewhere.
 
     Raises
     ------
@@ -184,7 +186,7 @@ def read_out(
             embedding = _filled(sure, look)
         case "together":
             _check_together(head)
-            embedding = _filled(head.together(logits), look)
+            embedding = _filled(blend**0.5 * head.together(logits), look)
         case _:
             embedding = _unit(hidden)
     if (believed := head.familiarity(look)) is not None:

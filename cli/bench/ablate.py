@@ -11,6 +11,7 @@ from boost_edge.cli.bench.gains import between, with_seeds
 from boost_edge.cli.bench.options import (
     check_choice,
     check_recipes,
+    chosen_readouts,
     finish,
     make_setup,
     recipe_option,
@@ -42,6 +43,15 @@ __all__ = ["ablate"]
     "--image-sizes", callback=whole_numbers, metavar="A,B", help="Other image sizes to try."
 )
 @recipe_option
+@click.option(
+    "--readout",
+    "readouts",
+    callback=names,
+    default="hidden,attributes,blend,match",
+    show_default=True,
+    metavar="A,B",
+    help="Readouts to judge each choice by; also: together.",
+)
 @result_options
 def ablate(
     labels: Path,
@@ -50,6 +60,7 @@ def ablate(
     taps: tuple[str, ...] | None,
     image_sizes: tuple[int, ...] | None,
     recipe: str,
+    readouts: tuple[str, ...],
     out: Path | None,
     json: bool,
     **setup: Any,
@@ -78,6 +89,7 @@ def ablate(
         setup=described,
         recipe=recipe,
         variants=variants_of(varied, taps=tried, sizes=image_sizes or ()),
+        readouts=chosen_readouts(readouts),
     )
     with Bars() as bars:
         result = measure_ablation(labels, images=images, plan=plan, out=out, progress=bars)

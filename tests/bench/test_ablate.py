@@ -27,8 +27,10 @@ from boost_edge.export.fit import Rows, make_head
 from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import MissingExtraError, UsageError
+from boost_edge.runtime.manifest import Readout
 
 Make = Callable[[Setup], Subject]
+READOUTS: tuple[Readout, ...] = ("hidden", "attributes", "blend", "match")
 SHORT = dataclasses.replace(RECIPES["boost"], epochs=6, width=32)
 
 
@@ -44,7 +46,7 @@ def result(setup: Setup, on_catalogue: dict[str, Any]) -> dict[str, Any]:
         FACTORS["contrast"][0],
         *variants_of((), taps=[("features.7",)], sizes=[48]),
     ]
-    plan = AblationPlan(setup=setup, recipe="boost", variants=tuple(chosen))
+    plan = AblationPlan(setup=setup, recipe="boost", variants=tuple(chosen), readouts=READOUTS)
     return measure_ablation(plan=plan, **on_catalogue)
 
 
@@ -63,7 +65,9 @@ def test_what_a_recipe_cannot_have_is_refused_at_once(
 ) -> None:
     """The paper's recipe does not standardise, so that components make no sense with it."""
     monkeypatch.setattr("boost_edge.bench.ablate.run_trials", pytest.fail)
-    plan = AblationPlan(setup=setup, recipe="paper", variants=FACTORS["components"])
+    plan = AblationPlan(
+        setup=setup, recipe="paper", variants=FACTORS["components"], readouts=READOUTS
+    )
     with pytest.raises(UsageError, match="recipe paper: principal components need standardised"):
         measure_ablation(plan=plan, **on_catalogue)
 
@@ -76,7 +80,7 @@ def test_every_variant_has_its_rows(result: dict[str, Any]) -> None:
         "flips=train", "tags=only", "contrast=0.1", "tap=features.7", "image_size=48",
     ]  # fmt: skip
     base = {row["readout"]: row for row in result["rows"] if row["factor"] == "recipe"}
-    assert set(base) == {"hidden", "attributes", "blend", "match"}
+    assert tuple(base) == READOUTS
     for row in result["rows"]:
         if row["factor"] == "recipe":
             assert "gain" not in row
@@ -110,7 +114,10 @@ def test_the_test_part_is_not_read(
 
     monkeypatch.setattr(Subject, "features", watch)
     once = dataclasses.replace(setup, seeds=1)
-    measure_ablation(plan=AblationPlan(setup=once, recipe="boost", variants=()), **on_catalogue)
+    measure_ablation(
+        plan=AblationPlan(setup=once, recipe="boost", variants=(), readouts=READOUTS),
+        **on_catalogue,
+    )
     subject = Subject(setup=once, **on_catalogue)
     draw = subject.draw(0)
     assert asked == set(draw.fitted.tolist())
@@ -186,7 +193,9 @@ def test_the_missing_library_is_named(
 ) -> None:
     """Without pytorch-metric-learning, one line says what to install."""
     monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", None)
-    plan = AblationPlan(setup=setup, recipe="boost", variants=FACTORS["contrast"])
+    plan = AblationPlan(
+        setup=setup, recipe="boost", variants=FACTORS["contrast"], readouts=READOUTS
+    )
     with pytest.raises(MissingExtraError, match=r"pytorch-metric-learning.*'boost-edge\[train\]'"):
         measure_ablation(plan=plan, **on_catalogue)
 

@@ -98,6 +98,24 @@ def said_in(blocks: tuple[Block, ...]) -> list[str]:
     return [plain(block.text) for block in blocks if isinstance(block, Paragraph)]
 
 
+def test_what_finds_most_is_said_beside_the_default(tmp_path: Path) -> None:
+    """Where it was measured, in the same paragraph, with its own interval and its own verdict."""
+    result = copy.deepcopy(TINY["quality/resnet.json"])
+    row = result["rows"][1]
+    most = {"recipe": "contrastive", "readout": "together", "map10": 36.75, "bytes_per_image": 976}
+    more = {"mean": 19.25, "low": 18.75, "high": 19.75}
+    result["rows"].append(
+        {**row, **most, "gain": {**row["gain"], **more}, "relative_gain": 36.75 / 17.5 - 1,
+         "map10_by_seed": [33.75, 36.75, 39.75]}
+    )  # fmt: skip
+    write_result(tmp_path / "quality" / "resnet.json", result)
+    section = headline_section(read_evidence(tmp_path))
+    [said] = [text for text in said_in(section.blocks) if "boosting gains" in text]
+    assert "+90% over its own raw features" in said
+    assert "With --recipe contrastive --readout together it gains +19.25 (95% over quer" in said
+    assert "), +110%, at 976 bytes an image. The target was +100%: reached. (quality/re" in said
+
+
 def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
     """Each sentence of the tiny results' headline has the number, its interval and its source."""
     section = headline_section(read_evidence(tiny))

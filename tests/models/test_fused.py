@@ -132,7 +132,7 @@ def test_together_is_the_probability_of_one_combination_and_the_look(
     head = _head(backbone.width)
     generator = torch.Generator().manual_seed(seed)
     pair = scale * torch.rand(2, backbone.width, generator=generator)
-    embedding, _ = FusedEncoder(backbone, head, "together").read(pair)
+    embedding, _ = FusedEncoder(backbone, head, "together", blend=BLEND).read(pair)
     _, logits = head(pair)
     parts = [
         (part.double() / temperature).softmax(dim=1).numpy()
@@ -148,10 +148,10 @@ def test_together_is_the_probability_of_one_combination_and_the_look(
         ]
     )
     known /= known.sum(axis=1, keepdims=True)
-    doubt = 1 - (known**2).sum(axis=1)
+    doubt = 1 - BLEND * (known**2).sum(axis=1)
     look = pair.double().numpy()
     cosine = float(look[0] @ look[1] / np.linalg.norm(look, axis=1).prod())
-    expected = float(known[0] @ known[1]) + math.sqrt(max(doubt.prod(), 0.0)) * cosine
+    expected = BLEND * float(known[0] @ known[1]) + math.sqrt(max(doubt.prod(), 0.0)) * cosine
     np.testing.assert_allclose(float(embedding[0] @ embedding[1]), expected, atol=2e-3)
     np.testing.assert_allclose(embedding.square().sum(dim=1).numpy(), 1.0, atol=1e-5)
 
