@@ -80,7 +80,7 @@ GRID_QUALITY := $(RESULTS)/quality/resnet18-grid.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
 HONESTY := $(RESULTS)/honesty/resnet18-grid.json
 CONTRASTIVE := $(RESULTS)/honesty/resnet18-grid-contrastive.json
-VERSUS := $(RESULTS)/quality/resnet18-versus-vit.json
+VERSUS := $(RESULTS)/quality/resnet18-versus-vit.json $(RESULTS)/quality/resnet18-together-versus-vit.json
 
 # Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
 # the longest first. Times are measured alone.
@@ -151,8 +151,12 @@ $(RESULTS)/quality/resnet18-imagenet.json: | $(FULL)/ready
 $(RESULTS)/quality/vit_b_16-imagenet.json: | $(FULL)/ready
 	$(QUALITY) --backbone vit_b_16 --readout raw --out $@
 
-$(VERSUS): | $(FULL)/ready
-	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):boost/match --out $@
+# By default, and with the recipe and readout that find most.
+resnet18-versus-vit = boost/match
+resnet18-together-versus-vit = contrastive/together
+
+$(VERSUS): $(RESULTS)/quality/%.json: | $(FULL)/ready
+	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):$($*) --out $@
 
 $(HONESTY): | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --out $@

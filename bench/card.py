@@ -94,7 +94,7 @@ def _what_it_is(row: dict[str, Any], manifest: Manifest, sha256: str) -> Section
     if (training := manifest.training) is not None:
         counts = ", ".join(f"{count:,} {part}" for part, count in training.images.items())
         facts.append(("images", counts))
-        facts.append(("head", f"recipe {training.recipe}, seed {training.seed}"))
+        facts.append(("head", f"recipe {training.described}, seed {training.seed}"))
     table = Table(caption="The model", header=("", ""), rows=tuple(facts))
     return Section(title="What it is", anchor="what", blocks=(table,))
 

@@ -49,8 +49,9 @@ _READOUTS = words(
     Code("match"), " (the default) weighs each attribute by how much it tells: the similarity is "
     "the probability to agree in an attribute drawn by its weight, and where that is in doubt the "
     "look (the features, labels aside) decides. ",
-    Code("together"), " are posteriors of whole combinations of labels: the similarity is the "
-    "probability that all labels agree, and where that is in doubt the look decides.",
+    Code("together"), " are posteriors of those combinations of labels that occur: the similarity "
+    "is the probability that all labels agree, and where that is in doubt, and a little always, "
+    "the look decides.",
 )  # fmt: skip
 _HEADER = (
     "network", "recipe, readout", "mAP@10", "std", f"gain over raw ({OVER_QUERIES})",

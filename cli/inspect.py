@@ -103,7 +103,8 @@ def _model_text(path: Path, sha256: str, size: int, manifest: Manifest) -> list[
         rows.append(
             [
                 "training",
-                f"recipe {training.recipe}, seed {training.seed}, {counts(training.images)} images",
+                f"recipe {training.described}, seed {training.seed}, "
+                f"{counts(training.images)} images",
             ]
         )
         rows.append(["labels", f"sha256 {training.labels_sha256}"])
@@ -149,7 +150,7 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
         ["readout", record.readout],
         [
             "training",
-            f"recipe {record.training.recipe}, {record.training.epochs} epochs, "
+            f"recipe {record.training.described}, {record.training.epochs} epochs, "
             f"seed {record.training.seed}, {counts(record.training.images)} images",
         ],
     ]

@@ -60,9 +60,11 @@ DEFAULT_RESIZE: ResizePolicy = "crop"
 DEFAULT_DECODE: Decode = "reduced"
 """Chosen by measured time and embeddings: docs/decisions/0012-reduced-decode.md."""
 DEFAULT_READOUT: Readout = "match"
-"""Chosen by measured mAP and size: docs/decisions/0003-default-readout.md."""
+"""Chosen by measured mAP and size: docs/decisions/0009-default-readout-match.md."""
 DEFAULT_RECIPE = "boost"
 """Chosen by measured mAP: docs/decisions/0016-recipe-by-ablation.md."""
+# Of a recipe's settings, those that an option of ``train`` can change.
+_CHOSEN = ("width", "components", "contrast")
 DEFAULT_MAX_LOSS = 1.0
 """Most points of mAP@10 that 8 bits may lose: docs/decisions/0010-int8-gate.md."""
 
@@ -116,6 +118,12 @@ class Training:
     settings: dict[str, float | int | str | bool | None]
     seed: int
     epochs: int
+
+    @property
+    def described(self) -> str:
+        """Return the recipe and what can be chosen beside it: ``boost (width 2048, ...)``."""
+        chosen = [f"{name} {self.settings[name]}" for name in _CHOSEN if self.settings.get(name)]
+        return f"{self.recipe} ({', '.join(chosen)})" if chosen else self.recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,9 @@ def test_model(shop: Path, call: Call) -> None:
     done = call("inspect", model)
     assert (done.returncode, done.stderr) == (0, "")
     assert said["sha256"] in done.stdout
-    assert "65 train, 7 val, 8 test images" in done.stdout
+    settings = said["manifest"]["training"]["settings"]
+    chosen = f"(width {settings['width']}, components {settings['components']})"
+    assert f"recipe boost {chosen}, seed 0, 65 train, 7 val, 8 test images" in done.stdout
     assert "bag, cap, dress" in done.stdout
 
 
@@ -38,6 +40,7 @@ def test_run(shop: Path, call: Call) -> None:
     assert said["record"]["training"]["images"] == {"train": 65, "val": 7, "test": 8}
     done = call("inspect", shop / "run")
     assert (done.returncode, done.stderr) == (0, "")
+    assert "recipe boost (width " in done.stdout
     assert "65 train, 7 val, 8 test images" in done.stdout
 
 
