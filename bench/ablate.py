@@ -93,6 +93,7 @@ FACTORS: Mapping[str, tuple[Variant, ...]] = {
         Variant(factor="tags", value="0.3", losses=ExtraLosses(tags=0.3)),
         Variant(factor="tags", value="1", losses=ExtraLosses(tags=1.0)),
     ),
+    "refit": _recipe_variants("refit", (True,)),
     "contrast": _recipe_variants("contrast", (0.1, 0.5, 2.0)),
 }
 """The variants by factor; those of ``tap`` and ``image_size`` depend on the backbone."""

@@ -35,7 +35,7 @@ def train_head(
     A recipe without one learns from the rows of both.
     """
     from boost_edge.export.calibrate import calibrate_head
-    from boost_edge.export.fit import Rows, fit_head
+    from boost_edge.export.fit import Rows, fit_head, refit_head
 
     if not recipe.validation:
         train = Rows(
@@ -46,6 +46,8 @@ def train_head(
     fitted = fit_head(train, held_out, classes, recipe, seed=seed, progress=progress)
     if held_out is not None:
         calibrate_head(fitted.head, held_out)
+        if recipe.refit:
+            fitted = refit_head(fitted, train, val, classes, recipe, seed=seed, progress=progress)
     return fitted.head
 
 

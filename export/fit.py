@@ -36,6 +36,7 @@ __all__ = [
     "mean_loss",
     "predict_logits",
     "prepare_rows",
+    "refit_head",
 ]
 
 # How long a training may run without being written down, in seconds.
@@ -107,7 +108,7 @@ def fit_head(
         When the recipe needs a library that is not installed.
     """
     with _one_thread():
-        return _fit_head(train, val, classes, recipe, seed, checkpoint, progress)
+        return _fit_head(train, val, classes, recipe, seed, checkpoint, progress, None)
 
 
 def _fit_head(
@@ -118,7 +119,9 @@ def _fit_head(
     seed: int,
     checkpoint: Path | None,
     progress: Callable[[int, int], None] | None,
+    epochs: int | None,
 ) -> Fitted:
+    """Train by the validation part, or for a number of epochs of the recipe's schedule."""
     state = _State.start(train, classes, recipe, seed)
     digest = _digest(train, val, classes, recipe, seed)
     if checkpoint is not None and checkpoint.exists():
@@ -127,7 +130,7 @@ def _fit_head(
     held_out = None if val is None else prepare_rows(state.head, val.features)
     contrast = contrast_of(train.codes) if recipe.contrast else None
     written = time.monotonic()
-    while not state.finished(recipe):
+    while not (state.finished(recipe) if epochs is None else len(state.history) == epochs):
         epoch = len(state.history)
         loss = _train_epoch(state, prepared, codes, recipe, seed, epoch, contrast)
         val_loss = None
@@ -135,13 +138,41 @@ def _fit_head(
             val_loss = calibrated_loss(classify_rows(state.head, held_out), val.codes)
         state.keep(Epoch(train_loss=loss, val_loss=val_loss))
         if progress is not None:
-            progress(epoch + 1, recipe.epochs)
+            progress(epoch + 1, epochs or recipe.epochs)
         if checkpoint is not None and time.monotonic() - written > _CHECKPOINT_INTERVAL:
             state.save(checkpoint, digest)
             written = time.monotonic()
     state.head.load_state_dict(state.best)
     state.head.eval()
     return Fitted(head=state.head, history=tuple(state.history), best_epoch=state.best_epoch)
+
+
+def refit_head(
+    first: Fitted,
+    train: Rows,
+    val: Rows,
+    classes: Sequence[int],
+    recipe: Recipe,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Fitted:
+    """Train as `fit_head` on both parts, for the epochs that were best the first time.
+
+    The head keeps what the first one was calibrated to; its history is the first one's. The other
+    arguments are those of `fit_head`, and so are the errors.
+    """
+    both = Rows(
+        features=np.concatenate([train.features, val.features]),
+        codes=np.concatenate([train.codes, val.codes]),
+    )
+    epochs = first.best_epoch + 1
+    with _one_thread():
+        again = _fit_head(both, None, classes, recipe, seed, checkpoint, progress, epochs)
+    again.head.temperature.copy_(first.head.temperature)
+    again.head.typical = first.head.typical
+    return dataclasses.replace(first, head=again.head)
 
 
 def make_head(train: Rows, classes: Sequence[int], recipe: Recipe) -> BoostHead:

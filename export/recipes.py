@@ -48,6 +48,9 @@ class Recipe:
         Keep a validation part out of training, return the epoch with the lowest calibrated loss
         on it, stop ``patience`` epochs after that, and calibrate on it. Without it the head is
         trained on all fitted rows, its last epoch is returned and nothing is calibrated.
+    refit
+        Train again from the start on the validation part too, for as many epochs as were best, and
+        keep what was calibrated: every label counts, none is left to judge by.
     label_smoothing
         Share of the target spread evenly over all values, in [0, 1).
     contrast
@@ -80,6 +83,7 @@ class Recipe:
     stop_loss: float | None
     validation: bool
     patience: int
+    refit: bool
     label_smoothing: float
     contrast: float
     blend: float
@@ -90,6 +94,10 @@ class Recipe:
             raise UsageError(
                 f"recipe {self.name}: principal components need standardised features, and its own "
                 "are not"
+            )
+        if self.refit and not self.validation:
+            raise UsageError(
+                f"recipe {self.name}: refits, but keeps no validation part to begin by"
             )
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
@@ -114,6 +122,7 @@ _PAPER = Recipe(
     stop_loss=0.002,
     validation=False,
     patience=0,
+    refit=False,
     label_smoothing=0.0,
     contrast=0.0,
     blend=0.5,
@@ -136,6 +145,7 @@ _BOOST = Recipe(
     stop_loss=None,
     validation=True,
     patience=10,
+    refit=False,
     label_smoothing=0.0,
     contrast=0.0,
     blend=0.8,

@@ -45,6 +45,7 @@ __all__ = [
     "FINETUNE_CHECKPOINT_FILE",
     "HEAD_FILE",
     "PICTURES_FILE",
+    "REFIT_CHECKPOINT_FILE",
     "RUN_FORMAT_VERSION",
     "SAMPLES_FOLDER",
     "FinetuneEpoch",
@@ -66,6 +67,7 @@ RECORD_FILE = "train.json"
 BACKBONE_FILE = "backbone.safetensors"
 HEAD_FILE = "head.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
+REFIT_CHECKPOINT_FILE = "checkpoint-refit.safetensors"
 FINETUNE_CHECKPOINT_FILE = "checkpoint-finetune.safetensors"
 PICTURES_FILE = "pictures.uint8"
 SAMPLES_FOLDER = "samples"

@@ -24,7 +24,7 @@ from boost_edge.export.combinations import need_combinations
 from boost_edge.export.contrast import need_library
 from boost_edge.export.features import extract_features
 from boost_edge.export.finetune_recipe import FinetuneRecipe
-from boost_edge.export.fit import Fitted, fit_head
+from boost_edge.export.fit import Fitted, fit_head, refit_head
 from boost_edge.export.labels import LabelTable, read_labels
 from boost_edge.export.parts import Encoded, Part, images_digest, make_parts
 from boost_edge.export.recipes import RECIPES, Recipe
@@ -34,6 +34,7 @@ from boost_edge.export.run import (
     FINETUNE_CHECKPOINT_FILE,
     HEAD_FILE,
     PICTURES_FILE,
+    REFIT_CHECKPOINT_FILE,
     RUN_FORMAT_VERSION,
     FinetuneEpoch,
     Losses,
@@ -222,7 +223,7 @@ def train_on(
     )
     record = dataclasses.replace(record, finetune=epochs)
     write_run(out, record)
-    for name in (CHECKPOINT_FILE, FINETUNE_CHECKPOINT_FILE, PICTURES_FILE):
+    for name in (CHECKPOINT_FILE, REFIT_CHECKPOINT_FILE, FINETUNE_CHECKPOINT_FILE, PICTURES_FILE):
         (out / name).unlink(missing_ok=True)
     return TrainReport(
         folder=out,
@@ -302,6 +303,17 @@ def _fit(
     )
     if val_rows is not None:
         calibrate_head(fitted.head, val_rows)
+        if recipe.refit:
+            fitted = refit_head(
+                fitted,
+                train_rows,
+                val_rows,
+                [len(attribute.values) for attribute in schema],
+                recipe,
+                seed=settings.seed,
+                checkpoint=out / REFIT_CHECKPOINT_FILE,
+                progress=partial(report, "training again"),
+            )
     return fitted
 
 

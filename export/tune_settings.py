@@ -84,7 +84,8 @@ class TuneSettings:
             self.base,
             image_size=network.image_size,
             taps=network.taps,
-            recipe=replace(self.base.recipe, width=network.width),
+            # The search judges by the validation part: it must not train on it.
+            recipe=replace(self.base.recipe, width=network.width, refit=False),
             readout=readout,
             test_part=False,
         )

@@ -34,7 +34,7 @@ __all__ = ["ablate"]
     default="width,dropout,standardise,label_smoothing,weight_decay,blend,importance,calibration",
     show_default=True,
     metavar="A,B",
-    help="What to vary; also: components, flips, tags, contrast, or none.",
+    help="What to vary; also: components, flips, tags, contrast, refit, or none.",
 )
 @click.option(
     "--taps", callback=names, metavar="A,B+C", help="Other taps to try, each as for --tap."

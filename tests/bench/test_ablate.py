@@ -44,6 +44,7 @@ def result(setup: Setup, on_catalogue: dict[str, Any]) -> dict[str, Any]:
         *FACTORS["flips"],
         FACTORS["tags"][0],
         FACTORS["contrast"][0],
+        *FACTORS["refit"],
         *variants_of((), taps=[("features.7",)], sizes=[48]),
     ]
     plan = AblationPlan(setup=setup, recipe="boost", variants=tuple(chosen), readouts=READOUTS)
@@ -77,7 +78,7 @@ def test_every_variant_has_its_rows(result: dict[str, Any]) -> None:
     named = [f"{row['factor']}={row['value']}" for row in result["rows"]]
     assert list(dict.fromkeys(named)) == [
         "recipe=as it is", "width=16", "blend=0.2", "calibration=off", "flips=average",
-        "flips=train", "tags=only", "contrast=0.1", "tap=features.7", "image_size=48",
+        "flips=train", "tags=only", "contrast=0.1", "refit=True", "tap=features.7", "image_size=48",
     ]  # fmt: skip
     base = {row["readout"]: row for row in result["rows"] if row["factor"] == "recipe"}
     assert tuple(base) == READOUTS

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from boost_edge.export import fit
-from boost_edge.export.fit import Rows, fit_head, predict_logits, prepare_rows
+from boost_edge.export.fit import Rows, fit_head, predict_logits, prepare_rows, refit_head
 from boost_edge.export.importance import information
 from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.export.temperature import calibrated_loss
 from boost_edge.models.head import BoostHead
-from boost_edge.runtime.errors import RunError
+from boost_edge.runtime.errors import RunError, UsageError
 
 QUICK = dataclasses.replace(RECIPES["boost"], width=16, epochs=6, dropout=0.2)
 
@@ -235,3 +235,55 @@ def test_unknown_labels_teach_nothing() -> None:
     )
     for name, value in fitted.head.state_dict().items():
         assert torch.equal(value, untouched.head.state_dict()[name]), name
+
+
+def test_a_refit_trains_on_both_parts_for_as_many_epochs() -> None:
+    """It is what a training on all rows gives that ends there, calibrated as the first one was."""
+    recipe = dataclasses.replace(QUICK, schedule="constant", epochs=12, patience=3)
+    first = fit_head(rows(1), rows(2), [2, 3], recipe, seed=5)
+    first.head.temperature.copy_(torch.tensor([0.5, 2.0]))
+    first.head.typical = torch.tensor(7.0)
+    again = refit_head(first, rows(1), rows(2), [2, 3], recipe, seed=5)
+    both = Rows(
+        features=np.concatenate([rows(1).features, rows(2).features]),
+        codes=np.concatenate([rows(1).codes, rows(2).codes]),
+    )
+    epochs = first.best_epoch + 1
+    plain = dataclasses.replace(recipe, validation=False, epochs=epochs)
+    expected = fit_head(both, None, [2, 3], plain, seed=5).head
+    for name in ("hidden.weight", "classifiers.1.weight", "mean", "importance", "combinations"):
+        assert torch.equal(again.head.state_dict()[name], expected.state_dict()[name]), name
+    assert again.head.temperature.tolist() == [0.5, 2.0]
+    assert float(again.head.typical or 0.0) == 7.0
+    assert (again.history, again.best_epoch) == (first.history, first.best_epoch)
+
+
+def test_an_interrupted_refit_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a checkpoint of its own, and goes on from there."""
+    monkeypatch.setattr(fit, "_CHECKPOINT_INTERVAL", 0.0)
+    first = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5)
+    parts = (first, rows(1), rows(2), [2, 3], QUICK)
+    whole = refit_head(*parts, seed=5)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    def interrupt(done: int, total: int) -> None:
+        assert total == first.best_epoch + 1
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refit_head(*parts, seed=5, checkpoint=checkpoint, progress=interrupt)
+    seen: list[int] = []
+    resumed = refit_head(
+        *parts, seed=5, checkpoint=checkpoint, progress=lambda done, _: seen.append(done)
+    )
+    assert seen[0] == 2
+    assert same(whole, resumed)
+
+
+def test_a_refit_needs_a_validation_part() -> None:
+    """A recipe that has none cannot say for how long to train again."""
+    with pytest.raises(UsageError, match="recipe paper: refits, but keeps no validation part"):
+        dataclasses.replace(RECIPES["paper"], refit=True)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from boost_edge.export import finetune, fit
+from boost_edge.export.artefacts import read_tensors
 from boost_edge.export.convert import export_model
 from boost_edge.export.finetune_recipe import FINETUNE
 from boost_edge.export.run import (
@@ -91,6 +92,44 @@ def test_interrupted_run_goes_on(
         read_run(out)
     start()
     assert (out / "train.json").read_bytes() == (run_folder / "train.json").read_bytes()
+
+
+def test_a_refit_run_knows_the_validation_images_and_goes_on(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head has seen all but the test part, its record is as before, and it resumes."""
+    monkeypatch.setattr(fit, "_CHECKPOINT_INTERVAL", 0.0)
+    again = dataclasses.replace(quick, recipe=dataclasses.replace(quick.recipe, refit=True))
+
+    def start(
+        name: str, settings: TrainSettings, progress: Callable[[str, int, int], None] | None = None
+    ) -> Path:
+        train(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=tmp_path / name,
+            settings=settings,
+            cache=tmp_path / "cache",
+            progress=progress,
+        )
+        return tmp_path / name
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "training again" and done == 1 < total:
+            raise KeyboardInterrupt
+
+    once, twice = start("once", quick), start("twice", again)
+    first, second = read_run(once), read_run(twice)
+    assert (first.losses, first.parts) == (second.losses, second.parts)
+    before, after = read_tensors(once / HEAD_FILE)[0], read_tensors(twice / HEAD_FILE)[0]
+    assert torch.equal(before["temperature"], after["temperature"])
+    assert not torch.equal(before["mean"], after["mean"])
+    with pytest.raises(KeyboardInterrupt):
+        start("resumed", again, interrupt)
+    resumed = start("resumed", again)
+    for name in ("train.json", HEAD_FILE):
+        assert (resumed / name).read_bytes() == (twice / name).read_bytes(), name
+    assert not list(resumed.glob("checkpoint*"))
 
 
 def test_finished_run_is_not_overwritten(
