@@ -162,8 +162,7 @@ $(HONESTY): | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --out $@
 
 $(CONTRASTIVE): | $(FULL)/ready
-	$(BENCH) honesty $(DATA) $(GRID) --recipe contrastive \
-		--readout raw,hidden,attributes,blend,match --out $@
+	$(BENCH) honesty $(DATA) $(GRID) --recipe contrastive $(ALL_READOUTS) --out $@
 
 $(RESULTS)/curve/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 5 --out $@
@@ -175,7 +174,7 @@ $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(LAYER3) --seeds 3 --taps layer2+layer3 --image-sizes 160 \
 		--factors $(FACTORS) --out $@
 
-# Which contrast and which readout find most, and what the validation part would teach, on the network of the README.
+# Which contrast and which readout find most, and what refitting on the validation part adds, on the network of the README.
 $(RESULTS)/ablation/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(GRID) --seeds 3 --factors contrast,refit --readout $(TRAINED_READOUTS) --out $@
 

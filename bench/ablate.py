@@ -5,7 +5,8 @@ quarter is set apart to be searched: the queries and the gallery of every varian
 what is left is the validation part that the recipe itself chooses its epoch and calibrates by; the
 rest trains. The seed's test part is never read, so what wins here can be measured there afterwards.
 
-All readouts of a variant are judged; ``gain`` is over the recipe as it is, same readout.
+Each variant is judged by the readouts asked for; ``gain`` is over the recipe as it is, same
+readout.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def train_head(
 ) -> BoostHead:
     """Return a trained head, calibrated where the recipe has a validation part.
 
-    A recipe without one learns from the rows of both.
+    A recipe without one, or one that refits, learns from the rows of both.
     """
     from boost_edge.export.calibrate import calibrate_head
     from boost_edge.export.fit import Rows, fit_head, refit_head

@@ -50,8 +50,8 @@ _READOUTS = words(
     "the probability to agree in an attribute drawn by its weight, and where that is in doubt the "
     "look (the features, labels aside) decides. ",
     Code("together"), " are posteriors of those combinations of labels that occur: the similarity "
-    "is the probability that all labels agree, and where that is in doubt, and a little always, "
-    "the look decides.",
+    "is b times the probability that all labels agree, and for the rest that of the look (b is "
+    "0.5 with the recipe paper, 0.8 with the others).",
 )  # fmt: skip
 _HEADER = (
     "network", "recipe, readout", "mAP@10", "std", f"gain over raw ({OVER_QUERIES})",

@@ -24,7 +24,7 @@ def find_combinations(codes: NDArray[np.int64], least: int) -> NDArray[np.int64]
     """
     known = codes[(codes >= 0).all(axis=1)]
     values, counts = np.unique(known, axis=0, return_counts=True)
-    return values[counts >= least]
+    return np.asarray(values[counts >= least], np.int64)
 
 
 def need_combinations(codes: NDArray[np.int64], least: int) -> NDArray[np.int64]:

@@ -160,13 +160,13 @@ def _load(run: Path, record: RunRecord, readout: Readout, image_size: int | None
             f"{run}: was trained with --readout raw and has no head for the readout {readout}: "
             "train again without --readout raw"
         )
-    if head is not None and not len(head.combinations) and readout == "together":
-        raise UsageError(
-            f"{run}: knows no combination of labels, which the readout together needs: train "
-            "again, with more images or fewer --attributes if need be"
-        )
     backbone = load_backbone(run, record, image_size=image_size)
-    return FusedEncoder(backbone, None if readout == "raw" else head, readout, blend=record.blend)
+    try:
+        return FusedEncoder(
+            backbone, None if readout == "raw" else head, readout, blend=record.blend
+        )
+    except UsageError as error:
+        raise UsageError(f"{run}: {error}, and train again") from error
 
 
 def _quantise(

@@ -108,7 +108,7 @@ def fit_head(
         When the recipe needs a library that is not installed.
     """
     with _one_thread():
-        return _fit_head(train, val, classes, recipe, seed, checkpoint, progress, None)
+        return _fit_head(train, val, classes, recipe, seed, checkpoint, progress)
 
 
 def _fit_head(
@@ -119,11 +119,12 @@ def _fit_head(
     seed: int,
     checkpoint: Path | None,
     progress: Callable[[int, int], None] | None,
-    epochs: int | None,
+    *,
+    epochs: int | None = None,
 ) -> Fitted:
     """Train by the validation part, or for a number of epochs of the recipe's schedule."""
     state = _State.start(train, classes, recipe, seed)
-    digest = _digest(train, val, classes, recipe, seed)
+    digest = _digest(train, val, classes, recipe, seed, epochs)
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint, digest)
     prepared, codes = prepare_rows(state.head, train.features), torch.from_numpy(train.codes)
@@ -169,7 +170,7 @@ def refit_head(
     )
     epochs = first.best_epoch + 1
     with _one_thread():
-        again = _fit_head(both, None, classes, recipe, seed, checkpoint, progress, epochs)
+        again = _fit_head(both, None, classes, recipe, seed, checkpoint, progress, epochs=epochs)
     again.head.temperature.copy_(first.head.temperature)
     again.head.typical = first.head.typical
     return dataclasses.replace(first, head=again.head)
@@ -191,7 +192,7 @@ def make_head(train: Rows, classes: Sequence[int], recipe: Recipe) -> BoostHead:
         components=recipe.components,
     )
     head.fit_standardisation(torch.from_numpy(train.features))
-    head.combinations = torch.from_numpy(find_combinations(train.codes, recipe.together))
+    head.combinations = torch.from_numpy(find_combinations(train.codes, recipe.combination_images))
     if recipe.importance == "information":
         head.importance.copy_(information(train.codes))
     return head
@@ -379,10 +380,17 @@ def mean_loss(
 
 
 def _digest(
-    train: Rows, val: Rows | None, classes: Sequence[int], recipe: Recipe, seed: int
+    train: Rows,
+    val: Rows | None,
+    classes: Sequence[int],
+    recipe: Recipe,
+    seed: int,
+    epochs: int | None,
 ) -> str:
     content = hashlib.sha256()
-    content.update(json.dumps([recipe.settings(), seed, list(classes)], sort_keys=True).encode())
+    content.update(
+        json.dumps([recipe.settings(), seed, list(classes), epochs], sort_keys=True).encode()
+    )
     for rows in (train, val):
         if rows is not None:
             content.update(np.ascontiguousarray(rows.features).tobytes())

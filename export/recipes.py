@@ -50,7 +50,8 @@ class Recipe:
         trained on all fitted rows, its last epoch is returned and nothing is calibrated.
     refit
         Train again from the start on the validation part too, for as many epochs as were best, and
-        keep what was calibrated: every label counts, none is left to judge by.
+        keep what was calibrated: every label counts, and of the images that a run keeps for the
+        gate of 8 bits, those of the validation part are no longer held out.
     label_smoothing
         Share of the target spread evenly over all values, in [0, 1).
     contrast
@@ -58,14 +59,15 @@ class Recipe:
         that of the attributes, at least 0.
     blend
         Weight b of the labels in the readouts ``blend`` and ``together``, in [0, 1].
-    together
+    combination_images
         The readout ``together`` knows a combination of all labels that at least this many
         training images have.
 
     Raises
     ------
     UsageError
-        When there are to be components of features that are not standardised.
+        When there are to be components of features that are not standardised, or a second training
+        without the validation part that says for how many epochs.
     """
 
     name: str
@@ -87,7 +89,7 @@ class Recipe:
     label_smoothing: float
     contrast: float
     blend: float
-    together: int
+    combination_images: int
 
     def __post_init__(self) -> None:
         if self.components and not self.standardise:
@@ -97,7 +99,8 @@ class Recipe:
             )
         if self.refit and not self.validation:
             raise UsageError(
-                f"recipe {self.name}: refits, but keeps no validation part to begin by"
+                f"recipe {self.name}: cannot refit: it keeps no validation part to say for how "
+                "many epochs"
             )
 
     def settings(self) -> dict[str, float | int | str | bool | None]:
@@ -126,7 +129,7 @@ _PAPER = Recipe(
     label_smoothing=0.0,
     contrast=0.0,
     blend=0.5,
-    together=3,
+    combination_images=3,
 )
 
 _BOOST = Recipe(
@@ -149,7 +152,7 @@ _BOOST = Recipe(
     label_smoothing=0.0,
     contrast=0.0,
     blend=0.8,
-    together=3,
+    combination_images=3,
 )
 
 # The features of a network that was trained on these very labels know the training images by heart:

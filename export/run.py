@@ -244,7 +244,8 @@ def load_head(folder: Path, record: RunRecord) -> BoostHead | None:
     tensors, _ = read_tensors(folder / HEAD_FILE)
     classes = [len(attribute.values) for attribute in record.attributes]
     # Runs from before there were components, importances, combinations and what is typical have
-    # none of them.
+    # none of them; some have a second head, which nothing reads now.
+    tensors = {name: part for name, part in tensors.items() if not name.startswith("together.")}
     spread = tensors.get("spread")
     tensors.setdefault("importance", torch.ones(len(classes)))
     head = BoostHead(

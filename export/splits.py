@@ -31,6 +31,11 @@ class Split:
     val: NDArray[np.int64]
     test: NDArray[np.int64]
 
+    @property
+    def fitted(self) -> NDArray[np.int64]:
+        """Return the rows of both parts that are fitted: the training part and then ``val``."""
+        return np.concatenate([self.train, self.val])
+
 
 def split_rows(table: LabelTable, *, seed: int, limit: int | None = None) -> Split:
     """Divide the rows of a table, as its split column says or else by hashes of their names.

@@ -196,8 +196,10 @@ def train_on(
     if not settings.test_part:
         split = dataclasses.replace(split, test=split.test[:0])
     split, known = without_known(table, split, settings)
+    recipe = settings.recipe
     if settings.readout == "together":
-        need_combinations(table.codes[split.train], settings.recipe.together)
+        learnt = split.fitted if recipe.refit or not recipe.validation else split.train
+        need_combinations(table.codes[learnt], recipe.combination_images)
     make_folder(out)
     backbone = make_backbone(table, split, settings)
     epochs: tuple[FinetuneEpoch, ...] = ()
@@ -205,10 +207,9 @@ def train_on(
         epochs = train_backbone(
             out, table, split, backbone, settings.finetune, settings, cache, report
         )
-    if settings.readout != "raw" and not settings.recipe.validation:
+    if settings.readout != "raw" and not recipe.validation:
         # The head is trained on both.
-        both = np.concatenate([split.train, split.val])
-        split = dataclasses.replace(split, train=both, val=split.val[:0])
+        split = dataclasses.replace(split, train=split.fitted, val=split.val[:0])
     encoded, skipped = _encode(table, split, backbone, settings.resize, cache, report)
     schema, parts = make_parts(table, split, encoded)
     fitted: Fitted | None = None

@@ -23,7 +23,8 @@ class TuneSettings:
     Parameters
     ----------
     base
-        How every head is trained; image size, taps, readout and width are the search's.
+        How every head is trained; image size, taps, readout and width are the search's, and none is
+        refitted: the search judges by the validation part.
     image_sizes
         Edges of the network's input in pixels.
     taps
@@ -84,7 +85,6 @@ class TuneSettings:
             self.base,
             image_size=network.image_size,
             taps=network.taps,
-            # The search judges by the validation part: it must not train on it.
             recipe=replace(self.base.recipe, width=network.width, refit=False),
             readout=readout,
             test_part=False,

@@ -21,10 +21,10 @@ hidden vector ``h``; every embedding is L2-normalised, so inner products are sim
     that are alike to a query, the one whose labels are surer comes first.
 ``together``
     The posteriors ``p`` of the combinations of labels that are known to occur, each the product of
-    its labels' posteriors and all of them scaled to sum to 1 (`BoostHead.together`), times
+    its labels' posteriors and all of them scaled to sum to 1 (`BoostHead.combine`), times
     ``sqrt(b)``, and ``sqrt(1 - b |p|^2)`` times the unit of the head's look. The first part gives
-    ``b sum_c p_c q_c``, what is believed of the probability that all labels agree in both: where it
-    is in doubt the look settles it, and a little always, for what was never trained on.
+    ``b sum_c p_c q_c``: the probability that all labels agree in both, times b. The rest is the
+    look: it settles what is in doubt, and has a say in images of combinations never trained on.
 
 The posteriors that are put out beside the embedding are, for an image unlike those the head was
 trained on, mixed with even odds (`BoostHead.familiarity`): a head is sure of anything that lies far
@@ -186,7 +186,7 @@ def read_out(
             embedding = _filled(sure, look)
         case "together":
             _check_together(head)
-            embedding = _filled(blend**0.5 * head.together(logits), look)
+            embedding = _filled(blend**0.5 * head.combine(logits), look)
         case _:
             embedding = _unit(hidden)
     if (believed := head.familiarity(look)) is not None:
@@ -195,10 +195,12 @@ def read_out(
 
 
 def _check_together(head: BoostHead) -> None:
-    if not len(head.combinations):
+    known = len(head.combinations)
+    if known < 2:
         raise UsageError(
-            "readout together needs combinations of labels that several training images have, and "
-            "this head knows none"
+            "readout together needs two combinations of labels that several training images have, "
+            f"and this head knows {known}: label more images, choose fewer attributes, or choose "
+            "another readout"
         )
 
 

@@ -206,12 +206,12 @@ class BoostHead(nn.Module):
         distance = look.square().mean(dim=1, keepdim=True)
         return (2.0 - distance / self.typical).clamp(min=_LEAST_FAMILIAR, max=1.0)
 
-    def together(self, logits: Sequence[Tensor]) -> Tensor:
+    def combine(self, logits: Sequence[Tensor]) -> Tensor:
         """Return the posteriors ``(N, C)`` of the known combinations, each row's sum 1.
 
         ``logits`` are ``(N, K_a)`` of each attribute, calibrated. A combination is as likely as
-        the product of its values' posteriors; all that is not known to occur is ruled out (the
-        factors of one attribute are the same for all combinations, so that logits will do).
+        the product of its values' posteriors; what is not known to occur is ruled out. The
+        normalisers of the posteriors are common to all combinations and cancel out: logits do.
         """
         values = self.combinations.unbind(dim=1)
         scores = torch.stack(

@@ -122,7 +122,8 @@ class Training:
     @property
     def described(self) -> str:
         """Return the recipe and what can be chosen beside it: ``boost (width 2048, ...)``."""
-        chosen = [f"{name} {self.settings[name]}" for name in _CHOSEN if self.settings.get(name)]
+        given = {name: self.settings.get(name) for name in _CHOSEN}
+        chosen = [f"{name} {value:g}" for name, value in given.items() if value is not None]
         return f"{self.recipe} ({', '.join(chosen)})" if chosen else self.recipe
 
 

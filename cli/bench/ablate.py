@@ -50,7 +50,7 @@ __all__ = ["ablate"]
     default="hidden,attributes,blend,match",
     show_default=True,
     metavar="A,B",
-    help="Readouts to judge each choice by; also: together.",
+    help="Readouts to judge each choice by, as for quality.",
 )
 @result_options
 def ablate(

@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             taps=("features.7",),
             image_size=64,
             readout="hidden",
-            recipe=dataclasses.replace(RECIPES["boost"], width=32, epochs=10, together=1),
+            recipe=dataclasses.replace(RECIPES["boost"], width=32, epochs=10, combination_images=1),
         ),
         cache=folder / "cache",
     )

@@ -27,7 +27,7 @@ def test_model(shop: Path, call: Call) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert said["sha256"] in done.stdout
     settings = said["manifest"]["training"]["settings"]
-    chosen = f"(width {settings['width']}, components {settings['components']})"
+    chosen = f"(width {settings['width']}, components {settings['components']}, contrast 0)"
     assert f"recipe boost {chosen}, seed 0, 65 train, 7 val, 8 test images" in done.stdout
     assert "bag, cap, dress" in done.stdout
 

@@ -14,7 +14,7 @@ from boost_edge.export.train import TrainSettings, train
 @pytest.fixture(scope="session")
 def quick() -> TrainSettings:
     """Return settings that train in a second."""
-    recipe = dataclasses.replace(RECIPES["boost"], width=32, epochs=4, together=1)
+    recipe = dataclasses.replace(RECIPES["boost"], width=32, epochs=4, combination_images=1)
     return TrainSettings(backbone="pca", image_size=16, recipe=recipe)
 
 

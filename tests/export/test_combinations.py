@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,15 @@ from hypothesis import strategies as st
 from boost_edge.export.combinations import find_combinations, need_combinations
 from boost_edge.export.convert import export_model
 from boost_edge.export.fit import Rows, fit_head
+from boost_edge.export.labels import read_labels
 from boost_edge.export.recipes import RECIPES
 from boost_edge.export.run import load_head, read_run
+from boost_edge.export.splits import split_rows
 from boost_edge.export.train import TrainSettings, train
+from boost_edge.models.head import BoostHead
+from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import UsageError
+from boost_edge.runtime.gallery import Gallery
 
 
 @given(
@@ -40,34 +46,35 @@ def test_combinations_are_those_that_are_common(rows: list[tuple[int, int]], lea
         assert np.array_equal(need_combinations(np.array(rows), least), found)
 
 
-def _rows(count: int, seed: int) -> Rows:
-    """Draw rows of three of four combinations of two labels, each around a feature of its own."""
-    rng = np.random.default_rng(seed)
-    kinds = rng.integers(0, 3, count)
-    features = rng.normal(0, 0.3, (count, 6)).astype(np.float32)
-    features[np.arange(count), kinds] += 2
-    return Rows(features=features, codes=np.stack([kinds // 2, kinds % 2], axis=1))
-
-
 def test_what_does_not_occur_is_ruled_out() -> None:
-    """A head knows what it was trained on: of images it has not seen, it tells it apart."""
-    recipe = dataclasses.replace(
-        RECIPES["boost"], width=32, epochs=40, batch_size=32, learning_rate=5e-3
+    """Where each attribute by itself favours a combination that never occurred, others share it."""
+    head = BoostHead(3, 2, [2, 2], standardise=False)
+    head.combinations = torch.tensor([[0, 0], [0, 1], [1, 0]])
+    # Of (1, 1) the posteriors' product would be 0.64, of (0, 1) and (1, 0) 0.16, of (0, 0) 0.04.
+    said = torch.tensor([[0.2, 0.8]]).log() + 5.0
+    posteriors = head.combine([said, said - 7.0])
+    np.testing.assert_allclose(posteriors[0], [0.04 / 0.36, 0.16 / 0.36, 0.16 / 0.36], rtol=1e-5)
+
+
+def test_a_head_knows_the_combinations_of_its_rows() -> None:
+    """Those with enough images, whether it was trained for the readout or not."""
+    rng = np.random.default_rng(0)
+    kinds = np.repeat([0, 1, 2], [40, 40, 2])
+    rows = Rows(
+        features=rng.normal(size=(82, 6)).astype(np.float32),
+        codes=np.stack([kinds // 2, kinds % 2], axis=1),
     )
-    head = fit_head(_rows(300, 0), _rows(60, 1), [2, 2], recipe, seed=0).head
-    assert head.combinations.tolist() == [[0, 0], [0, 1], [1, 0]]
-    test = _rows(200, 2)
-    with torch.inference_mode():
-        _, logits = head(torch.from_numpy(test.features))
-        posteriors = head.together(logits).numpy()
-    assert (posteriors.argmax(axis=1) == test.features.argmax(axis=1)).mean() > 0.95
+    recipe = dataclasses.replace(RECIPES["boost"], width=8, epochs=1)
+    head = fit_head(rows, rows, [2, 2], recipe, seed=0).head
+    assert recipe.combination_images == 3
+    assert head.combinations.tolist() == [[0, 0], [0, 1]]
 
 
 @pytest.fixture(scope="module")
 def run(catalogue: Path, quick: TrainSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that was trained for another readout."""
     folder = tmp_path_factory.mktemp("together")
-    recipe = dataclasses.replace(quick.recipe, together=2)
+    recipe = dataclasses.replace(quick.recipe, combination_images=2)
     settings = dataclasses.replace(quick, recipe=recipe, attributes=("type", "sleeve"))
     train(
         catalogue / "labels.csv",
@@ -91,11 +98,74 @@ def test_any_run_can_be_exported_as_together(run: Path, tmp_path: Path) -> None:
     assert manifest.dimensions == len(head.combinations) + head.look_width
 
 
+def test_a_gallery_of_together_answers(run: Path, catalogue: Path, tmp_path: Path) -> None:
+    """What was exported so indexes and finds an image again."""
+    model = tmp_path / "model.onnx"
+    export_model(run, model, readout="together")
+    image = sorted((catalogue / "images").iterdir())[0]
+    with Encoder.open(model) as encoder, Gallery.open(tmp_path / "gallery", encoder) as gallery:
+        gallery.index([catalogue / "images"])
+        [hit] = gallery.query(image, k=1).hits
+    assert hit.path == str(image.resolve())
+    assert hit.score == pytest.approx(1.0, abs=1e-3)
+
+
+def test_labels_that_never_come_together_train_as_ever(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """A run without combinations is exported as it was trained for, and refused as together."""
+    recipe = dataclasses.replace(quick.recipe, combination_images=1000)
+    train(
+        catalogue / "labels.csv",
+        images=catalogue / "images",
+        out=tmp_path / "run",
+        settings=dataclasses.replace(quick, recipe=recipe),
+        cache=tmp_path / "cache",
+    )
+    assert export_model(tmp_path / "run", tmp_path / "match.onnx").readout == "match"
+    with pytest.raises(UsageError, match=r"together needs two combinations.*knows 0.*train again"):
+        export_model(tmp_path / "run", tmp_path / "together.onnx", readout="together")
+    assert not (tmp_path / "together.onnx").exists()
+
+
+def test_a_recipe_without_validation_counts_all_it_learns(
+    catalogue: Path, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """What is enough with the validation part is enough, where the head is trained on both."""
+    table = read_labels(catalogue / "labels.csv", images=catalogue / "images", attributes=("type",))
+    split = split_rows(table, seed=0)
+    most = [
+        np.sort(np.unique(table.codes[rows], axis=0, return_counts=True)[1])[-2]
+        for rows in (split.train, split.fitted)
+    ]
+    assert most[0] < most[1]
+    for validation in (False, True):
+        recipe = dataclasses.replace(
+            quick.recipe, combination_images=int(most[1]), validation=validation
+        )
+        settings = dataclasses.replace(
+            quick, recipe=recipe, readout="together", attributes=("type",)
+        )
+        start = partial(
+            train,
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=tmp_path / str(validation),
+            settings=settings,
+            cache=tmp_path / "cache",
+        )
+        if validation:
+            with pytest.raises(UsageError, match="readout together: "):
+                start()
+        else:
+            assert start().record.readout == "together"
+
+
 def test_too_few_combinations_are_told_before_anything_is_done(
     catalogue: Path, quick: TrainSettings, tmp_path: Path
 ) -> None:
     """The error says how many there are and what to do, and no folder is left behind."""
-    recipe = dataclasses.replace(quick.recipe, together=1000)
+    recipe = dataclasses.replace(quick.recipe, combination_images=1000)
     settings = dataclasses.replace(quick, readout="together", recipe=recipe)
     with pytest.raises(UsageError, match=r"0 combinations of labels in 1000 or more images"):
         train(

@@ -19,7 +19,9 @@ from boost_edge.export.fit import Rows, fit_head
 from boost_edge.export.recipes import RECIPES
 from boost_edge.runtime.errors import MissingExtraError, UsageError
 
-QUICK = dataclasses.replace(RECIPES["contrastive"], width=16, epochs=5, dropout=0.2, together=2)
+QUICK = dataclasses.replace(
+    RECIPES["contrastive"], width=16, epochs=5, dropout=0.2, combination_images=2
+)
 
 
 def naive(hidden: NDArray[np.float32], codes: NDArray[np.int64]) -> float:

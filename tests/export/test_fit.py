@@ -285,5 +285,5 @@ def test_an_interrupted_refit_ends_the_same(
 
 def test_a_refit_needs_a_validation_part() -> None:
     """A recipe that has none cannot say for how long to train again."""
-    with pytest.raises(UsageError, match="recipe paper: refits, but keeps no validation part"):
+    with pytest.raises(UsageError, match="recipe paper: cannot refit: it keeps no validation part"):
         dataclasses.replace(RECIPES["paper"], refit=True)

@@ -206,6 +206,10 @@ def test_parts_that_do_not_go_together_are_refused(backbone: Backbone) -> None:
         FusedEncoder(backbone, _head(128), "raw")
     with pytest.raises(UsageError, match="takes 99 features, but the backbone makes 128"):
         FusedEncoder(backbone, _head(99), "hidden")
+    one = _head(128)
+    one.combinations = one.combinations[:1]
+    with pytest.raises(UsageError, match=r"needs two combinations.*this head knows 1"):
+        FusedEncoder(backbone, one, "together")
     with pytest.raises(UsageError, match=r"blend is 1\.5"):
         FusedEncoder(backbone, _head(128), "blend", blend=1.5)
     with pytest.raises(UsageError, match="is not one of raw, hidden"):
