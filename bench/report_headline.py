@@ -47,14 +47,16 @@ from boost_edge.bench.report_words import (
 )
 from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RECIPE
 
-__all__ = ["headline_section"]
+__all__ = ["FINDS_MOST", "headline_section"]
 
 _TARGET_TIMES = 2.3
 _TARGET_GAIN = 1.0
 _DEFAULT = (DEFAULT_RECIPE, DEFAULT_READOUT)
-# The recipe and readout that find most of all where no sample's test part is read
-# (ablation/resnet18-grid.json): chosen there, and judged here.
-_FINDS_MOST = ("contrastive", "together")
+FINDS_MOST = ("contrastive", "together")
+"""The recipe and readout that find most of all where no sample's test part is read.
+
+Chosen by bench/results/ablation/resnet18-grid.json, and judged by the report.
+"""
 
 _IMAGENET = """\
 boost-edge bench quality styles.csv --images images/ --name-column productDisplayName \\
@@ -275,11 +277,11 @@ def _gain(source: Source, place: int, row: Mapping[str, Any]) -> Text:
         source.link("rows", place),
         ")",
     )
-    for other, most in _rows_of(source, _FINDS_MOST):
+    for other, most in _rows_of(source, FINDS_MOST):
         text = words(
             text,
             " With ",
-            Code(f"--recipe {_FINDS_MOST[0]} --readout {_FINDS_MOST[1]}"),
+            Code(f"--recipe {FINDS_MOST[0]} --readout {FINDS_MOST[1]}"),
             " it gains ",
             Bold(
                 f"{interval_with_seeds(most['gain'], row_seeds(result, most))}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 import statistics
@@ -32,7 +33,7 @@ from boost_edge.bench.report_blocks import (
     plain,
 )
 from boost_edge.bench.report_evidence import MAKES, read_evidence
-from boost_edge.bench.report_headline import headline_section
+from boost_edge.bench.report_headline import FINDS_MOST, headline_section
 from boost_edge.bench.report_honesty import honesty_section
 from boost_edge.bench.report_html import STYLE, to_html
 from boost_edge.bench.report_markdown import to_markdown
@@ -41,7 +42,8 @@ from boost_edge.bench.report_quality import quality_section
 from boost_edge.bench.report_svg import MARKERS, SERIES, add_legend, make_canvas
 from boost_edge.bench.report_tradeoff import pareto, tradeoff_section
 from boost_edge.bench.report_words import NONE, network, series_colour
-from boost_edge.bench.results import write_result
+from boost_edge.bench.results import read_result, write_result
+from boost_edge.export.recipes import RECIPES
 from boost_edge.models.architectures import BACKBONES
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.manifest import DEFAULT_READOUT, READOUTS
@@ -114,6 +116,33 @@ def test_what_finds_most_is_said_beside_the_default(tmp_path: Path) -> None:
     assert "+90% over its own raw features" in said
     assert "With --recipe contrastive --readout together it gains +19.25 (95% over quer" in said
     assert "), +110%, at 976 bytes an image. The target was +100%: reached. (quality/re" in said
+
+
+def test_what_finds_most_was_chosen_without_a_test_part() -> None:
+    """Of both recipes and all readouts of the committed ablation, it is the best."""
+    result = read_result(COMMITTED / "ablation" / "resnet18-grid.json", kind="ablation")
+    recipes = {("recipe", "as it is"): result["recipe"], ("contrast", "0.5"): "contrastive"}
+    assert RECIPES["contrastive"] == dataclasses.replace(
+        RECIPES[result["recipe"]], name="contrastive", contrast=0.5
+    )
+    found = {
+        (recipes[row["factor"], row["value"]], row["readout"]): row["map10"]["mean"]
+        for row in result["rows"]
+        if (row["factor"], row["value"]) in recipes
+    }
+    assert len(found) == 2 * len([each for each in READOUTS if each != "raw"])
+    assert max(found, key=lambda each: found[each]) == FINDS_MOST
+
+
+def test_the_default_is_compared_first(tmp_path: Path) -> None:
+    """Whatever the files are called, what is compared by default comes before what finds most."""
+    other = copy.deepcopy(TINY["quality/resnet-versus-vit.json"])
+    other["second"] = {**other["second"], "row": "crop/contrastive/together"}
+    write_result(tmp_path / "quality" / "a-versus-b.json", other)
+    write_result(tmp_path / "quality" / "z-versus-b.json", TINY["quality/resnet-versus-vit.json"])
+    first, second = said_in(headline_section(read_evidence(tmp_path)).blocks)[:2]
+    assert "(quality/z-versus-b.json)" in first
+    assert "(quality/a-versus-b.json)" in second
 
 
 def test_the_headline_says_what_the_results_say(tiny: Path) -> None:

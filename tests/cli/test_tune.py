@@ -352,6 +352,23 @@ def test_a_tap_that_the_weights_do_not_reach(divided: Path, call: Call, tmp_path
     assert "it lacks" in done.stderr
 
 
+def test_readouts_of_one_head(divided: Path, call: Call, tmp_path: Path) -> None:
+    """All readouts of a network are judged, those too that need labels to come together."""
+    done = call(
+        "tune", divided / "labels.csv", "--images", divided / "images", "--attributes", "type",
+        "--backbone", "pca", "--image-sizes", 8, "--widths", 16, "--precisions", "fp32",
+        "--readouts", "match,together", "--out", tmp_path / "model.onnx", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = {row["readout"]: row for row in json.loads(done.stdout)["candidates"]}
+    assert set(rows) == {"match", "together"}
+    for row in rows.values():
+        assert row["map10"] is not None
+        assert row["status"] in ("measured", "dominated")
+    # Of one attribute the combinations are the values that are common.
+    assert 2 <= rows["together"]["dimensions"] - 64 <= rows["match"]["dimensions"] - 64
+
+
 def test_a_short_time(search_command: Command, copy: Path, call: Call) -> None:
     """With no time left no further network is tried, and what was not says so."""
     for each in copy.glob("model.tune/16px-*"):
@@ -397,6 +414,7 @@ def test_heads_are_trained_as_is_said(
         (("--widths", ","), "has an empty name"),
         (("--attributes", "height"), "height"),
         (("--recipe", "paper"), "recipe paper keeps no validation part"),
+        (("--readouts", "match,together"), "of labels in 3 or more images to train on"),
         (("--readouts", "raw", "--recipe", "finetuned"), "--readouts raw trains none"),
         (("--readouts", "raw", "--contrast", "0"), "--readouts raw trains none"),
     ],
