@@ -134,19 +134,14 @@ def test_together_is_the_probability_of_one_combination_and_the_look(
     pair = scale * torch.rand(2, backbone.width, generator=generator)
     embedding, _ = FusedEncoder(backbone, head, "together", blend=BLEND).read(pair)
     _, logits = head(pair)
-    parts = [
-        (part.double() / temperature).softmax(dim=1).numpy()
-        for part, temperature in zip(logits, head.temperature.tolist(), strict=True)
+    parts: list[NDArray[np.float64]] = [
+        (part.double() / float(temperature)).softmax(dim=1).numpy()
+        for part, temperature in zip(logits, head.temperature, strict=True)
     ]
-    known = np.array(
-        [
-            [
-                math.prod(part[row, value] for part, value in zip(parts, each, strict=True))
-                for each in COMBINATIONS
-            ]
-            for row in range(2)
-        ]
-    )
+    known = np.ones((2, len(COMBINATIONS)))
+    for column, each in enumerate(COMBINATIONS):
+        for part, value in zip(parts, each, strict=True):
+            known[:, column] *= part[:, value]
     known /= known.sum(axis=1, keepdims=True)
     doubt = 1 - BLEND * (known**2).sum(axis=1)
     look = pair.double().numpy()
