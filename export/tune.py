@@ -18,7 +18,6 @@ from pathlib import Path
 from boost_edge.export.artefacts import make_folder, writing
 from boost_edge.export.budget import Budget, choose, nearest
 from boost_edge.export.candidates import list_candidates, list_networks
-from boost_edge.export.combinations import need_combinations
 from boost_edge.export.labels import read_labels
 from boost_edge.export.splits import split_rows
 from boost_edge.export.tune_costs import count_candidates, fit_cost_models, predict_rows
@@ -91,8 +90,6 @@ def tune(
     )
     split, _ = without_known(table, split_rows(table, seed=base.seed, limit=base.limit), base)
     check_validation(table, len(split.val))
-    if "together" in settings.readouts:
-        need_combinations(table.codes[split.train], base.recipe.combination_images)
     make_folder(work)
     search = Search(
         table=table,

@@ -14,7 +14,7 @@ import torch
 
 from boost_edge.export.artefacts import writing
 from boost_edge.export.candidates import Candidate, Network
-from boost_edge.export.combinations import find_combinations
+from boost_edge.export.combinations import find_combinations, need_combinations
 from boost_edge.export.convert import convert_network
 from boost_edge.export.cost_model import Cost, CostModel, calibrate_costs, count_cost
 from boost_edge.export.labels import LabelTable
@@ -49,10 +49,14 @@ def count_candidates(
     Raises
     ------
     UsageError, WeightsError
-        When all are impossible: the reason of the first.
+        When all are impossible: the reason of the first. When a readout is asked for that the
+        labels do not allow.
     LabelTableError, RunError
         When no backbone can be made.
     """
+    if "together" in settings.readouts:
+        least = settings.base.recipe.combination_images
+        need_combinations(table.codes[split.train], least)
     rows: dict[Candidate, Row] = {}
     backbones: dict[tuple[int, tuple[str, ...] | None], Backbone | BoostEdgeError] = {}
     for candidate in candidates:

@@ -45,7 +45,6 @@ __all__ = ["ablate"]
 @recipe_option
 @click.option(
     "--readout",
-    "readouts",
     callback=names,
     default="hidden,attributes,blend,match",
     show_default=True,
@@ -60,7 +59,7 @@ def ablate(
     taps: tuple[str, ...] | None,
     image_sizes: tuple[int, ...] | None,
     recipe: str,
-    readouts: tuple[str, ...],
+    readout: tuple[str, ...],
     out: Path | None,
     json: bool,
     **setup: Any,
@@ -89,7 +88,7 @@ def ablate(
         setup=described,
         recipe=recipe,
         variants=variants_of(varied, taps=tried, sizes=image_sizes or ()),
-        readouts=chosen_readouts(readouts),
+        readouts=chosen_readouts(readout),
     )
     with Bars() as bars:
         result = measure_ablation(labels, images=images, plan=plan, out=out, progress=bars)
