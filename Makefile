@@ -80,11 +80,13 @@ GRID_QUALITY := $(RESULTS)/quality/resnet18-grid.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
 HONESTY := $(RESULTS)/honesty/resnet18-grid.json
 CONTRASTIVE := $(RESULTS)/honesty/resnet18-grid-contrastive.json
-VERSUS := $(RESULTS)/quality/resnet18-versus-vit.json $(RESULTS)/quality/resnet18-together-versus-vit.json
+VERSUS := $(RESULTS)/quality/resnet18-versus-vit.json \
+	$(RESULTS)/quality/resnet18-together-versus-vit.json
 
 # Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
 # the longest first. Times are measured alone.
-COUNTED := $(HONESTY) $(CONTRASTIVE) $(RESULTS)/ablation/resnet18-layer3.json $(RESULTS)/ablation/resnet18-grid.json \
+COUNTED := $(HONESTY) $(CONTRASTIVE) $(RESULTS)/ablation/resnet18-layer3.json \
+	$(RESULTS)/ablation/resnet18-grid.json \
 	$(RESULTS)/choosing.json $(QUALITIES) $(ABSENT) $(VERSUS) \
 	$(RESULTS)/curve/resnet18-grid.json $(RESULTS)/agreement-all.json $(RESULTS)/agreement.json \
 	$(RESULTS)/agreement-layer3.json $(RESULTS)/resize.json
@@ -174,9 +176,11 @@ $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(LAYER3) --seeds 3 --taps layer2+layer3 --image-sizes 160 \
 		--factors $(FACTORS) --out $@
 
-# Which contrast and which readout find most, and what refitting on the validation part adds, on the network of the README.
+# On the network of the README: which contrast and which readout find most, and what refitting on
+# the validation part adds.
 $(RESULTS)/ablation/resnet18-grid.json: | $(FULL)/ready
-	$(BENCH) ablate $(DATA) $(GRID) --seeds 3 --factors contrast,refit --readout $(TRAINED_READOUTS) --out $@
+	$(BENCH) ablate $(DATA) $(GRID) --seeds 3 --factors contrast,refit \
+		--readout $(TRAINED_READOUTS) --out $@
 
 FACTORS = width,dropout,standardise,label_smoothing,weight_decay,blend,components,importance,$\
 	calibration,flips,tags,contrast

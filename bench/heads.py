@@ -34,20 +34,22 @@ def train_head(
 
     A recipe without one, or one that refits, learns from the rows of both.
     """
-    from boost_edge.export.calibrate import calibrate_head
-    from boost_edge.export.fit import Rows, fit_head, refit_head
+    from boost_edge.export import head_training
+
+    def report(_: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, total)
 
     if not recipe.validation:
-        train = Rows(
-            features=np.concatenate([val.features, train.features]),
-            codes=np.concatenate([val.codes, train.codes]),
-        )
-    held_out = val if recipe.validation else None
-    fitted = fit_head(train, held_out, classes, recipe, seed=seed, progress=progress)
-    if held_out is not None:
-        calibrate_head(fitted.head, held_out)
-        if recipe.refit:
-            fitted = refit_head(fitted, train, val, classes, recipe, seed=seed, progress=progress)
+        train = val.joined(train)
+    fitted = head_training.train_head(
+        train,
+        val if recipe.validation else None,
+        classes,
+        recipe,
+        seed=seed,
+        progress=report,
+    )
     return fitted.head
 
 

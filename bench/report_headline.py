@@ -272,10 +272,7 @@ def _gain(source: Source, place: int, row: Mapping[str, Any]) -> Text:
         ),
         f" over its own raw features, at {row['bytes_per_image']:,} bytes an image "
         f"({_raw_bytes(result)} raw). Weights: {weights(result)}. ",
-        _reached(result, row),
-        "(",
-        source.link("rows", place),
-        ")",
+        _reached(source, place, row),
     )
     for other, most in _rows_of(source, FINDS_MOST):
         text = words(
@@ -288,20 +285,19 @@ def _gain(source: Source, place: int, row: Mapping[str, Any]) -> Text:
                 f"{relative(most['relative_gain'])}"
             ),
             f", at {most['bytes_per_image']:,} bytes an image. ",
-            _reached(result, most),
-            "(",
-            source.link("rows", other),
-            ")",
+            _reached(source, other, most),
         )
     return text
 
 
-def _reached(result: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+def _reached(source: Source, place: int, row: Mapping[str, Any]) -> Text:
+    """Return whether a gain is what was aimed at, and where it stands."""
+    result, said = source.result, ""
     # The target is not that of pixels' principal components, which are no network.
-    if result["backbone"] == "pca" or result["weights"]["name"] == "none":
-        return ""
-    reached = "reached" if row["relative_gain"] >= _TARGET_GAIN else "not reached"
-    return f"The target was {relative(_TARGET_GAIN)}: {reached}. "
+    if result["backbone"] != "pca" and result["weights"]["name"] != "none":
+        reached = "reached" if row["relative_gain"] >= _TARGET_GAIN else "not reached"
+        said = f"The target was {relative(_TARGET_GAIN)}: {reached}. "
+    return words(said, "(", source.link("rows", place), ")")
 
 
 def _raw_bytes(result: Mapping[str, Any]) -> str:

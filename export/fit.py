@@ -36,7 +36,6 @@ __all__ = [
     "mean_loss",
     "predict_logits",
     "prepare_rows",
-    "refit_head",
 ]
 
 # How long a training may run without being written down, in seconds.
@@ -52,6 +51,13 @@ class Rows:
 
     features: NDArray[np.float32]
     codes: NDArray[np.int64]
+
+    def joined(self, more: Rows) -> Rows:
+        """Return these rows and then the others."""
+        return Rows(
+            features=np.concatenate([self.features, more.features]),
+            codes=np.concatenate([self.codes, more.codes]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,7 @@ def fit_head(
     recipe: Recipe,
     *,
     seed: int,
+    epochs: int | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
@@ -97,6 +104,8 @@ def fit_head(
         The rows to learn from, and those to choose the epoch by (``recipe.validation``).
     classes
         Number of values of each attribute, A numbers.
+    epochs
+        End after so many of the recipe's schedule; ``None`` for when the recipe says.
     progress
         Called with (epochs done, most epochs there can be).
 
@@ -108,7 +117,7 @@ def fit_head(
         When the recipe needs a library that is not installed.
     """
     with _one_thread():
-        return _fit_head(train, val, classes, recipe, seed, checkpoint, progress)
+        return _fit_head(train, val, classes, recipe, seed, epochs, checkpoint, progress)
 
 
 def _fit_head(
@@ -117,12 +126,10 @@ def _fit_head(
     classes: Sequence[int],
     recipe: Recipe,
     seed: int,
+    epochs: int | None,
     checkpoint: Path | None,
     progress: Callable[[int, int], None] | None,
-    *,
-    epochs: int | None = None,
 ) -> Fitted:
-    """Train by the validation part, or for a number of epochs of the recipe's schedule."""
     state = _State.start(train, classes, recipe, seed)
     digest = _digest(train, val, classes, recipe, seed, epochs)
     if checkpoint is not None and checkpoint.exists():
@@ -131,7 +138,7 @@ def _fit_head(
     held_out = None if val is None else prepare_rows(state.head, val.features)
     contrast = contrast_of(train.codes) if recipe.contrast else None
     written = time.monotonic()
-    while not (state.finished(recipe) if epochs is None else len(state.history) == epochs):
+    while not state.finished(recipe, epochs):
         epoch = len(state.history)
         loss = _train_epoch(state, prepared, codes, recipe, seed, epoch, contrast)
         val_loss = None
@@ -146,34 +153,6 @@ def _fit_head(
     state.head.load_state_dict(state.best)
     state.head.eval()
     return Fitted(head=state.head, history=tuple(state.history), best_epoch=state.best_epoch)
-
-
-def refit_head(
-    first: Fitted,
-    train: Rows,
-    val: Rows,
-    classes: Sequence[int],
-    recipe: Recipe,
-    *,
-    seed: int,
-    checkpoint: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Fitted:
-    """Train as `fit_head` on both parts, for the epochs that were best the first time.
-
-    The head keeps what the first one was calibrated to; its history is the first one's. The other
-    arguments are those of `fit_head`, and so are the errors.
-    """
-    both = Rows(
-        features=np.concatenate([train.features, val.features]),
-        codes=np.concatenate([train.codes, val.codes]),
-    )
-    epochs = first.best_epoch + 1
-    with _one_thread():
-        again = _fit_head(both, None, classes, recipe, seed, checkpoint, progress, epochs=epochs)
-    again.head.temperature.copy_(first.head.temperature)
-    again.head.typical = first.head.typical
-    return dataclasses.replace(first, head=again.head)
 
 
 def make_head(train: Rows, classes: Sequence[int], recipe: Recipe) -> BoostHead:
@@ -270,8 +249,10 @@ class _State:
             self.best_epoch = len(self.history) - 1
             self.best = {name: value.clone() for name, value in self.head.state_dict().items()}
 
-    def finished(self, recipe: Recipe) -> bool:
+    def finished(self, recipe: Recipe, epochs: int | None) -> bool:
         done = len(self.history)
+        if epochs is not None:
+            return done == epochs
         if done == 0:
             return False
         reached = recipe.stop_loss is not None and self.history[-1].train_loss < recipe.stop_loss

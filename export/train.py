@@ -19,12 +19,13 @@ import numpy as np
 
 import boost_edge
 from boost_edge.export.artefacts import file_digest, make_folder, write_tensors
-from boost_edge.export.calibrate import calibrate_head, measure_quality
+from boost_edge.export.calibrate import measure_quality
 from boost_edge.export.combinations import need_combinations
 from boost_edge.export.contrast import need_library
 from boost_edge.export.features import extract_features
 from boost_edge.export.finetune_recipe import FinetuneRecipe
-from boost_edge.export.fit import Fitted, fit_head, refit_head
+from boost_edge.export.fit import Fitted
+from boost_edge.export.head_training import train_head
 from boost_edge.export.labels import LabelTable, read_labels
 from boost_edge.export.parts import Encoded, Part, images_digest, make_parts
 from boost_edge.export.recipes import RECIPES, Recipe
@@ -215,7 +216,15 @@ def train_on(
     fitted: Fitted | None = None
     quality: tuple[AttributeQuality, ...] = ()
     if settings.readout != "raw":
-        fitted = _fit(out, schema, parts, settings, report)
+        fitted = train_head(
+            parts["train"].rows,
+            parts["val"].rows if len(parts["val"]) else None,
+            [len(attribute.values) for attribute in schema],
+            recipe,
+            seed=settings.seed,
+            folder=out,
+            progress=report,
+        )
         quality = measure_quality(fitted.head, schema, parts["train"].rows, parts["test"].rows)
     _store(out, backbone, fitted)
     samples = keep_samples(out, parts)
@@ -282,40 +291,6 @@ def _encode(
         if index not in unread
     }
     return encoded, tuple(error for _, error in features.skipped)
-
-
-def _fit(
-    out: Path,
-    schema: tuple[Attribute, ...],
-    parts: dict[str, Part],
-    settings: TrainSettings,
-    report: Progress,
-) -> Fitted:
-    recipe, train_rows = settings.recipe, parts["train"].rows
-    val_rows = parts["val"].rows if len(parts["val"]) else None
-    fitted = fit_head(
-        train_rows,
-        val_rows,
-        [len(attribute.values) for attribute in schema],
-        recipe,
-        seed=settings.seed,
-        checkpoint=out / CHECKPOINT_FILE,
-        progress=partial(report, "training"),
-    )
-    if val_rows is not None:
-        calibrate_head(fitted.head, val_rows)
-        if recipe.refit:
-            fitted = refit_head(
-                fitted,
-                train_rows,
-                val_rows,
-                [len(attribute.values) for attribute in schema],
-                recipe,
-                seed=settings.seed,
-                checkpoint=out / REFIT_CHECKPOINT_FILE,
-                progress=partial(report, "training again"),
-            )
-    return fitted
 
 
 def _store(out: Path, backbone: Backbone, fitted: Fitted | None) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from boost_edge.export.artefacts import writing
 from boost_edge.export.candidates import Candidate, Network
-from boost_edge.export.combinations import find_combinations, need_combinations
+from boost_edge.export.combinations import need_combinations
 from boost_edge.export.convert import convert_network
 from boost_edge.export.cost_model import Cost, CostModel, calibrate_costs, count_cost
 from boost_edge.export.labels import LabelTable
@@ -54,9 +54,6 @@ def count_candidates(
     LabelTableError, RunError
         When no backbone can be made.
     """
-    if "together" in settings.readouts:
-        least = settings.base.recipe.combination_images
-        need_combinations(table.codes[split.train], least)
     rows: dict[Candidate, Row] = {}
     backbones: dict[tuple[int, tuple[str, ...] | None], Backbone | BoostEdgeError] = {}
     for candidate in candidates:
@@ -178,6 +175,6 @@ def _untrained(
             components=recipe.components,
         )
         if candidate.readout == "together":
-            found = find_combinations(table.codes[split.train], recipe.combination_images)
+            found = need_combinations(table.codes[split.train], recipe.combination_images)
             head.combinations = torch.from_numpy(found).to(device)
     return FusedEncoder(backbone, head, candidate.readout, blend=recipe.blend)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from boost_edge.export.recipes import RECIPES
-from boost_edge.export.train import TrainSettings, train
+from boost_edge.export.train import TrainReport, TrainSettings, train
+
+TrainInto = Callable[..., TrainReport]
 
 
 @pytest.fixture(scope="session")
@@ -19,16 +23,30 @@ def quick() -> TrainSettings:
 
 
 @pytest.fixture(scope="session")
+def train_into(catalogue: Path) -> TrainInto:
+    """Return what trains on the drawn catalogue: a folder, settings, and more for ``train``.
+
+    The features are kept beside the folder.
+    """
+
+    def start(out: Path, settings: TrainSettings, **more: Any) -> TrainReport:
+        return train(
+            catalogue / "labels.csv",
+            images=catalogue / "images",
+            out=out,
+            settings=settings,
+            cache=out.parent / "cache",
+            **more,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
 def run_folder(
-    catalogue: Path, quick: TrainSettings, tmp_path_factory: pytest.TempPathFactory
+    train_into: TrainInto, quick: TrainSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Return a finished run on the drawn catalogue, good for every readout. Read only."""
     folder = tmp_path_factory.mktemp("runs") / "pca"
-    train(
-        catalogue / "labels.csv",
-        images=catalogue / "images",
-        out=folder,
-        settings=quick,
-        cache=tmp_path_factory.mktemp("cache"),
-    )
+    train_into(folder, quick)
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from boost_edge.export.labels import read_labels
 from boost_edge.export.recipes import RECIPES
 from boost_edge.export.run import load_head, read_run
 from boost_edge.export.splits import split_rows
-from boost_edge.export.train import TrainSettings, train
+from boost_edge.export.train import TrainReport, TrainSettings
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.gallery import Gallery
+
+TrainInto = Callable[..., TrainReport]
 
 
 @given(
@@ -71,18 +74,14 @@ def test_a_head_knows_the_combinations_of_its_rows() -> None:
 
 
 @pytest.fixture(scope="module")
-def run(catalogue: Path, quick: TrainSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(
+    train_into: TrainInto, quick: TrainSettings, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Return a run that was trained for another readout."""
     folder = tmp_path_factory.mktemp("together")
     recipe = dataclasses.replace(quick.recipe, combination_images=2)
     settings = dataclasses.replace(quick, recipe=recipe, attributes=("type", "sleeve"))
-    train(
-        catalogue / "labels.csv",
-        images=catalogue / "images",
-        out=folder / "run",
-        settings=settings,
-        cache=folder / "cache",
-    )
+    train_into(folder / "run", settings)
     return folder / "run"
 
 
@@ -111,17 +110,11 @@ def test_a_gallery_of_together_answers(run: Path, catalogue: Path, tmp_path: Pat
 
 
 def test_labels_that_never_come_together_train_as_ever(
-    catalogue: Path, quick: TrainSettings, tmp_path: Path
+    train_into: TrainInto, quick: TrainSettings, tmp_path: Path
 ) -> None:
     """A run without combinations is exported as it was trained for, and refused as together."""
     recipe = dataclasses.replace(quick.recipe, combination_images=1000)
-    train(
-        catalogue / "labels.csv",
-        images=catalogue / "images",
-        out=tmp_path / "run",
-        settings=dataclasses.replace(quick, recipe=recipe),
-        cache=tmp_path / "cache",
-    )
+    train_into(tmp_path / "run", dataclasses.replace(quick, recipe=recipe))
     assert export_model(tmp_path / "run", tmp_path / "match.onnx").readout == "match"
     with pytest.raises(UsageError, match=r"together needs two combinations.*knows 0.*train again"):
         export_model(tmp_path / "run", tmp_path / "together.onnx", readout="together")
@@ -129,7 +122,7 @@ def test_labels_that_never_come_together_train_as_ever(
 
 
 def test_a_recipe_without_validation_counts_all_it_learns(
-    catalogue: Path, quick: TrainSettings, tmp_path: Path
+    catalogue: Path, train_into: TrainInto, quick: TrainSettings, tmp_path: Path
 ) -> None:
     """What is enough with the validation part is enough, where the head is trained on both."""
     table = read_labels(catalogue / "labels.csv", images=catalogue / "images", attributes=("type",))
@@ -146,14 +139,7 @@ def test_a_recipe_without_validation_counts_all_it_learns(
         settings = dataclasses.replace(
             quick, recipe=recipe, readout="together", attributes=("type",)
         )
-        start = partial(
-            train,
-            catalogue / "labels.csv",
-            images=catalogue / "images",
-            out=tmp_path / str(validation),
-            settings=settings,
-            cache=tmp_path / "cache",
-        )
+        start = partial(train_into, tmp_path / str(validation), settings)
         if validation:
             with pytest.raises(UsageError, match="readout together: "):
                 start()
@@ -162,17 +148,11 @@ def test_a_recipe_without_validation_counts_all_it_learns(
 
 
 def test_too_few_combinations_are_told_before_anything_is_done(
-    catalogue: Path, quick: TrainSettings, tmp_path: Path
+    train_into: TrainInto, quick: TrainSettings, tmp_path: Path
 ) -> None:
     """The error says how many there are and what to do, and no folder is left behind."""
     recipe = dataclasses.replace(quick.recipe, combination_images=1000)
     settings = dataclasses.replace(quick, readout="together", recipe=recipe)
     with pytest.raises(UsageError, match=r"0 combinations of labels in 1000 or more images"):
-        train(
-            catalogue / "labels.csv",
-            images=catalogue / "images",
-            out=tmp_path / "run",
-            settings=settings,
-            cache=tmp_path / "cache",
-        )
+        train_into(tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()

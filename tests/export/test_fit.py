@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from boost_edge.export import fit
-from boost_edge.export.fit import Rows, fit_head, predict_logits, prepare_rows, refit_head
+from boost_edge.export.fit import Rows, fit_head, predict_logits, prepare_rows
+from boost_edge.export.head_training import refit_head
 from boost_edge.export.importance import information
 from boost_edge.export.recipes import RECIPES, Recipe
 from boost_edge.export.temperature import calibrated_loss
@@ -243,11 +244,11 @@ def test_a_refit_trains_on_both_parts_for_as_many_epochs() -> None:
     first = fit_head(rows(1), rows(2), [2, 3], recipe, seed=5)
     first.head.temperature.copy_(torch.tensor([0.5, 2.0]))
     first.head.typical = torch.tensor(7.0)
-    again = refit_head(first, rows(1), rows(2), [2, 3], recipe, seed=5)
     both = Rows(
         features=np.concatenate([rows(1).features, rows(2).features]),
         codes=np.concatenate([rows(1).codes, rows(2).codes]),
     )
+    again = refit_head(first, rows(1).joined(rows(2)), [2, 3], recipe, seed=5)
     epochs = first.best_epoch + 1
     plain = dataclasses.replace(recipe, validation=False, epochs=epochs)
     expected = fit_head(both, None, [2, 3], plain, seed=5).head
@@ -264,7 +265,7 @@ def test_an_interrupted_refit_ends_the_same(
     """It has a checkpoint of its own, and goes on from there."""
     monkeypatch.setattr(fit, "_CHECKPOINT_INTERVAL", 0.0)
     first = fit_head(rows(1), rows(2), [2, 3], QUICK, seed=5)
-    parts = (first, rows(1), rows(2), [2, 3], QUICK)
+    parts = (first, rows(1).joined(rows(2)), [2, 3], QUICK)
     whole = refit_head(*parts, seed=5)
     checkpoint = tmp_path / "checkpoint.safetensors"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from boost_edge.export.convert import export_model
 from boost_edge.export.float16 import store_float16
 from boost_edge.export.parity import LIMITS
 from boost_edge.export.run import sample_paths
-from boost_edge.export.train import TrainSettings, train
+from boost_edge.export.train import TrainReport, TrainSettings
 from boost_edge.runtime.encoder import Encoder
 
 
@@ -55,18 +56,14 @@ def optimised(path: Path, tmp_path: Path) -> onnx.ModelProto:
 
 @pytest.fixture(scope="module")
 def exported(
-    catalogue: Path, quick: TrainSettings, tmp_path_factory: pytest.TempPathFactory
+    train_into: Callable[..., TrainReport],
+    quick: TrainSettings,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Return a folder with ``run`` and its models ``fp32.onnx`` and ``fp16.onnx``. Read only."""
     folder = tmp_path_factory.mktemp("float16")
     settings = dataclasses.replace(quick, backbone="resnet18", weights="none", image_size=64)
-    train(
-        catalogue / "labels.csv",
-        images=catalogue / "images",
-        out=folder / "run",
-        settings=settings,
-        cache=folder / "cache",
-    )
+    train_into(folder / "run", settings)
     export_model(folder / "run", folder / "fp32.onnx")
     export_model(folder / "run", folder / "fp16.onnx", precision="fp16")
     return folder

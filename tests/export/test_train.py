@@ -25,9 +25,11 @@ from boost_edge.export.run import (
     run_of_weights,
     sample_paths,
 )
-from boost_edge.export.train import TrainSettings, train
+from boost_edge.export.train import TrainReport, TrainSettings, train
 from boost_edge.models.backbones import build_backbone
 from boost_edge.runtime.errors import LabelTableError, MissingExtraError, RunError, UsageError
+
+TrainInto = Callable[..., TrainReport]
 
 
 def test_run_says_what_was_done(run_folder: Path) -> None:
@@ -95,38 +97,27 @@ def test_interrupted_run_goes_on(
 
 
 def test_a_refit_run_knows_the_validation_images_and_goes_on(
-    catalogue: Path, quick: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_into: TrainInto, quick: TrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its head has seen all but the test part, its record is as before, and it resumes."""
     monkeypatch.setattr(fit, "_CHECKPOINT_INTERVAL", 0.0)
     again = dataclasses.replace(quick, recipe=dataclasses.replace(quick.recipe, refit=True))
 
-    def start(
-        name: str, settings: TrainSettings, progress: Callable[[str, int, int], None] | None = None
-    ) -> Path:
-        train(
-            catalogue / "labels.csv",
-            images=catalogue / "images",
-            out=tmp_path / name,
-            settings=settings,
-            cache=tmp_path / "cache",
-            progress=progress,
-        )
-        return tmp_path / name
-
     def interrupt(stage: str, done: int, total: int) -> None:
         if stage == "training again" and done == 1 < total:
             raise KeyboardInterrupt
 
-    once, twice = start("once", quick), start("twice", again)
+    once, twice, resumed = (tmp_path / name for name in ("once", "twice", "resumed"))
+    train_into(once, quick)
+    train_into(twice, again)
     first, second = read_run(once), read_run(twice)
     assert (first.losses, first.parts) == (second.losses, second.parts)
     before, after = read_tensors(once / HEAD_FILE)[0], read_tensors(twice / HEAD_FILE)[0]
     assert torch.equal(before["temperature"], after["temperature"])
     assert not torch.equal(before["mean"], after["mean"])
     with pytest.raises(KeyboardInterrupt):
-        start("resumed", again, interrupt)
-    resumed = start("resumed", again)
+        train_into(resumed, again, progress=interrupt)
+    train_into(resumed, again)
     for name in ("train.json", HEAD_FILE):
         assert (resumed / name).read_bytes() == (twice / name).read_bytes(), name
     assert not list(resumed.glob("checkpoint*"))
