@@ -301,7 +301,7 @@ def test_an_interrupted_training_promises_to_go_on(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_module, "fit_head", interrupt)
+    monkeypatch.setattr(train_module, "train_head", interrupt)
     labels, images = catalogue / "labels.csv", catalogue / "images"
     line = refused(130, "train", labels, "--images", images, "--out", tmp_path / "run", *quick)
     assert line == "interrupted: what was done is kept, the same command goes on from there"
