@@ -74,14 +74,17 @@ ALL_READOUTS = --readout raw,$(TRAINED_READOUTS)
 # no network connection.
 REAL := resnet18-layer3 resnet18-grid resnet18-layer4-distilled vit_tiny_patch16_224 squeezenet1_1 \
 	mobilenet_v2 pca512
-QUALITIES := $(REAL:%=$(RESULTS)/quality/%.json)
+# The same networks, tapped where a validation part says that they are best read (decision 21).
+STAGED := resnet18-stages resnet18-layer4-distilled-stages vit_tiny_patch16_224-stages \
+	squeezenet1_1-stages mobilenet_v2-stages
+QUALITIES := $(STAGED:%=$(RESULTS)/quality/%.json) $(REAL:%=$(RESULTS)/quality/%.json)
 ABSENT := $(RESULTS)/quality/resnet18-imagenet.json $(RESULTS)/quality/vit_b_16-imagenet.json
 GRID_QUALITY := $(RESULTS)/quality/resnet18-grid.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
 HONESTY := $(RESULTS)/honesty/resnet18-grid.json
 CONTRASTIVE := $(RESULTS)/honesty/resnet18-grid-contrastive.json
-VERSUS := $(RESULTS)/quality/resnet18-versus-vit.json \
-	$(RESULTS)/quality/resnet18-together-versus-vit.json
+VERSUS := $(patsubst %,$(RESULTS)/quality/%.json,resnet18-versus-vit resnet18-together-versus-vit \
+	resnet18-stages-versus-vit $(STAGED:%=%-versus-raw))
 
 # Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
 # the longest first. Times are measured alone.
@@ -116,7 +119,7 @@ $(BEGUN):
 ifneq ($(filter evidence-%,$(MAKECMDGOALS)),)
 $(COUNTED) $(TIMED): $(BEGUN)
 # What is made of other results comes after them; asked for by its name, it takes what is there.
-$(VERSUS): $(GRID_QUALITY) $(VIT)
+$(VERSUS): $(QUALITIES)
 $(RESULTS)/curve/resnet18-grid.json: $(VIT)
 $(RESULTS)/cost.json: $(RESULTS)/latency.json
 else
@@ -142,6 +145,13 @@ squeezenet1_1 = --backbone squeezenet1_1 --recipe boost,contrastive \
 	--weights $(WEIGHTS)/squeezenet1_1.safetensors
 mobilenet_v2 = --backbone mobilenet_v2 --recipe boost,contrastive \
 	--weights $(WEIGHTS)/mobilenet_v2.safetensors
+RESNET18_STAGES = layer1:4x4+layer2:4x4+layer3:4x4
+resnet18-stages = --backbone resnet18 --tap $(RESNET18_STAGES) --weights $(PARTIAL) \
+	--recipe boost,contrastive
+resnet18-layer4-distilled-stages = $(resnet18-layer4-distilled) --tap $(RESNET18_STAGES)+layer4
+vit_tiny_patch16_224-stages = $(vit_tiny_patch16_224) --tap encoder_layer_5:4x4+encoder_layer_8:4x4
+squeezenet1_1-stages = $(squeezenet1_1) --tap features.7:4x4+features.10:4x4
+mobilenet_v2-stages = $(mobilenet_v2) --tap features.3:4x4+features.6:4x4+features.13:4x4
 pca512 = --backbone pca --weights none --tap pca512 --recipe boost,contrastive
 
 $(QUALITIES): $(RESULTS)/quality/%.json: | $(FULL)/ready
@@ -153,12 +163,22 @@ $(RESULTS)/quality/resnet18-imagenet.json: | $(FULL)/ready
 $(RESULTS)/quality/vit_b_16-imagenet.json: | $(FULL)/ready
 	$(QUALITY) --backbone vit_b_16 --readout raw --out $@
 
-# By default, and with the recipe and readout that find most.
-resnet18-versus-vit = boost/match
-resnet18-together-versus-vit = contrastive/together
+# Two sides each: by default, with the recipe and readout that find most, and tapped where it is best;
+# and what that is beside the same network's usual features.
+BEST = contrastive/together
+resnet18-versus-vit = vit_tiny_patch16_224.json:raw resnet18-grid.json:boost/match
+resnet18-together-versus-vit = vit_tiny_patch16_224.json:raw resnet18-grid.json:$(BEST)
+resnet18-stages-versus-vit = vit_tiny_patch16_224.json:raw resnet18-stages.json:$(BEST)
+resnet18-stages-versus-raw = resnet18-layer3.json:raw resnet18-stages.json:$(BEST)
+resnet18-layer4-distilled-stages-versus-raw = resnet18-layer4-distilled.json:raw \
+	resnet18-layer4-distilled-stages.json:$(BEST)
+vit_tiny_patch16_224-stages-versus-raw = vit_tiny_patch16_224.json:raw \
+	vit_tiny_patch16_224-stages.json:$(BEST)
+squeezenet1_1-stages-versus-raw = squeezenet1_1.json:raw squeezenet1_1-stages.json:$(BEST)
+mobilenet_v2-stages-versus-raw = mobilenet_v2.json:raw mobilenet_v2-stages.json:$(BEST)
 
 $(VERSUS): $(RESULTS)/quality/%.json: | $(FULL)/ready
-	$(BENCH) versus $(VIT):raw $(GRID_QUALITY):$($*) --out $@
+	$(BENCH) versus $(addprefix $(RESULTS)/quality/,$($*)) --out $@
 
 $(HONESTY): | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --out $@

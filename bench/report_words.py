@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from boost_edge.bench.report_blocks import Block, Command, Paragraph, Section, Text, words
@@ -76,12 +77,19 @@ def network(name: str, taps: Sequence[str] = ()) -> str:
     title = _NETWORKS.get(name, name)
     if not taps or tuple(taps) == (_ENDS.get(name),):
         return title
-    return f"{title} ({' + '.join(_tap(tap) for tap in taps)})"
+    return f"{title} ({' + '.join(_places(taps))})"
 
 
-def _tap(tap: str) -> str:
-    stage, _, grid = tap.removeprefix("pca").partition(":")
-    return f"{stage}, {grid} grid" if grid else stage
+def _places(taps: Sequence[str]) -> Iterator[str]:
+    """Yield where features are taken, neighbours on the same grid as one place."""
+    for grid, group in itertools.groupby(taps, lambda tap: tap.partition(":")[2]):
+        stages = [tap.removeprefix("pca").partition(":")[0] for tap in group]
+        if not grid:
+            yield from stages
+        elif len(stages) == 1:
+            yield f"{stages[0]}, {grid} grid"
+        else:
+            yield f"{' and '.join((', '.join(stages[:-1]), stages[-1]))}, {grid} grids"
 
 
 def networks_first(sources: Sequence[Source]) -> list[Source]:

@@ -89,8 +89,8 @@ __all__ = ["command"]
     "--taps",
     callback=names,
     metavar="TAP,TAP",
-    help="Where features are taken, each as --tap of train; default: the last two stages, and "
-    "the first of them on a grid of 4x4.",
+    help="Where features are taken, each as --tap of train; default: the last two stages, the "
+    "first of them on a grid of 4x4, and earlier ones on a grid with it.",
 )
 @click.option(
     "--readouts",

@@ -74,13 +74,24 @@ def default_image_sizes(backbone: str) -> tuple[int, ...]:
 
 
 def default_taps(backbone: str) -> tuple[tuple[str, ...] | None, ...]:
-    """Return the last two stages, and the first of them on a grid where there is a map."""
+    """Return the last two stages, the first of them on a grid, and earlier ones on a grid with it.
+
+    Of a vision transformer's blocks, which are many, the earlier ones are those at half and three
+    quarters of its depth, without the last two.
+    """
     spec = BACKBONES[backbone]
     if spec.pool == "none":
         return (None,)
-    before, last = spec.taps[-2:]
-    gridded = ((f"{before}:{_GRID}",),) if spec.pool == "average" else ()
-    return ((before,), (last,), *gridded)
+    *earlier, last = spec.taps
+    joined = earlier
+    if spec.pool == "class_token":
+        joined = [spec.taps[len(spec.taps) * share // 4 - 1] for share in (2, 3)]
+    return (
+        (earlier[-1],),
+        (last,),
+        (f"{earlier[-1]}:{_GRID}",),
+        tuple(f"{stage}:{_GRID}" for stage in joined),
+    )
 
 
 def list_networks(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Self
 
@@ -70,7 +70,8 @@ class Backbone(nn.Module):
         What was built; ``spec.name`` is the backbone's name.
     taps : tuple of str
         The stages whose pooled outputs make the features, in the order of the stages, each with
-        its grid (``boost_edge.models.taps``).
+        its grid (``boost_edge.models.taps``). A vision transformer gives its class token, and on a
+        grid the tokens of its patches.
     width : int
         Number of features F.
     image_size : int
@@ -125,8 +126,12 @@ class Backbone(nn.Module):
         match self.spec.pool:
             case "average":
                 return pool_grid(values, grid)
-            case "class_token":
+            case "class_token" if grid == 1:
                 return values[:, 0]
+            case "class_token":
+                edge = self.image_size // self.spec.step
+                patches = values[:, 1:].transpose(1, 2).unflatten(2, (edge, edge))
+                return pool_grid(patches, grid)
             case "none":
                 return values
 
@@ -222,7 +227,7 @@ def build_backbone(
             _settle_batch_norms(network)
     count = spec.taps.index(tapped[-1].stage) + 1
     stages = dict(list(spec.split(network).items())[:count])
-    _check_grids(stages, tapped, size)
+    _check_grids(spec, stages, tapped, size)
     loaded = load_weights(network, stages, spec, weights)
     widths = {stage.name: stage.width for stage in spec.stages}
     return Backbone(
@@ -296,23 +301,33 @@ def _ordered_taps(spec: BackboneSpec, taps: Sequence[str] | None) -> tuple[str, 
         )
     if not asked or len({tap.stage for tap in asked}) < len(asked):
         raise UsageError(f"name each tap of {spec.name} once, not {'+'.join(taps) or 'none'}")
-    if spec.pool != "average" and (gridded := [tap.name for tap in asked if tap.grid > 1]):
-        raise UsageError(f"tap {gridded[0]!r}: {spec.name} has no map to lay a grid on")
     return tuple(tap.name for tap in sorted(asked, key=lambda tap: spec.taps.index(tap.stage)))
 
 
-def _check_grids(stages: Mapping[str, nn.Module], taps: Sequence[Tap], size: int) -> None:
+def _check_grids(
+    spec: BackboneSpec, stages: Mapping[str, nn.Module], taps: Sequence[Tap], size: int
+) -> None:
     """Refuse a grid that is finer than its stage's map is at this image size."""
     grids = {tap.stage: tap.grid for tap in taps}
     if max(grids.values()) == 1:
+        return
+    for name, edge in _map_edges(spec, stages, size):
+        if edge < grids.get(name, 1):
+            raise UsageError(
+                f"a grid of {grids[name]}x{grids[name]} is finer than the {edge}x{edge} map "
+                f"of {name} at {size} px: take a coarser one, or a larger --image-size"
+            )
+
+
+def _map_edges(
+    spec: BackboneSpec, stages: Mapping[str, nn.Module], size: int
+) -> Iterator[tuple[str, int]]:
+    """Yield the stages' names, and how many values the shorter edge of their maps has."""
+    if spec.pool == "class_token":
+        yield from ((name, size // spec.step) for name in stages)
         return
     values = torch.zeros(1, 3, size, size)
     with torch.inference_mode():
         for name, stage in stages.items():
             values = stage.eval()(values)
-            edge = min(values.shape[2:])
-            if edge < grids.get(name, 1):
-                raise UsageError(
-                    f"a grid of {grids[name]}x{grids[name]} is finer than the {edge}x{edge} map "
-                    f"of {name} at {size} px: take a coarser one, or a larger --image-size"
-                )
+            yield name, min(values.shape[2:])

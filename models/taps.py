@@ -2,7 +2,8 @@
 
 A tap is written as the name of a stage, ``layer3``, or with a grid, ``layer3:4x4``: then the
 stage's map is averaged over each of 4 x 4 cells instead of over the whole image, so that the
-features say what is where.
+features say what is where. Of a vision transformer a plain tap is the class token; the map
+that a grid is laid on are the tokens of the patches.
 """
 
 from __future__ import annotations

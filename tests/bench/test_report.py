@@ -145,6 +145,29 @@ def test_the_default_is_compared_first(tmp_path: Path) -> None:
     assert "(quality/a-versus-b.json)" in second
 
 
+@pytest.mark.parametrize(("mean", "said"), [(33.0, "reached"), (32.9, "not reached")])
+def test_a_network_against_itself_is_to_gain_as_much_again(
+    tmp_path: Path, mean: float, said: str
+) -> None:
+    """Another tap of the same backbone is measured by the target for gains."""
+    write_tiny(tmp_path)
+    staged = {**TINY["quality/resnet.json"], "taps": ["layer2:4x4", "layer3:4x4"]}
+    write_result(tmp_path / "quality" / "stages.json", staged)
+    versus = copy.deepcopy(TINY["quality/resnet-versus-vit.json"])
+    versus["first"] |= {"file": "resnet.json", "row": "crop/none/raw"}
+    versus["second"] |= {"file": "stages.json", "row": "crop/contrastive/together"}
+    versus["first"]["map10"]["mean"], versus["second"]["map10"]["mean"] = 16.5, mean
+    write_result(tmp_path / "quality" / "stages-versus-raw.json", versus)
+    [claim] = [
+        text
+        for text in said_in(headline_section(read_evidence(tmp_path)).blocks)
+        if "stages-versus-raw" in text
+    ]
+    assert claim.startswith("ResNet-18 against its own usual features. ")
+    assert "ResNet-18 (layer2 and layer3, 4x4 grids) boosted (recipe contrastive" in claim
+    assert f"The target was +100%: {said}. (quality/stages-versus-raw.json)" in claim
+
+
 def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
     """Each sentence of the tiny results' headline has the number, its interval and its source."""
     section = headline_section(read_evidence(tiny))
@@ -578,6 +601,9 @@ def test_names_of_networks() -> None:
             assert network(name, [spec.taps[0]]) == f"{network(name)} ({spec.taps[0]})"
     assert network("resnet18", ["layer3:4x4"]) == "ResNet-18 (layer3, 4x4 grid)"
     assert network("resnet18", ["layer3", "layer4:2x2"]) == "ResNet-18 (layer3 + layer4, 2x2 grid)"
+    assert network("resnet18", ["layer1:4x4", "layer2:4x4", "layer3:4x4", "layer4"]) == (
+        "ResNet-18 (layer1, layer2 and layer3, 4x4 grids + layer4)"
+    )
     assert network("pca", ["pca512"]) == "PCA (512)"
 
 

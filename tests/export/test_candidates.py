@@ -11,7 +11,7 @@ from boost_edge.export.candidates import (
     list_networks,
 )
 from boost_edge.models.architectures import BACKBONES
-from boost_edge.models.backbones import build_backbone
+from boost_edge.models.backbones import build_backbone, parse_taps
 
 
 def test_every_combination_is_there_once() -> None:
@@ -48,13 +48,21 @@ def test_defaults_are_possible(backbone: str) -> None:
     spec = BACKBONES[backbone]
     assert sizes[-1] == max(sizes) == spec.image_size
     assert all(size >= spec.smallest and size % spec.step == 0 for size in sizes)
-    for tap in default_taps(backbone):
-        assert tap is None or tap[0].partition(":")[0] in spec.taps
+    for taps in default_taps(backbone):
+        assert taps is None or parse_taps("+".join(taps), backbone) == taps
+
+
+def test_the_default_blocks_of_a_transformer() -> None:
+    """They are those at half and three quarters of its depth: there is no grid of all twelve."""
+    blocks = ("encoder_layer_5:4x4", "encoder_layer_8:4x4")
+    assert default_taps("vit_tiny_patch16_224")[-1] == blocks
 
 
 def test_the_defaults_of_resnet18() -> None:
     """They are what docs/tune.md says, and every one of them can be built."""
     assert default_image_sizes("resnet18") == (96, 128, 160, 224)
-    assert default_taps("resnet18") == (("layer3",), ("layer4",), ("layer3:4x4",))
+    assert default_taps("resnet18") == (
+        ("layer3",), ("layer4",), ("layer3:4x4",), ("layer1:4x4", "layer2:4x4", "layer3:4x4"),
+    )  # fmt: skip
     for tap in default_taps("resnet18"):
         assert build_backbone("resnet18", weights="none", taps=tap, image_size=96).taps == tap

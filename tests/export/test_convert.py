@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from boost_edge.export.run import (
     read_run,
     sample_paths,
 )
-from boost_edge.export.train import TrainSettings, train
+from boost_edge.export.train import TrainReport, TrainSettings, train
 from boost_edge.models.backbones import BACKBONES
 from boost_edge.models.fused import FusedEncoder, fold
 from boost_edge.runtime.encoder import Encoder
@@ -123,6 +123,24 @@ def test_grid_and_components_match_torch(
     head = load_head(out, read_run(out))
     assert head is not None
     assert head.reduces == (width < 16 * 128)
+
+
+def test_a_transformers_grid_is_in_the_graph(
+    train_into: Callable[..., TrainReport], quick: TrainSettings, tmp_path: Path
+) -> None:
+    """Patches on a grid beside a class token export, and match torch in the runtime."""
+    settings = dataclasses.replace(
+        quick,
+        backbone="vit_tiny_patch16_224",
+        weights="none",
+        taps=("encoder_layer_0:2x2", "encoder_layer_1"),
+        image_size=64,
+    )
+    train_into(tmp_path / "run", settings)
+    manifest = export_model(tmp_path / "run", tmp_path / "model.onnx")
+    assert manifest.features == 4 * 192 + 192
+    assert manifest.parity is not None
+    assert manifest.parity.min_cosine >= LIMITS["fp32"].min_cosine
 
 
 def _replace_head(

@@ -66,6 +66,29 @@ def test_a_grid_multiplies_the_features() -> None:
     )
 
 
+def test_a_transformers_grid_is_over_its_patches() -> None:
+    """Each cell is the mean of its patches' tokens, named by channel, row and column."""
+    image = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    backbone = build_backbone(
+        "vit_tiny_patch16_224",
+        weights="none",
+        taps=("encoder_layer_1:2x2", "encoder_layer_2"),
+        image_size=64,
+    )
+    seen: list[torch.Tensor] = []
+    backbone.stages[1].register_forward_hook(lambda _module, _inputs, tokens: seen.append(tokens))
+    features = backbone(image)
+    assert features.shape == (2, backbone.width) == (2, 4 * 192 + 192)
+    tokens = seen[0][:, 1:].reshape(2, 4, 4, 192)
+    for cell, (row, column) in enumerate([(0, 0), (0, 2), (2, 0), (2, 2)]):
+        expected = tokens[:, row : row + 2, column : column + 2].mean(dim=(1, 2))
+        torch.testing.assert_close(features[:, cell : 4 * 192 : 4], expected)
+    class_token = build_backbone(
+        "vit_tiny_patch16_224", weights="none", taps=("encoder_layer_2",), image_size=64
+    )
+    torch.testing.assert_close(features[:, 4 * 192 :], class_token(image))
+
+
 def test_another_grid_is_another_backbone() -> None:
     """Features of another grid are never taken from the cache of this one."""
     digests = {
@@ -84,7 +107,9 @@ def test_grids_that_cannot_be_are_refused() -> None:
     """A grid finer than the map, on a transformer or on a tap named twice is a usage error."""
     with pytest.raises(UsageError, match="finer than the 2x2 map of layer4 at 64 px"):
         build_backbone("resnet18", weights="none", taps=("layer4:3x3",), image_size=64)
-    with pytest.raises(UsageError, match="no map to lay a grid on"):
-        parse_taps("encoder_layer_11:2x2", "vit_b_16")
+    with pytest.raises(UsageError, match="finer than the 2x2 map of encoder_layer_1 at 32 px"):
+        build_backbone(
+            "vit_tiny_patch16_224", weights="none", taps=("encoder_layer_1:3x3",), image_size=32
+        )
     with pytest.raises(UsageError, match="once"):
         parse_taps("layer3+layer3:2x2", "resnet18")
