@@ -83,13 +83,16 @@ GRID_QUALITY := $(RESULTS)/quality/resnet18-grid.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
 HONESTY := $(RESULTS)/honesty/resnet18-grid.json
 CONTRASTIVE := $(RESULTS)/honesty/resnet18-grid-contrastive.json
+STAGED_HONESTY := $(RESULTS)/honesty/resnet18-stages-contrastive.json
+TAPS := $(patsubst %,$(RESULTS)/ablation/%-taps.json,resnet18 vit_tiny_patch16_224 squeezenet1_1 \
+	mobilenet_v2)
 VERSUS := $(patsubst %,$(RESULTS)/quality/%.json,resnet18-versus-vit resnet18-together-versus-vit \
 	resnet18-stages-versus-vit $(STAGED:%=%-versus-raw))
 
 # Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
 # the longest first. Times are measured alone.
-COUNTED := $(HONESTY) $(CONTRASTIVE) $(RESULTS)/ablation/resnet18-layer3.json \
-	$(RESULTS)/ablation/resnet18-grid.json \
+COUNTED := $(HONESTY) $(CONTRASTIVE) $(STAGED_HONESTY) $(RESULTS)/ablation/resnet18-layer3.json \
+	$(RESULTS)/ablation/resnet18-grid.json $(TAPS) \
 	$(RESULTS)/choosing.json $(QUALITIES) $(ABSENT) $(VERSUS) \
 	$(RESULTS)/curve/resnet18-grid.json $(RESULTS)/agreement-all.json $(RESULTS)/agreement.json \
 	$(RESULTS)/agreement-layer3.json $(RESULTS)/resize.json
@@ -134,28 +137,29 @@ $(RESULTS)/report.html: | $(FULL)/ready
 $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
 
-resnet18-layer3 = $(LAYER3) --recipe paper,boost,contrastive
-resnet18-grid = $(GRID) --recipe boost,contrastive
-resnet18-layer4-distilled = --backbone resnet18 --tap layer3:4x4+layer4 --recipe boost,contrastive \
-	--weights $(WEIGHTS)/resnet18_layer4_distilled.safetensors \
+resnet18-layer3 = $(LAYER3)
+resnet18-grid = $(GRID)
+DISTILLED = --backbone resnet18 --weights $(WEIGHTS)/resnet18_layer4_distilled.safetensors \
 	--note "layer4 was distilled from two other networks: not torchvision's checkpoint"
-vit_tiny_patch16_224 = --backbone vit_tiny_patch16_224 --recipe boost,contrastive \
+resnet18-layer4-distilled = $(DISTILLED) --tap layer3:4x4+layer4
+vit_tiny_patch16_224 = --backbone vit_tiny_patch16_224 \
 	--weights $(WEIGHTS)/vit_tiny_patch16_224.safetensors
-squeezenet1_1 = --backbone squeezenet1_1 --recipe boost,contrastive \
-	--weights $(WEIGHTS)/squeezenet1_1.safetensors
-mobilenet_v2 = --backbone mobilenet_v2 --recipe boost,contrastive \
-	--weights $(WEIGHTS)/mobilenet_v2.safetensors
+squeezenet1_1 = --backbone squeezenet1_1 --weights $(WEIGHTS)/squeezenet1_1.safetensors
+mobilenet_v2 = --backbone mobilenet_v2 --weights $(WEIGHTS)/mobilenet_v2.safetensors
 RESNET18_STAGES = layer1:4x4+layer2:4x4+layer3:4x4
-resnet18-stages = --backbone resnet18 --tap $(RESNET18_STAGES) --weights $(PARTIAL) \
-	--recipe boost,contrastive
-resnet18-layer4-distilled-stages = $(resnet18-layer4-distilled) --tap $(RESNET18_STAGES)+layer4
+resnet18-stages = --backbone resnet18 --tap $(RESNET18_STAGES) --weights $(PARTIAL)
+resnet18-layer4-distilled-stages = $(DISTILLED) --tap $(RESNET18_STAGES)+layer4
 vit_tiny_patch16_224-stages = $(vit_tiny_patch16_224) --tap encoder_layer_5:4x4+encoder_layer_8:4x4
 squeezenet1_1-stages = $(squeezenet1_1) --tap features.7:4x4+features.10:4x4
 mobilenet_v2-stages = $(mobilenet_v2) --tap features.3:4x4+features.6:4x4+features.13:4x4
-pca512 = --backbone pca --weights none --tap pca512 --recipe boost,contrastive
+pca512 = --backbone pca --weights none --tap pca512
+
+# The paper's recipe on one of them alone.
+BOTH = boost,contrastive
+resnet18-layer3-recipes = paper,$(BOTH)
 
 $(QUALITIES): $(RESULTS)/quality/%.json: | $(FULL)/ready
-	$(QUALITY) $($*) $(ALL_READOUTS) --out $@
+	$(QUALITY) $($*) --recipe $(or $($*-recipes),$(BOTH)) $(ALL_READOUTS) --out $@
 
 $(RESULTS)/quality/resnet18-imagenet.json: | $(FULL)/ready
 	$(QUALITY) --backbone resnet18 --out $@
@@ -186,6 +190,9 @@ $(HONESTY): | $(FULL)/ready
 $(CONTRASTIVE): | $(FULL)/ready
 	$(BENCH) honesty $(DATA) $(GRID) --recipe contrastive $(ALL_READOUTS) --out $@
 
+$(STAGED_HONESTY): | $(FULL)/ready
+	$(BENCH) honesty $(DATA) $(resnet18-stages) --recipe contrastive $(ALL_READOUTS) --out $@
+
 $(RESULTS)/curve/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 5 --out $@
 
@@ -201,6 +208,18 @@ $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 $(RESULTS)/ablation/resnet18-grid.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(GRID) --seeds 3 --factors contrast,refit \
 		--readout $(TRAINED_READOUTS) --out $@
+
+# Where each network is best read, beside its end, and of ResNet-18 the grid over its last stage.
+resnet18-taps = $(GRID) --taps layer2:4x4+layer3:4x4,$(RESNET18_STAGES)
+vit_tiny_patch16_224-taps = $(vit_tiny_patch16_224) \
+	--taps encoder_layer_8:4x4,encoder_layer_5:4x4+encoder_layer_8:4x4
+squeezenet1_1-taps = $(squeezenet1_1) --taps features.10:4x4,features.7:4x4+features.10:4x4
+mobilenet_v2-taps = $(mobilenet_v2) --taps $\
+	features.13:4x4,features.6:4x4+features.13:4x4,features.3:4x4+features.6:4x4+features.13:4x4
+
+$(TAPS): $(RESULTS)/ablation/%.json: | $(FULL)/ready
+	$(BENCH) ablate $(DATA) $($*) --recipe contrastive --seeds 3 --factors none \
+		--readout match,together --out $@
 
 FACTORS = width,dropout,standardise,label_smoothing,weight_decay,blend,components,importance,$\
 	calibration,flips,tags,contrast
