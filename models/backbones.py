@@ -130,8 +130,8 @@ class Backbone(nn.Module):
                 return values[:, 0]
             case "class_token":
                 edge = self.image_size // self.spec.step
-                patches = values[:, 1:].transpose(1, 2).unflatten(2, (edge, edge))
-                return pool_grid(patches, grid)
+                patches = values[:, 1:].transpose(1, 2)
+                return pool_grid(patches.reshape(*patches.shape[:2], edge, edge), grid)
             case "none":
                 return values
 
