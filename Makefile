@@ -72,8 +72,8 @@ ALL_READOUTS = --readout raw,$(TRAINED_READOUTS)
 
 # One file for each network; those of imagenet say that they could not be measured where there is
 # no network connection.
-REAL := resnet18-layer3 resnet18-grid resnet18-layer4-distilled vit_tiny_patch16_224 squeezenet1_1 \
-	mobilenet_v2 pca512
+REAL := resnet18-layer3 resnet18-grid resnet18-layer4-distilled resnet18-layer4-distilled-end \
+	vit_tiny_patch16_224 squeezenet1_1 mobilenet_v2 pca512
 # The same networks, tapped where a validation part says that they are best read (decision 21).
 STAGED := resnet18-stages resnet18-layer4-distilled-stages vit_tiny_patch16_224-stages \
 	squeezenet1_1-stages mobilenet_v2-stages
@@ -142,6 +142,7 @@ resnet18-grid = $(GRID)
 DISTILLED = --backbone resnet18 --weights $(WEIGHTS)/resnet18_layer4_distilled.safetensors \
 	--note "layer4 was distilled from two other networks: not torchvision's checkpoint"
 resnet18-layer4-distilled = $(DISTILLED) --tap layer3:4x4+layer4
+resnet18-layer4-distilled-end = $(DISTILLED)
 vit_tiny_patch16_224 = --backbone vit_tiny_patch16_224 \
 	--weights $(WEIGHTS)/vit_tiny_patch16_224.safetensors
 squeezenet1_1 = --backbone squeezenet1_1 --weights $(WEIGHTS)/squeezenet1_1.safetensors
@@ -174,7 +175,7 @@ resnet18-versus-vit = vit_tiny_patch16_224.json:raw resnet18-grid.json:boost/mat
 resnet18-together-versus-vit = vit_tiny_patch16_224.json:raw resnet18-grid.json:$(BEST)
 resnet18-stages-versus-vit = vit_tiny_patch16_224.json:raw resnet18-stages.json:$(BEST)
 resnet18-stages-versus-raw = resnet18-layer3.json:raw resnet18-stages.json:$(BEST)
-resnet18-layer4-distilled-stages-versus-raw = resnet18-layer4-distilled.json:raw \
+resnet18-layer4-distilled-stages-versus-raw = resnet18-layer4-distilled-end.json:raw \
 	resnet18-layer4-distilled-stages.json:$(BEST)
 vit_tiny_patch16_224-stages-versus-raw = vit_tiny_patch16_224.json:raw \
 	vit_tiny_patch16_224-stages.json:$(BEST)

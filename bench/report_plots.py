@@ -93,29 +93,36 @@ def bars(
 
 
 def pairs(
-    rows: Sequence[tuple[str, float, Mark]],
+    rows: Sequence[tuple[str, float, Sequence[Mark]]],
     level: tuple[str, float] | None,
     *,
     axis: str,
     title: str,
     description: str,
 ) -> str:
-    """Return rows ``(name, before, after)`` from zero on, and a level to compare all with."""
+    """Return rows ``(name, before, afters)`` from zero on, and a level to compare all with.
+
+    What is noted at a row's end is of its last mark.
+    """
     figure, axes = make_canvas(len(rows) * 34 + 75)
-    highest = max(max(before, after.ends()[1]) for _, before, after in rows)
+    highest = max(max(before, *(mark.ends()[1] for mark in marks)) for _, before, marks in rows)
     seen: dict[str, Any] = {}
-    for place, (_, before, after) in enumerate(rows):
-        axes.plot([before, after.value], [place, place], color=COLOURS["soft"], linewidth=1)
-        colour = COLOURS[after.colour]
-        axes.plot([after.low, after.high], [place, place], color=colour, linewidth=3.5)
-        axes.plot(after.ends(), [place, place], color=colour, linewidth=1.4)
-        for name, at, tone in (("raw", before, "raw"), (after.label, after.value, after.colour)):
+    for place, (_, before, marks) in enumerate(rows):
+        reach = max(before, *(mark.ends()[1] for mark in marks))
+        ends = [before, *(mark.value for mark in marks)]
+        axes.plot([min(ends), max(ends)], [place, place], color=COLOURS["soft"], linewidth=1)
+        for mark in marks:
+            colour = COLOURS[mark.colour]
+            axes.plot([mark.low, mark.high], [place, place], color=colour, linewidth=3.5)
+            axes.plot(mark.ends(), [place, place], color=colour, linewidth=1.4)
+        named = [("raw", before, "raw"), *((each.label, each.value, each.colour) for each in marks)]
+        for name, at, tone in named:
             [seen[name]] = axes.plot(
                 [at], [place], MARKERS[tone], color=COLOURS[tone], markersize=7, linestyle="none"
             )
         axes.text(
-            max(before, after.ends()[1]) + 0.03 * highest, place, after.note, va="center",
-            size=FONT, color=COLOURS["ink"],
+            reach + 0.03 * highest, place, marks[-1].note, va="center", size=FONT,
+            color=COLOURS["ink"],
             bbox={"facecolor": COLOURS["card"], "edgecolor": "none", "pad": 1},
         )  # fmt: skip
     if level is not None:

@@ -116,6 +116,15 @@ def test_what_finds_most_is_said_beside_the_default(tmp_path: Path) -> None:
     assert "+90% over its own raw features" in said
     assert "With --recipe contrastive --readout together it gains +19.25 (95% over quer" in said
     assert "), +110%, at 976 bytes an image. The target was +100%: reached. (quality/re" in said
+    [figure] = [block for block in section.blocks if isinstance(block, Figure)]
+    assert "17.50 raw, 33.25 boosted (match), 36.75 boosted (together, contrastive)" in (
+        figure.description
+    )
+    drawn = [[plain(cell) for cell in row][1:4] for row in figure.table.rows]
+    assert drawn == [
+        ["boost, match", "17.50", "33.25"],
+        ["contrastive, together", "17.50", "36.75"],
+    ]
 
 
 def test_what_finds_most_was_chosen_without_a_test_part() -> None:
@@ -653,12 +662,13 @@ def test_the_first_picture_shows_every_network(tiny: Path) -> None:
         block for block in headline_section(read_evidence(tiny)).blocks if isinstance(block, Figure)
     ]
     assert [[plain(cell) for cell in row] for row in figure.table.rows] == [
-        ["ResNet-18 (layer3, 4x4 grid)", "17.50", "33.25", "+15.75 (+15.25 to +16.25)",
-         "+10.78 to +20.72 (+13.75 to +17.75)", "+90%", "quality/resnet.json"],
-        ["ViT-Tiny/16", "16.50", "30.00", "+13.50 (+13.00 to +14.00)",
+        ["ResNet-18 (layer3, 4x4 grid)", "boost, match", "17.50", "33.25",
+         "+15.75 (+15.25 to +16.25)", "+10.78 to +20.72 (+13.75 to +17.75)", "+90%",
+         "quality/resnet.json"],
+        ["ViT-Tiny/16", "boost, match", "16.50", "30.00", "+13.50 (+13.00 to +14.00)",
          "+8.53 to +18.47 (+11.50 to +15.50)", "+82%", "quality/vit.json"],
     ]  # fmt: skip
-    assert "ViT-Tiny/16: 16.50 raw, 30.00 boosted" in figure.description
+    assert "ViT-Tiny/16: 16.50 raw, 30.00 boosted (match)" in figure.description
     assert figure.description.endswith("Dotted: ViT-Tiny/16 raw, 16.50.")
 
 
