@@ -230,6 +230,8 @@ def _train(
             )
         else:
             train, codes = np.concatenate([train, mirrored[0]]), np.concatenate([codes, codes])
+            # A mirrored image is not another image of its combination.
+            recipe = dataclasses.replace(recipe, combination_images=2 * recipe.combination_images)
     rows, held = Rows(features=train, codes=codes), subject.rows(val, draw.val)
     if variant.losses is None:
         head = train_head(
