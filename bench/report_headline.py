@@ -77,8 +77,11 @@ def headline_section(evidence: Evidence) -> Section:
         evidence.of("versus"), key=lambda each: not each.result["second"]["row"].endswith(default)
     )
     if versus:
-        blocks += [_claim(_versus(evidence, source)) for source in versus]
+        # A network beside itself is told where each network's gain is.
+        own, others = _parted(evidence, versus)
+        blocks += [_claim(_versus(evidence, source)) for source in others]
     else:
+        own = []
         blocks += absent("versus", "A small boosted network against a bigger raw one was")
     blocks += _picture(evidence)
     blocks += _papers_way(evidence)
@@ -93,6 +96,7 @@ def headline_section(evidence: Evidence) -> Section:
         )
     )
     blocks.append(Command(line=_IMAGENET))
+    blocks += [_claim(_versus(evidence, source)) for source in own]
     blocks += [_claim(_gain(*each)) for each in _boosted(evidence)]
     blocks += [
         _claim(text) for source in evidence.of("curve") for text in _labels(evidence, source)
@@ -106,7 +110,13 @@ def headline_section(evidence: Evidence) -> Section:
 
 def _picture(evidence: Evidence) -> list[Block]:
     """Return raw and boosted quality of every network, beside the raw one that was to be beaten."""
-    sources = list(_boosted(evidence))
+    # A network's taps stand together, the best last.
+    sources = sorted(
+        _boosted(evidence),
+        key=lambda each: (
+            (name := str(each[0].result["backbone"])) == "pca", name, each[2]["map10"]
+        ),
+    )  # fmt: skip
     if not sources:
         return []
     rows: list[tuple[str, float, list[Mark]]] = []
@@ -193,13 +203,22 @@ def _versus(evidence: Evidence, source: Source) -> Text:
         f", {times:.2f} times ({relative(result['relative_gain'])}). ",
     )
     if None not in known:
-        text = words(text, f"Weights: {known[0]} and {known[1]}. ")
+        told = " and ".join(dict.fromkeys(map(str, known)))
+        text = words(text, f"Weights: {told}. ")
     if metric == "map10":
         own = _compared_to_itself(evidence, result)
         target = relative(_TARGET_GAIN) if own else f"{_TARGET_TIMES} times"
         reached = times >= (1.0 + _TARGET_GAIN if own else _TARGET_TIMES)
         text = words(text, f"The target was {target}: {'' if reached else 'not '}reached. ")
     return words(text, "(", source.link("gain"), ")")
+
+
+def _parted(evidence: Evidence, versus: Sequence[Source]) -> tuple[list[Source], list[Source]]:
+    """Return the comparisons of a network with itself, and those of two networks."""
+    parts: tuple[list[Source], list[Source]] = ([], [])
+    for source in versus:
+        parts[_compared_to_itself(evidence, source.result) is None].append(source)
+    return parts
 
 
 def _against(evidence: Evidence, result: Mapping[str, Any], known: Sequence[str | None]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -89,7 +90,19 @@ def _places(taps: Sequence[str]) -> Iterator[str]:
         elif len(stages) == 1:
             yield f"{stages[0]}, {grid} grid"
         else:
-            yield f"{' and '.join((', '.join(stages[:-1]), stages[-1]))}, {grid} grids"
+            *most, last = _shortened(stages)
+            yield f"{', '.join(most)} and {last}, {grid} grids"
+
+
+def _shortened(stages: Sequence[str]) -> list[str]:
+    """Return the first name, and of the others the number alone where they differ in no more."""
+    numbered = [re.fullmatch(r"(.*?)([0-9]+)", stage) for stage in stages]
+    if any(match is None for match in numbered):
+        return list(stages)
+    parts = [match.groups() for match in numbered if match is not None]
+    if len({start for start, _ in parts}) > 1:
+        return list(stages)
+    return [stages[0], *(number for _, number in parts[1:])]
 
 
 def networks_first(sources: Sequence[Source]) -> list[Source]:

@@ -173,7 +173,7 @@ def test_a_network_against_itself_is_to_gain_as_much_again(
         if "stages-versus-raw" in text
     ]
     assert claim.startswith("ResNet-18 against its own usual features. ")
-    assert "ResNet-18 (layer2 and layer3, 4x4 grids) boosted (recipe contrastive" in claim
+    assert "ResNet-18 (layer2 and 3, 4x4 grids) boosted (recipe contrastive" in claim
     assert f"The target was +100%: {said}. (quality/stages-versus-raw.json)" in claim
 
 
@@ -186,7 +186,7 @@ def test_the_headline_says_what_the_results_say(tiny: Path) -> None:
     assert "+16.75 (95% over queries: +16.25 to +17.25; over 3 seeds: +11.78 to +21.72)" in small
     assert "), 2.02 times (+102%)" in small
     assert small.startswith("Real weights, small networks. ")
-    assert "Weights: w.safetensors and w.safetensors." in small
+    assert "Weights: w.safetensors." in small
     assert "The target was 2.3 times: not reached. (quality/resnet-versus-vit.json)" in small
     assert "The paper (quoted, not measured here) has ResNet-18 boosted at mAP@10 13.05" in paper
     assert "ViT-B/16 raw at 12.08" in paper
@@ -611,7 +611,7 @@ def test_names_of_networks() -> None:
     assert network("resnet18", ["layer3:4x4"]) == "ResNet-18 (layer3, 4x4 grid)"
     assert network("resnet18", ["layer3", "layer4:2x2"]) == "ResNet-18 (layer3 + layer4, 2x2 grid)"
     assert network("resnet18", ["layer1:4x4", "layer2:4x4", "layer3:4x4", "layer4"]) == (
-        "ResNet-18 (layer1, layer2 and layer3, 4x4 grids + layer4)"
+        "ResNet-18 (layer1, 2 and 3, 4x4 grids + layer4)"
     )
     assert network("pca", ["pca512"]) == "PCA (512)"
 
