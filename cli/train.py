@@ -74,8 +74,8 @@ __all__ = ["command"]
     "--tap",
     metavar="STAGE[:NxN][+STAGE]",
     help="Stages whose outputs, pooled over all or over N x N cells, are the features; "
-    "default: the last. Earlier ones on a grid, such as layer1:4x4+layer2:4x4+layer3:4x4, mostly find "
-    "more.",
+    "default: the last. Earlier ones on a grid, such as layer1:4x4+layer2:4x4+layer3:4x4, mostly "
+    "find more.",
 )
 @click.option(
     "--image-size",
