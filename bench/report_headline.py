@@ -124,7 +124,8 @@ def _picture(evidence: Evidence) -> list[Block]:
     for source, at, default in sources:
         result = source.result
         [raw] = [each["map10"] for each in result["rows"] if each["readout"] == "raw"]
-        name, marks = network(result["backbone"], result["taps"]), []
+        name = network(result["backbone"], result["taps"])
+        marks: list[Mark] = []
         for place, row in ((at, default), *_rows_of(source, FINDS_MOST)):
             marks.append(_mark(result, raw, row))
             cells.append(
