@@ -187,9 +187,11 @@ def _picture(source: Source, metric: str, caption: str) -> Figure:
         + "."
     )
     unit = "mAP@10" if metric == "map10" else metric.upper()
-    name, recipe = f"honest-{metric}", source.result["recipe"]
-    if recipe != DEFAULT_RECIPE:
-        name, caption = f"{name}-{recipe}", f"{caption} (recipe {recipe})"
+    name, result = f"honest-{metric}", source.result
+    if result["recipe"] != DEFAULT_RECIPE:
+        subject = f"{network(result['backbone'], result['taps'])}, recipe {result['recipe']}"
+        stem = source.name.rpartition("/")[2].removesuffix(".json")
+        name, caption = f"{name}-{stem}", f"{caption} ({subject})"
     return Figure(
         name=name,
         caption=caption,

@@ -221,9 +221,9 @@ def test_another_recipe_is_no_headline(tmp_path: Path) -> None:
     assert said_in(headline_section(both)) == before
     blocks = honesty_section(both).blocks
     figures = [each for each in blocks if isinstance(each, Figure)]
-    assert not figures[0].name.endswith("contrastive")
+    assert not figures[0].name.endswith("another")
     names = {
-        f"honest-{metric}{suffix}" for metric in ("map10", "mrr") for suffix in ("", "-contrastive")
+        f"honest-{metric}{suffix}" for metric in ("map10", "mrr") for suffix in ("", "-another")
     }
     assert {each.name for each in figures} == names
     assert len({each.caption for each in figures}) == len(names)
