@@ -79,7 +79,6 @@ STAGED := resnet18-stages resnet18-layer4-distilled-stages vit_tiny_patch16_224-
 	squeezenet1_1-stages mobilenet_v2-stages
 QUALITIES := $(STAGED:%=$(RESULTS)/quality/%.json) $(REAL:%=$(RESULTS)/quality/%.json)
 ABSENT := $(RESULTS)/quality/resnet18-imagenet.json $(RESULTS)/quality/vit_b_16-imagenet.json
-GRID_QUALITY := $(RESULTS)/quality/resnet18-grid.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
 HONESTY := $(RESULTS)/honesty/resnet18-grid.json
 CONTRASTIVE := $(RESULTS)/honesty/resnet18-grid-contrastive.json

@@ -43,6 +43,7 @@ from boost_edge.bench.report_words import (
     number,
     relative,
     side_name,
+    side_result,
     weights,
 )
 from boost_edge.runtime.manifest import DEFAULT_READOUT, DEFAULT_RECIPE
@@ -76,12 +77,11 @@ def headline_section(evidence: Evidence) -> Section:
     versus = sorted(
         evidence.of("versus"), key=lambda each: not each.result["second"]["row"].endswith(default)
     )
+    own = [each for each in versus if _compared_to_itself(evidence, each.result) is not None]
     if versus:
         # A network beside itself is told where each network's gain is.
-        own, others = _parted(evidence, versus)
-        blocks += [_claim(_versus(evidence, source)) for source in others]
+        blocks += [_claim(_versus(evidence, source)) for source in versus if source not in own]
     else:
-        own = []
         blocks += absent("versus", "A small boosted network against a bigger raw one was")
     blocks += _picture(evidence)
     blocks += _papers_way(evidence)
@@ -214,14 +214,6 @@ def _versus(evidence: Evidence, source: Source) -> Text:
     return words(text, "(", source.link("gain"), ")")
 
 
-def _parted(evidence: Evidence, versus: Sequence[Source]) -> tuple[list[Source], list[Source]]:
-    """Return the comparisons of a network with itself, and those of two networks."""
-    parts: tuple[list[Source], list[Source]] = ([], [])
-    for source in versus:
-        parts[_compared_to_itself(evidence, source.result) is None].append(source)
-    return parts
-
-
 def _against(evidence: Evidence, result: Mapping[str, Any], known: Sequence[str | None]) -> str:
     """Return what kind of comparison it is, as the start of its paragraph."""
     if (own := _compared_to_itself(evidence, result)) is not None:
@@ -233,7 +225,7 @@ def _against(evidence: Evidence, result: Mapping[str, Any], known: Sequence[str 
 
 def _compared_to_itself(evidence: Evidence, result: Mapping[str, Any]) -> str | None:
     """Return the backbone of both sides, tapped in two ways; None for two backbones."""
-    first, second = (_quality(evidence, result[side]) for side in ("first", "second"))
+    first, second = (side_result(evidence, result[side]) for side in ("first", "second"))
     if first is None or second is None or first["backbone"] != second["backbone"]:
         return None
     return str(first["backbone"])
@@ -241,16 +233,8 @@ def _compared_to_itself(evidence: Evidence, result: Mapping[str, Any]) -> str | 
 
 def _weights(evidence: Evidence, side: Mapping[str, Any]) -> str | None:
     """Return whose weights a side of a comparison has, where its file is here."""
-    found = _quality(evidence, side)
+    found = side_result(evidence, side)
     return None if found is None else weights(found)
-
-
-def _quality(evidence: Evidence, side: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the result that a side of a comparison is from, where its file is here."""
-    for source in evidence.of("quality"):
-        if source.name.rpartition("/")[2] == side["file"]:
-            return source.result
-    return None
 
 
 def _papers_way(evidence: Evidence) -> list[Block]:

@@ -28,6 +28,7 @@ __all__ = [
     "section_of",
     "series_colour",
     "side_name",
+    "side_result",
     "signed",
     "sourced",
     "test_name",
@@ -127,10 +128,17 @@ def side_name(evidence: Evidence, side: Mapping[str, Any]) -> str:
     """Return what a row of another file (``file``, ``row``) is, as far as that file is here."""
     _, recipe, readout = str(side["row"]).split("/", 2)
     how = "raw" if readout == "raw" else f"boosted (recipe {recipe}, readout {readout})"
+    if (found := side_result(evidence, side)) is not None:
+        return f"{network(found['backbone'], found['taps'])} {how}"
+    return f"{side['file']} {how}"
+
+
+def side_result(evidence: Evidence, side: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the result that a row of another file is from, where that file is here."""
     for source in evidence.of("quality"):
         if source.name.rpartition("/")[2] == side["file"]:
-            return f"{network(source.result['backbone'], source.result['taps'])} {how}"
-    return f"{side['file']} {how}"
+            return source.result
+    return None
 
 
 def test_name(test: str) -> str:
