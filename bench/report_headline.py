@@ -120,11 +120,14 @@ def _picture(evidence: Evidence) -> list[Block]:
     if not sources:
         return []
     rows: list[tuple[str, float, list[Mark]]] = []
+    notes: set[str] = set()
     cells: list[tuple[Cell, ...]] = []
     for source, at, default in sources:
         result = source.result
         [raw] = [each["map10"] for each in result["rows"] if each["readout"] == "raw"]
         name = network(result["backbone"], result["taps"])
+        if note := result.get("note"):
+            name, notes = f"{name} *", notes | {f"* {note}"}
         marks: list[Mark] = []
         for place, row in ((at, default), *_rows_of(source, FINDS_MOST)):
             marks.append(_mark(result, raw, row))
@@ -158,7 +161,8 @@ def _picture(evidence: Evidence) -> list[Block]:
             description=description,
             svg=pairs(rows, level, axis="mAP@10", title=caption, description=description),
             table=Table(caption=caption, header=header, rows=tuple(cells), right=(2, 3, 4, 5, 6)),
-        )
+        ),
+        *(Paragraph(text=(f"{note}.",)) for note in sorted(notes)),
     ]
 
 
