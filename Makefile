@@ -61,7 +61,9 @@ FASHION = $(SHARED)/datasets/fashion-product-images-small
 WEIGHTS = $(SHARED)/weights
 PARTIAL = $(WEIGHTS)/resnet18_partial_no_layer4_convs.safetensors
 LAYER3 = --backbone resnet18 --tap layer3 --weights $(PARTIAL)
-GRID = --backbone resnet18 --tap layer3:4x4 --weights $(PARTIAL)
+# As train taps it by default, where a validation part says that it is best read (decision 21).
+STAGES = layer1:4x4+layer2:4x4+layer3:4x4
+RESNET18 = --backbone resnet18 --tap $(STAGES) --weights $(PARTIAL)
 SEVEN = gender,masterCategory,subCategory,articleType,baseColour,season,usage
 DATA = $(FASHION)/styles.csv --images $(FASHION)/images \
 	--attributes $(SEVEN) --name-column productDisplayName
@@ -72,28 +74,28 @@ ALL_READOUTS = --readout raw,$(TRAINED_READOUTS)
 
 # One file for each network; those of imagenet say that they could not be measured where there is
 # no network connection.
-REAL := resnet18-layer3 resnet18-grid resnet18-layer4-distilled resnet18-layer4-distilled-end \
-	vit_tiny_patch16_224 squeezenet1_1 mobilenet_v2 pca512
-# The same networks, tapped where a validation part says that they are best read (decision 21).
+ENDS := resnet18-layer3 resnet18-layer4-distilled-end vit_tiny_patch16_224 squeezenet1_1 \
+	mobilenet_v2 pca512
+# The same networks, tapped as train does by default.
 STAGED := resnet18-stages resnet18-layer4-distilled-stages vit_tiny_patch16_224-stages \
 	squeezenet1_1-stages mobilenet_v2-stages
-QUALITIES := $(STAGED:%=$(RESULTS)/quality/%.json) $(REAL:%=$(RESULTS)/quality/%.json)
+QUALITIES := $(STAGED:%=$(RESULTS)/quality/%.json) $(ENDS:%=$(RESULTS)/quality/%.json)
 ABSENT := $(RESULTS)/quality/resnet18-imagenet.json $(RESULTS)/quality/vit_b_16-imagenet.json
 VIT := $(RESULTS)/quality/vit_tiny_patch16_224.json
-HONESTY := $(RESULTS)/honesty/resnet18-grid.json
-CONTRASTIVE := $(RESULTS)/honesty/resnet18-grid-contrastive.json
-STAGED_HONESTY := $(RESULTS)/honesty/resnet18-stages-contrastive.json
+HONESTY := $(RESULTS)/honesty/resnet18-stages.json
+CONTRASTIVE := $(RESULTS)/honesty/resnet18-stages-contrastive.json
+CURVE := $(RESULTS)/curve/resnet18-stages.json
 TAPS := $(patsubst %,$(RESULTS)/ablation/%-taps.json,resnet18 vit_tiny_patch16_224 squeezenet1_1 \
 	mobilenet_v2)
-VERSUS := $(patsubst %,$(RESULTS)/quality/%.json,resnet18-versus-vit resnet18-together-versus-vit \
-	resnet18-stages-versus-vit $(STAGED:%=%-versus-raw))
+VERSUS := $(patsubst %,$(RESULTS)/quality/%.json,resnet18-versus-vit resnet18-versus-raw \
+	resnet18-together-versus-vit $(STAGED:%=%-versus-raw))
 
 # Quality is not disturbed by other work: as many files at once as there are cores, on a thread each,
 # the longest first. Times are measured alone.
-COUNTED := $(HONESTY) $(CONTRASTIVE) $(STAGED_HONESTY) $(RESULTS)/ablation/resnet18-layer3.json \
-	$(RESULTS)/ablation/resnet18-grid.json $(TAPS) \
+COUNTED := $(HONESTY) $(CONTRASTIVE) $(RESULTS)/ablation/resnet18-layer3.json \
+	$(RESULTS)/ablation/resnet18-stages.json $(TAPS) \
 	$(RESULTS)/choosing.json $(QUALITIES) $(ABSENT) $(VERSUS) \
-	$(RESULTS)/curve/resnet18-grid.json $(RESULTS)/agreement-all.json $(RESULTS)/agreement.json \
+	$(CURVE) $(RESULTS)/agreement-all.json $(RESULTS)/agreement.json \
 	$(RESULTS)/agreement-layer3.json $(RESULTS)/resize.json
 TIMED := $(RESULTS)/tuned.json $(RESULTS)/latency.json $(RESULTS)/cost.json $(RESULTS)/overhead.json \
 	$(RESULTS)/alternatives.json $(RESULTS)/quantisers.json $(RESULTS)/crossover.json \
@@ -122,7 +124,7 @@ ifneq ($(filter evidence-%,$(MAKECMDGOALS)),)
 $(COUNTED) $(TIMED): $(BEGUN)
 # What is made of other results comes after them; asked for by its name, it takes what is there.
 $(VERSUS): $(QUALITIES)
-$(RESULTS)/curve/resnet18-grid.json: $(VIT)
+$(CURVE): $(VIT)
 $(RESULTS)/cost.json: $(RESULTS)/latency.json
 else
 .PHONY: $(COUNTED) $(TIMED)
@@ -137,21 +139,20 @@ $(RESULTS)/resize.json: | $(FULL)/ready
 	$(QUALITY) $(LAYER3) --resize squash,crop,letterbox --recipe boost --seeds 3 --out $@
 
 resnet18-layer3 = $(LAYER3)
-resnet18-grid = $(GRID)
 DISTILLED = --backbone resnet18 --weights $(WEIGHTS)/resnet18_layer4_distilled.safetensors \
 	--note "layer4 was distilled from two other networks: not torchvision's checkpoint"
-resnet18-layer4-distilled = $(DISTILLED) --tap layer3:4x4+layer4
-resnet18-layer4-distilled-end = $(DISTILLED)
-vit_tiny_patch16_224 = --backbone vit_tiny_patch16_224 \
-	--weights $(WEIGHTS)/vit_tiny_patch16_224.safetensors
-squeezenet1_1 = --backbone squeezenet1_1 --weights $(WEIGHTS)/squeezenet1_1.safetensors
-mobilenet_v2 = --backbone mobilenet_v2 --weights $(WEIGHTS)/mobilenet_v2.safetensors
-RESNET18_STAGES = layer1:4x4+layer2:4x4+layer3:4x4
-resnet18-stages = --backbone resnet18 --tap $(RESNET18_STAGES) --weights $(PARTIAL)
-resnet18-layer4-distilled-stages = $(DISTILLED) --tap $(RESNET18_STAGES)+layer4
-vit_tiny_patch16_224-stages = $(vit_tiny_patch16_224) --tap encoder_layer_5:4x4+encoder_layer_8:4x4
-squeezenet1_1-stages = $(squeezenet1_1) --tap features.7:4x4+features.10:4x4
-mobilenet_v2-stages = $(mobilenet_v2) --tap features.3:4x4+features.6:4x4+features.13:4x4
+resnet18-layer4-distilled-end = $(DISTILLED) --tap layer4
+VIT_TINY = --backbone vit_tiny_patch16_224 --weights $(WEIGHTS)/vit_tiny_patch16_224.safetensors
+vit_tiny_patch16_224 = $(VIT_TINY) --tap encoder_layer_11
+SQUEEZENET = --backbone squeezenet1_1 --weights $(WEIGHTS)/squeezenet1_1.safetensors
+squeezenet1_1 = $(SQUEEZENET) --tap features.12
+MOBILENET = --backbone mobilenet_v2 --weights $(WEIGHTS)/mobilenet_v2.safetensors
+mobilenet_v2 = $(MOBILENET) --tap features.18
+resnet18-stages = $(RESNET18)
+resnet18-layer4-distilled-stages = $(DISTILLED) --tap $(STAGES)+layer4
+vit_tiny_patch16_224-stages = $(VIT_TINY) --tap encoder_layer_5:4x4+encoder_layer_8:4x4
+squeezenet1_1-stages = $(SQUEEZENET) --tap features.7:4x4+features.10:4x4
+mobilenet_v2-stages = $(MOBILENET) --tap features.3:4x4+features.6:4x4+features.13:4x4
 pca512 = --backbone pca --weights none --tap pca512
 
 # The paper's recipe on one of them alone.
@@ -165,14 +166,14 @@ $(RESULTS)/quality/resnet18-imagenet.json: | $(FULL)/ready
 	$(QUALITY) --backbone resnet18 --out $@
 
 $(RESULTS)/quality/vit_b_16-imagenet.json: | $(FULL)/ready
-	$(QUALITY) --backbone vit_b_16 --readout raw --out $@
+	$(QUALITY) --backbone vit_b_16 --tap encoder_layer_11 --readout raw --out $@
 
-# Two sides each: by default, with the recipe and readout that find most, and tapped where it is best;
-# and what that is beside the same network's usual features.
+# Two sides each: by default, and with the recipe and readout that find most, beside the rival and
+# beside the same network's usual features.
 BEST = contrastive/together
-resnet18-versus-vit = vit_tiny_patch16_224.json:raw resnet18-grid.json:boost/match
-resnet18-together-versus-vit = vit_tiny_patch16_224.json:raw resnet18-grid.json:$(BEST)
-resnet18-stages-versus-vit = vit_tiny_patch16_224.json:raw resnet18-stages.json:$(BEST)
+resnet18-versus-vit = vit_tiny_patch16_224.json:raw resnet18-stages.json:boost/match
+resnet18-versus-raw = resnet18-layer3.json:raw resnet18-stages.json:boost/match
+resnet18-together-versus-vit = vit_tiny_patch16_224.json:raw resnet18-stages.json:$(BEST)
 resnet18-stages-versus-raw = resnet18-layer3.json:raw resnet18-stages.json:$(BEST)
 resnet18-layer4-distilled-stages-versus-raw = resnet18-layer4-distilled-end.json:raw \
 	resnet18-layer4-distilled-stages.json:$(BEST)
@@ -185,19 +186,16 @@ $(VERSUS): $(RESULTS)/quality/%.json: | $(FULL)/ready
 	$(BENCH) versus $(addprefix $(RESULTS)/quality/,$($*)) --out $@
 
 $(HONESTY): | $(FULL)/ready
-	$(BENCH) honesty $(DATA) $(GRID) $(ALL_READOUTS) --out $@
+	$(BENCH) honesty $(DATA) $(RESNET18) $(ALL_READOUTS) --out $@
 
 $(CONTRASTIVE): | $(FULL)/ready
-	$(BENCH) honesty $(DATA) $(GRID) --recipe contrastive $(ALL_READOUTS) --out $@
+	$(BENCH) honesty $(DATA) $(RESNET18) --recipe contrastive $(ALL_READOUTS) --out $@
 
-$(STAGED_HONESTY): | $(FULL)/ready
-	$(BENCH) honesty $(DATA) $(resnet18-stages) --recipe contrastive $(ALL_READOUTS) --out $@
-
-$(RESULTS)/curve/resnet18-grid.json: | $(FULL)/ready
-	$(BENCH) curve $(DATA) $(GRID) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 5 --out $@
+$(CURVE): | $(FULL)/ready
+	$(BENCH) curve $(DATA) $(RESNET18) --readout hidden,attributes,match --baseline $(VIT):raw --seeds 5 --out $@
 
 $(RESULTS)/choosing.json: | $(FULL)/ready
-	$(BENCH) choose $(DATA) $(GRID) --resize squash --seeds 3 --out $@
+	$(BENCH) choose $(DATA) $(RESNET18) --resize squash --seeds 3 --out $@
 
 $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 	$(BENCH) ablate $(DATA) $(LAYER3) --seeds 3 --taps layer2+layer3 --image-sizes 160 \
@@ -205,12 +203,13 @@ $(RESULTS)/ablation/resnet18-layer3.json: | $(FULL)/ready
 
 # On the network of the README: which contrast and which readout find most, and what refitting on
 # the validation part adds.
-$(RESULTS)/ablation/resnet18-grid.json: | $(FULL)/ready
-	$(BENCH) ablate $(DATA) $(GRID) --seeds 3 --factors contrast,refit \
+$(RESULTS)/ablation/resnet18-stages.json: | $(FULL)/ready
+	$(BENCH) ablate $(DATA) $(RESNET18) --seeds 3 --factors contrast,refit \
 		--readout $(TRAINED_READOUTS) --out $@
 
 # Where each network is best read, beside its end, and of ResNet-18 the grid over its last stage.
-resnet18-taps = $(GRID) --taps layer2:4x4+layer3:4x4,$(RESNET18_STAGES)
+resnet18-taps = --backbone resnet18 --tap layer3:4x4 --weights $(PARTIAL) \
+	--taps layer2:4x4+layer3:4x4,$(STAGES)
 vit_tiny_patch16_224-taps = $(vit_tiny_patch16_224) \
 	--taps encoder_layer_8:4x4,encoder_layer_5:4x4+encoder_layer_8:4x4
 squeezenet1_1-taps = $(squeezenet1_1) --taps features.10:4x4,features.7:4x4+features.10:4x4
@@ -235,23 +234,23 @@ $(RESULTS)/crossover.json: | $(FULL)/ready
 
 # Ours in float32, in 8 bits, and tuned (TUNED: any model files), and the shipped model, beside the
 # architectures, all in one interleaved run.
-OURS := runs/grid/match.onnx runs/grid/match-int8.onnx
+OURS := runs/stages/match.onnx runs/stages/match-int8.onnx
 TUNED ?= runs/tuned/tuned.onnx
 
 $(RESULTS)/latency.json: $(OURS) $(TUNED) | $(FULL)/ready
-	$(BENCH) latency --backbones vit_b_16,resnet18+boost,resnet18@layer3:4x4+boost,vit_tiny_patch16_224 \
+	$(BENCH) latency --backbones vit_b_16,resnet18+boost,resnet18@$(STAGES)+boost,vit_tiny_patch16_224 \
 		$(foreach each,$(OURS) $(TUNED) $(ZOO),--model $(each)) --reference vit_b_16 --seconds 3 \
 		--scenario-seconds 2 --cold-starts 5 --out $@
 
-runs/grid/match-int8.onnx: runs/grid/run/train.json
-	$(FULL)/bin/boost-edge export runs/grid/run --readout match --precision int8 --out $@
+runs/stages/match-int8.onnx: runs/stages/run/train.json
+	$(FULL)/bin/boost-edge export runs/stages/run --readout match --precision int8 --out $@
 
 # The fastest that finds nearly as much as the best, and what it finds of unseen products beside raw
 # ViT-Tiny/16: gains are over that one.
 runs/tuned/tuned.onnx: | runs/zoo/products.csv
 	$(FULL)/bin/boost-edge tune runs/zoo/products.csv --images $(FASHION)/images \
 		--attributes $(SEVEN) --resize squash --backbone resnet18 --weights $(PARTIAL) \
-		--taps layer3:4x4 --image-sizes 96,128,224 --readouts match --limit 3000 --seed 1 \
+		--taps $(STAGES) --image-sizes 96,128,224 --readouts match --limit 3000 --seed 1 \
 		--min-map 97% --out $@
 
 runs/vit-tiny/vit-tiny-raw.onnx: | runs/zoo/products.csv
@@ -264,8 +263,8 @@ $(RESULTS)/tuned.json: runs/vit-tiny/vit-tiny-raw.onnx $(TUNED)
 	$(JUDGE) $(foreach each,$(filter %.onnx,$^),--model $(each)) --out $@
 
 # With nothing else running: 8 bits by onnxruntime's tools, and by NNCF.
-$(RESULTS)/quantisers.json: runs/grid/run/train.json
-	$(BENCH) quantisers runs/grid/run --readout match --out $@
+$(RESULTS)/quantisers.json: runs/stages/run/train.json
+	$(BENCH) quantisers runs/stages/run --readout match --out $@
 
 # In instructions, whatever else runs; no part of the evidence. A new baseline is made on purpose.
 regression: | $(FULL)/ready
@@ -291,24 +290,24 @@ $(ALONE)/%/ready: pyproject.toml
 
 # Its tables stand in docs/performance.md, where report.html puts them.
 $(RESULTS)/overhead.json: | $(FULL)/ready
-	$(BENCH) overhead --backbones resnet18+boost,resnet18@layer3+boost \
+	$(BENCH) overhead --backbones resnet18+boost,resnet18@$(STAGES)+boost \
 		--model models/zoo/fashion.onnx --files 1024 --out $@
 
 $(RESULTS)/cost.json: | $(FULL)/ready
 	$(BENCH) cost $(RESULTS)/latency.json --out $@
 
-# What the first version did, and what came of a grid and the readout match: the same training
+# What the first version did, and what came of early stages on a grid and the readout match: the same training
 # images, the same queries.
 $(RESULTS)/agreement-layer3.json: runs/layer3/raw.indexed runs/layer3/attributes.indexed
 	$(AGREEMENT) --run runs/layer3/run --gallery runs/layer3/raw --gallery runs/layer3/attributes --out $@
 
-$(RESULTS)/agreement.json: runs/grid/raw.indexed runs/grid/match.indexed
-	$(AGREEMENT) --run runs/grid/run --gallery runs/grid/raw --gallery runs/grid/match --out $@
+$(RESULTS)/agreement.json: runs/stages/raw.indexed runs/stages/match.indexed
+	$(AGREEMENT) --run runs/stages/run --gallery runs/stages/raw --gallery runs/stages/match --out $@
 
 # All images, and so many queries that the share is known to a point.
-$(RESULTS)/agreement-all.json: runs/grid/all/raw.indexed runs/grid/all/match.indexed
-	$(AGREEMENT) --run runs/grid/run --queries 5000 --gallery runs/grid/all/raw \
-		--gallery runs/grid/all/match --out $@
+$(RESULTS)/agreement-all.json: runs/stages/all/raw.indexed runs/stages/all/match.indexed
+	$(AGREEMENT) --run runs/stages/run --queries 5000 --gallery runs/stages/all/raw \
+		--gallery runs/stages/all/match --out $@
 
 AGREEMENT = $(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv \
 	--images $(FASHION)/images --attribute articleType
@@ -335,7 +334,7 @@ runs/$(1)/run/train.json: | $$(FULL)/ready
 endef
 
 $(eval $(call fashion,layer3,$(LAYER3)))
-$(eval $(call fashion,grid,$(GRID) --resize squash --readout match))
+$(eval $(call fashion,stages,$(RESNET18) --resize squash --readout match))
 
 # The shipped model, from nothing: data set, teachers, network, file, card. models/zoo/README.md
 # describes it. Teachers and network take a quarter of an hour with a GPU and days without; what was
@@ -371,13 +370,13 @@ define own
 		--teacher runs/zoo/teacher-resnet18 --teacher-weight 0.9 --consistent --mixup 0.5 \
 		--readout raw --seed $(1) --out runs/zoo/own$(2)
 	test -e runs/zoo/shipped$(2)/train.json || $(PRODUCTS) $(OWN) --weights runs/zoo/own$(2) \
-		--tap $(STAGES) --image-size 112 $(SERVED) --readout blend --out runs/zoo/shipped$(2)
+		--tap $(OWN_STAGES) --image-size 112 $(SERVED) --readout blend --out runs/zoo/shipped$(2)
 endef
 
 # What image sizes and precisions come to. With nothing else running, once there is runs/zoo/own.
 models/zoo/choice.json: | $(FULL)/ready
 	$(FULL)/bin/boost-edge tune runs/zoo/products.csv --images $(FASHION)/images --attributes $(SEVEN) \
-		--resize squash $(OWN) --weights runs/zoo/own --taps $(STAGES) $(SERVED) --readouts blend,match \
+		--resize squash $(OWN) --weights runs/zoo/own --taps $(OWN_STAGES) $(SERVED) --readouts blend,match \
 		--image-sizes 64,80,96,112,128,160 --limit 4000 --work runs/zoo/choice \
 		--out runs/zoo/choice.onnx --report $@
 
@@ -385,7 +384,7 @@ PRODUCTS = $(FULL)/bin/boost-edge train runs/zoo/products.csv --images $(FASHION
 	--attributes $(SEVEN) --resize squash
 TEACHER = --width 512 --finetune --epochs 10
 OWN = --backbone resnet18_w56
-STAGES = layer1+layer2+layer3+layer4
+OWN_STAGES = layer1+layer2+layer3+layer4
 SERVED = --recipe finetuned --contrast 0.1 --components 840
 FROZEN = --backbone resnet18 --weights $(PARTIAL) --image-size 160
 
@@ -411,7 +410,7 @@ export-blend = $(FULL)/bin/boost-edge export runs/zoo/$(1) --readout blend --out
 $(MODELS): | $(FULL)/ready $(UNLIKE)/ready
 	test -e runs/zoo/few/train.json || $(PRODUCTS) $(FROZEN) --tap layer3:4x4 --limit 3000 --seed 1 \
 		--out runs/zoo/few
-	test -e runs/zoo/staged/train.json || $(PRODUCTS) $(FROZEN) --tap $(RESNET18_STAGES) \
+	test -e runs/zoo/staged/train.json || $(PRODUCTS) $(FROZEN) --tap $(STAGES) \
 		--recipe contrastive --limit 3000 --seed 1 --out runs/zoo/staged
 	test -e runs/zoo/all/train.json || $(PRODUCTS) $(FROZEN) --tap layer3:4x4 --out runs/zoo/all
 	$(call own,1,-again)

@@ -246,7 +246,7 @@ def _unavailable(plan: QualityPlan, reason: str) -> dict[str, Any]:
             "note": plan.note,
             "backbone": setup.backbone,
             "weights": {"name": setup.weights},
-            "taps": list(setup.taps or ()),
+            "taps": list(setup.chosen_taps),
             "image_size": setup.image_size,
             "seeds": setup.seeds,
             "rows": [

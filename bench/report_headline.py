@@ -65,7 +65,8 @@ boost-edge bench quality styles.csv --images images/ --name-column productDispla
   --backbone resnet18 --weights imagenet --out resnet18-imagenet.json
 boost-edge bench quality styles.csv --images images/ --name-column productDisplayName \\
   --attributes gender,masterCategory,subCategory,articleType,baseColour,season,usage \\
-  --backbone vit_b_16 --weights imagenet --readout raw --out vit_b_16-imagenet.json
+  --backbone vit_b_16 --weights imagenet --tap encoder_layer_11 --readout raw \\
+  --out vit_b_16-imagenet.json
 boost-edge bench versus vit_b_16-imagenet.json:raw resnet18-imagenet.json:boost/match"""
 
 

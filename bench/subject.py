@@ -33,7 +33,8 @@ class Setup:
     Parameters
     ----------
     backbone, weights, taps, image_size
-        See `boost_edge.models.backbones.build_backbone`.
+        See `boost_edge.models.backbones.build_backbone`; without taps those that a head reads
+        best, as in a training.
     attributes
         Columns to learn and to judge by; ``None`` for every one that looks categorical.
     name_column
@@ -53,6 +54,13 @@ class Setup:
     name_column: str | None = None
     protocol: Protocol = PAPER
     seeds: int = 5
+
+    @property
+    def chosen_taps(self) -> tuple[str, ...]:
+        """Return the taps, where none are given those that a head reads best."""
+        from boost_edge.models.backbones import head_taps
+
+        return self.taps or head_taps(self.backbone, self.image_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +128,7 @@ class Subject:
             self._backbone = build_backbone(
                 setup.backbone,
                 weights=setup.weights,
-                taps=setup.taps,
+                taps=setup.chosen_taps,
                 image_size=setup.image_size,
             )
 
@@ -160,7 +168,7 @@ class Subject:
         spec = ImageSpec(size=size, resize=resize, decode=DEFAULT_DECODE)
         rows: list[int] = draw.train.tolist()
         pixels = [load_image(self.table.paths[row], spec) for row in rows]
-        return fit_pca(np.stack(pixels), taps=self.setup.taps)
+        return fit_pca(np.stack(pixels), taps=self.setup.chosen_taps)
 
     def features(
         self, backbone: Backbone, rows: NDArray[np.int64], resize: ResizePolicy = DEFAULT_RESIZE
@@ -226,7 +234,7 @@ class Subject:
             "weights": {"name": "pca", "source": "fitted to the training images"}
             if backbone is None
             else asdict(backbone.weights),
-            "taps": list((setup.taps or ()) if backbone is None else backbone.taps),
+            "taps": list(setup.chosen_taps if backbone is None else backbone.taps),
             "image_size": size if backbone is None else backbone.image_size,
             "backbone_sha256": None if backbone is None else backbone.digest(),
         }

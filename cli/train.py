@@ -73,9 +73,10 @@ __all__ = ["command"]
 @click.option(
     "--tap",
     metavar="STAGE[:NxN][+STAGE]",
-    help="Stages whose outputs, pooled over all or over N x N cells, are the features; "
-    "default: the last. Earlier ones on a grid, such as layer1:4x4+layer2:4x4+layer3:4x4, mostly "
-    "find more.",
+    help="Stages whose outputs, pooled over all or over N x N cells, are the features; what comes "
+    "after them is cut off; default: early ones on a grid, such as "
+    "layer1:4x4+layer2:4x4+layer3:4x4, where a head finds most; with --finetune or --readout raw, "
+    "the last.",
 )
 @click.option(
     "--image-size",

@@ -27,19 +27,16 @@ _GRID = "4x4"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What is trained once: features of an image size and a tap, and a head of one width.
-
-    ``taps`` is ``None`` for the backbone's own last stage.
-    """
+    """What is trained once: features of an image size and a tap, and a head of one width."""
 
     image_size: int
-    taps: tuple[str, ...] | None
+    taps: tuple[str, ...]
     width: int
 
     @property
     def tap(self) -> str:
         """Return the taps as they are written."""
-        return "last" if self.taps is None else "+".join(self.taps)
+        return "+".join(self.taps)
 
     @property
     def name(self) -> str:
@@ -73,29 +70,17 @@ def default_image_sizes(backbone: str) -> tuple[int, ...]:
     return tuple(sorted(possible | {spec.image_size}))
 
 
-def default_taps(backbone: str) -> tuple[tuple[str, ...] | None, ...]:
-    """Return the last two stages, the first of them on a grid, and earlier ones on a grid with it.
-
-    Of a vision transformer's blocks, which are many, the earlier ones are those at half and three
-    quarters of its depth, without the last two.
-    """
+def default_taps(backbone: str) -> tuple[tuple[str, ...], ...]:
+    """Return the last two stages, the first of them on a grid, and where a head reads best."""
     spec = BACKBONES[backbone]
     if spec.pool == "none":
-        return (None,)
-    *earlier, last = spec.taps
-    joined = earlier
-    if spec.pool == "class_token":
-        joined = [spec.taps[len(spec.taps) * share // 4 - 1] for share in (2, 3)]
-    return (
-        (earlier[-1],),
-        (last,),
-        (f"{earlier[-1]}:{_GRID}",),
-        tuple(f"{stage}:{_GRID}" for stage in joined),
-    )
+        return (spec.taps[-1:],)
+    *_, earlier, last = spec.taps
+    return ((earlier,), (last,), (f"{earlier}:{_GRID}",), spec.head_taps)
 
 
 def list_networks(
-    sizes: Sequence[int], taps: Sequence[tuple[str, ...] | None], widths: Sequence[int]
+    sizes: Sequence[int], taps: Sequence[tuple[str, ...]], widths: Sequence[int]
 ) -> tuple[Network, ...]:
     """Return every combination once, the smallest images first."""
     return tuple(
@@ -110,7 +95,7 @@ def list_candidates(
     networks: Sequence[Network], readouts: Sequence[Readout]
 ) -> tuple[Candidate, ...]:
     """Return each network with each readout; raw features once, as no head has a say in them."""
-    raw: set[tuple[int, tuple[str, ...] | None]] = set()
+    raw: set[tuple[int, tuple[str, ...]]] = set()
     found: list[Candidate] = []
     for network in networks:
         for readout in dict.fromkeys(readouts):

@@ -374,6 +374,6 @@ def _digest(
     )
     for rows in (train, val):
         if rows is not None:
-            content.update(np.ascontiguousarray(rows.features).tobytes())
-            content.update(np.ascontiguousarray(rows.codes).tobytes())
+            content.update(np.ascontiguousarray(rows.features).data)
+            content.update(np.ascontiguousarray(rows.codes).data)
     return content.hexdigest()

@@ -79,7 +79,9 @@ class TrainSettings:
         See `boost_edge.export.labels.read_labels`.
     backbone, weights, taps, image_size
         See `boost_edge.models.backbones.build_backbone`. ``weights`` may also be the folder of a
-        finished run, whose backbone is then taken over.
+        finished run, whose backbone is then taken over. Without taps the features are those that a
+        head reads best (`boost_edge.models.backbones.head_taps`); of a network that is trained as
+        a whole, and for the readout ``raw``, they are those of its end.
     resize
         How an image becomes a square; see `boost_edge.runtime.manifest.ImageSpec`.
     readout

@@ -47,7 +47,7 @@ class TuneSettings:
 
     base: TrainSettings
     image_sizes: tuple[int, ...]
-    taps: tuple[tuple[str, ...] | None, ...]
+    taps: tuple[tuple[str, ...], ...]
     widths: tuple[int, ...]
     readouts: tuple[Readout, ...]
     precisions: tuple[Precision, ...]

@@ -29,7 +29,7 @@ from boost_edge.export.run import (
 )
 from boost_edge.export.splits import Split
 from boost_edge.export.teacher import Ensemble, Teacher, hire_tutor, teach
-from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone, parse_taps
+from boost_edge.models.backbones import BACKBONES, Backbone, build_backbone, head_taps, parse_taps
 from boost_edge.models.pca import fit_pca
 from boost_edge.models.taps import Tap
 from boost_edge.runtime.errors import ImageError, LabelTableError, UsageError
@@ -88,7 +88,7 @@ def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> B
         return build_backbone(
             settings.backbone,
             weights=settings.weights,
-            taps=settings.taps,
+            taps=_chosen_taps(settings),
             image_size=settings.image_size,
         )
     size = settings.image_size or BACKBONES["pca"].image_size
@@ -104,6 +104,13 @@ def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> B
     if len(images) < 2:
         raise LabelTableError(f"{table.path}: too few readable images to fit the backbone pca")
     return fit_pca(np.stack(images), taps=settings.taps)
+
+
+def _chosen_taps(settings: TrainSettings) -> tuple[str, ...] | None:
+    """Return the taps asked for; where none are, those that suit what is trained."""
+    if settings.taps is not None or settings.finetune is not None or settings.readout == "raw":
+        return settings.taps
+    return head_taps(settings.backbone, settings.image_size)
 
 
 def _from_run(folder: Path, settings: TrainSettings) -> Backbone:

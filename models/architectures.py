@@ -31,6 +31,9 @@ __all__ = [
 
 Pool = Literal["average", "class_token", "none"]
 
+_GRID = "4x4"
+_RESNET_TAPS = tuple(f"layer{layer}:{_GRID}" for layer in (1, 2, 3))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -45,15 +48,19 @@ class BackboneSpec:
     """One backbone that can be built.
 
     ``image_size`` is the default edge S in pixels; S must be at least ``smallest`` and a multiple
-    of ``step``. ``architecture`` is what a weights file's ``arch`` metadata says; ``imagenet``
-    is torchvision's name of its checkpoint, if it offers one. ``network`` builds the whole
-    network for an edge S with random weights, ``split`` cuts it into ``stages``; both are
-    ``None`` for ``pca``, which is fitted (``boost_edge.models.pca``).
+    of ``step``. ``head_taps`` are where a head reads it best, as they are written for 224 pixels:
+    several early stages, each on a grid (``docs/decisions/0021-earlier-stages.md``; where no
+    weights were at hand to measure, those of its smaller kin). ``architecture`` is what a weights
+    file's ``arch`` metadata says; ``imagenet`` is torchvision's name of its checkpoint, if it
+    offers one. ``network`` builds the whole network for an edge S with random weights, ``split``
+    cuts it into ``stages``; both are ``None`` for ``pca``, which is fitted
+    (``boost_edge.models.pca``).
     """
 
     name: str
     image_size: int
     stages: tuple[Stage, ...]
+    head_taps: tuple[str, ...]
     architecture: str
     imagenet: str | None
     pool: Pool
@@ -64,7 +71,7 @@ class BackboneSpec:
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """Return the names of all taps, in the order of the stages; the last is the default."""
+        """Return the names of all taps, in the order of the stages."""
         return tuple(stage.name for stage in self.stages)
 
 
@@ -165,6 +172,7 @@ def _narrow(width: int) -> BackboneSpec:
         name=f"resnet18_w{width}",
         image_size=96,
         stages=_stages({f"layer{layer}": width * 2 ** (layer - 1) for layer in range(1, 5)}),
+        head_taps=_RESNET_TAPS,
         architecture=f"torchvision.models.resnet18(width={width})",
         imagenet=None,
         pool="average",
@@ -181,6 +189,7 @@ def _resnet(
         name=name,
         image_size=224,
         stages=_stages(widths),
+        head_taps=_RESNET_TAPS,
         architecture=f"torchvision.models.{name}",
         imagenet=imagenet,
         pool="average",
@@ -190,12 +199,17 @@ def _resnet(
 
 
 def _sequential(
-    builder: Callable[..., nn.Module], name: str, imagenet: str, widths: Mapping[int, int]
+    builder: Callable[..., nn.Module],
+    name: str,
+    imagenet: str,
+    widths: Mapping[int, int],
+    head_ends: tuple[int, ...],
 ) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         image_size=224,
         stages=_stages({f"features.{end}": width for end, width in widths.items()}),
+        head_taps=tuple(f"features.{end}:{_GRID}" for end in head_ends),
         architecture=f"torchvision.models.{name}",
         imagenet=imagenet,
         pool="average",
@@ -215,6 +229,7 @@ def _vit(
         name=name,
         image_size=224,
         stages=_stages({f"encoder_layer_{block}": width for block in range(12)}),
+        head_taps=tuple(f"encoder_layer_{block}:{_GRID}" for block in (5, 8)),
         architecture=f"torchvision.models.{architecture}",
         imagenet=imagenet,
         pool="class_token",
@@ -233,6 +248,7 @@ _SPECS = (
         name="pca",
         image_size=32,
         stages=_stages({"pca512": 512, "pca1024": 1024, "pca2048": 2048}),
+        head_taps=("pca2048",),
         architecture="pca",
         imagenet=None,
         pool="none",
@@ -253,12 +269,14 @@ _SPECS = (
         "mobilenet_v2",
         "MobileNet_V2_Weights.IMAGENET1K_V1",
         {3: 24, 6: 32, 13: 96, 17: 320, 18: 1280},
+        (3, 6, 13),
     ),
     _sequential(
         models.squeezenet1_1,
         "squeezenet1_1",
         "SqueezeNet1_1_Weights.IMAGENET1K_V1",
         {4: 128, 7: 256, 10: 384, 12: 512},
+        (7, 10),
     ),
     _vit(
         _vit_tiny,

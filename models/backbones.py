@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Self
 
@@ -31,6 +32,7 @@ __all__ = [
     "Stage",
     "build_backbone",
     "check_backbone",
+    "head_taps",
     "parse_taps",
 ]
 
@@ -184,6 +186,33 @@ def parse_taps(text: str, backbone: str) -> tuple[str, ...]:
         When the backbone, a tap or its grid is unknown, or a tap stands twice.
     """
     return _ordered_taps(_spec(backbone), tuple(part.strip() for part in text.split("+")))
+
+
+def head_taps(name: str, image_size: int | None = None) -> tuple[str, ...]:
+    """Return the taps where a head reads a backbone best: mostly early stages, each on a grid.
+
+    The grids are of 4 x 4 cells, or as fine as the stage's map is where that is less.
+
+    Parameters
+    ----------
+    image_size
+        Edge S in pixels; ``None`` is the backbone's own.
+
+    Raises
+    ------
+    UsageError
+        When the name or the image size is not possible.
+    """
+    spec = _spec(name)
+    if spec.network is None or spec.split is None:
+        return spec.head_taps
+    size = _checked_size(spec, image_size)
+    taps = [Tap.parse(tap) for tap in spec.head_taps]
+    with torch.device("meta"):
+        stages = list(spec.split(spec.network(size)).items())
+        count = spec.taps.index(taps[-1].stage) + 1
+        edges = dict(_map_edges(spec, dict(stages[:count]), size))
+    return tuple(replace(tap, grid=min(tap.grid, edges[tap.stage])).name for tap in taps)
 
 
 def build_backbone(

@@ -7,7 +7,7 @@ the posteriors it leads to are ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -21,8 +21,15 @@ _BIAS = 0.01
 _SMALLEST_STD = 1e-6
 # Of the largest eigenvalue; below it an axis is rounding.
 _SMALLEST_SHARE = 1e-9
+# More rows than this change the leading axes no more, where the features are as many.
+_MOST_AXIS_ROWS = 4096
+# Float64 values that are held of the standardised features at a time, at most: 32 MiB.
+_HELD = 1 << 22
 # As little is a posterior ever believed: its likeliest value stays the likeliest.
 _LEAST_FAMILIAR = 0.01
+
+
+_ALL = slice(None)
 
 
 class BoostHead(nn.Module):
@@ -138,19 +145,27 @@ class BoostHead(nn.Module):
 
         Does nothing for a head that does not standardise. A feature that is constant over the
         rows is centred but not scaled. The projections on the components have mean square 1 over
-        all of them, so that the first layer starts as it would on standardised features.
+        all of them, so that the first layer starts as it would on standardised features. Of more
+        than 4,096 rows and features the components are those of so many rows, evenly spaced.
+
+        Computed in float64, a piece of the rows or of the features at a time: beside ``features``
+        it holds 32 MiB, and what the axes take.
         """
         if not self.standardise:
             return
-        rows = features.detach().to(torch.float64)
-        std = rows.std(dim=0, correction=0)
-        self.mean.copy_(rows.mean(dim=0))
-        self.std.copy_(torch.where(std > _SMALLEST_STD, std, torch.ones_like(std)))
+        rows = features.detach()
+        for columns in _slices(self.features, len(rows)):
+            piece = rows[:, columns].to(torch.float64)
+            std = piece.std(dim=0, correction=0)
+            self.mean[columns] = piece.mean(dim=0).to(self.mean.dtype)
+            self.std[columns] = torch.where(std > _SMALLEST_STD, std, 1.0).to(self.std.dtype)
         if self.projection is None:
             return
-        standard = (rows - self.mean) / self.std
-        axes = _principal_axes(standard, self.projection.out_features)
-        spread = (standard @ axes.T).square().mean(dim=0).sqrt()
+        axes = _principal_axes(rows, self._standardise_exactly, self.projection.out_features)
+        squares = torch.zeros(len(axes), dtype=torch.float64)
+        for chosen in _slices(len(rows), self.features):
+            squares += (self._standardise_exactly(rows[chosen]) @ axes.T).square().sum(dim=0)
+        spread = (squares / len(rows)).sqrt()
         scale = spread.square().mean().sqrt()
         with torch.no_grad():
             self.projection.weight.copy_(axes / scale)
@@ -227,22 +242,51 @@ class BoostHead(nn.Module):
     def _standardised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std if self.standardise else features
 
+    def _standardise_exactly(self, rows: Tensor, columns: slice = _ALL) -> Tensor:
+        """Return some columns of rows ``(n, F)``, standardised in float64."""
+        return (rows[:, columns].to(torch.float64) - self.mean[columns]) / self.std[columns]
 
-def _principal_axes(standard: Tensor, count: int) -> Tensor:
-    """Return the leading principal axes ``(count, F)`` of centred rows ``(n, F)``, float64.
 
-    An axis' largest value is positive. Axes beyond the rank of the rows are zero.
+def _slices(count: int, width: int) -> Iterator[slice]:
+    """Yield slices of ``count`` rows of that width, each as large as may be held."""
+    step = max(1, _HELD // max(1, width))
+    for start in range(0, count, step):
+        yield slice(start, start + step)
+
+
+def _principal_axes(
+    rows: Tensor, standardise: Callable[[Tensor, slice], Tensor], count: int
+) -> Tensor:
+    """Return the leading principal axes ``(count, F)`` of rows ``(n, F)``, float64.
+
+    ``standardise`` gives some columns of rows, centred. An axis' largest value is positive. Axes
+    beyond the rank of the rows are zero.
     """
+    features = rows.shape[1]
+    if min(rows.shape) > _MOST_AXIS_ROWS:
+        rows = rows[torch.linspace(0, len(rows) - 1, _MOST_AXIS_ROWS, dtype=torch.float64).long()]
     # The smaller of the two Gram matrices has all eigenvalues that are not zero.
-    wide = standard.shape[0] < standard.shape[1]
-    gram = standard @ standard.T if wide else standard.T @ standard
+    wide = len(rows) < features
+    edge = min(rows.shape)
+    gram = torch.zeros(edge, edge, dtype=torch.float64)
+    if wide:
+        for columns in _slices(features, len(rows)):
+            piece = standardise(rows, columns)
+            gram.addmm_(piece, piece.T)
+    else:
+        for chosen in _slices(len(rows), features):
+            piece = standardise(rows[chosen], _ALL)
+            gram.addmm_(piece.T, piece)
     values, vectors = cast("tuple[Tensor, Tensor]", torch.linalg.eigh(gram))
     kept = min(count, int((values > values[-1] * _SMALLEST_SHARE).sum()))
     leading = vectors.flip(1)[:, :kept]
+    axes = torch.zeros(count, features, dtype=torch.float64)
     if wide:
-        leading = standard.T @ (leading / values.flip(0)[:kept].sqrt())
-    axes = torch.zeros(count, standard.shape[1], dtype=standard.dtype)
-    axes[:kept] = leading.T
+        weights = (leading / values.flip(0)[:kept].sqrt()).T
+        for columns in _slices(features, len(rows)):
+            axes[:kept, columns] = weights @ standardise(rows, columns)
+    else:
+        axes[:kept] = leading.T
     largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
     return torch.where(largest < 0, -axes, axes)
 

@@ -79,7 +79,7 @@ _SUBJECT = (
         "--tap",
         metavar="STAGE[:NxN][+STAGE]",
         help="Stages whose outputs, pooled over all or over N x N cells, are the features; "
-        "default: the last.",
+        "default: as train has it for a head.",
     ),
     click.option(
         "--image-size",

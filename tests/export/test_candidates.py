@@ -34,7 +34,7 @@ def test_raw_features_have_no_width() -> None:
 
 def test_names_are_different_and_no_paths() -> None:
     """Each network has a name of its own, that can be a folder's."""
-    networks = list_networks((64, 96), (("layer3",), ("layer3:4x4",), None), (16, 32))
+    networks = list_networks((64, 96), (("layer3",), ("layer3:4x4",), ("layer4",)), (16, 32))
     names = {each.name for each in networks}
     assert len(names) == len(networks)
     assert "64px-layer3-4x4-w16" in names
@@ -49,7 +49,7 @@ def test_defaults_are_possible(backbone: str) -> None:
     assert sizes[-1] == max(sizes) == spec.image_size
     assert all(size >= spec.smallest and size % spec.step == 0 for size in sizes)
     for taps in default_taps(backbone):
-        assert taps is None or parse_taps("+".join(taps), backbone) == taps
+        assert parse_taps("+".join(taps), backbone) == taps
 
 
 def test_the_default_blocks_of_a_transformer() -> None:

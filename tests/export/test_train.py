@@ -26,7 +26,7 @@ from boost_edge.export.run import (
     sample_paths,
 )
 from boost_edge.export.train import TrainReport, TrainSettings, train
-from boost_edge.models.backbones import build_backbone
+from boost_edge.models.backbones import build_backbone, head_taps
 from boost_edge.runtime.errors import LabelTableError, MissingExtraError, RunError, UsageError
 
 TrainInto = Callable[..., TrainReport]
@@ -145,6 +145,20 @@ def test_raw_readout_trains_no_head(catalogue: Path, quick: TrainSettings, tmp_p
     assert report.record.quality == ()
     assert not (tmp_path / "raw" / HEAD_FILE).exists()
     assert read_run(tmp_path / "raw") == report.record
+
+
+def test_taps_by_default_are_those_that_suit_what_is_trained(
+    train_into: TrainInto, quick: TrainSettings, tmp_path: Path
+) -> None:
+    """A head reads early stages on grids; raw features are those of the network's end."""
+    network = dataclasses.replace(quick, backbone="resnet18_w40", weights="none", image_size=64)
+    read = train_into(tmp_path / "read", network).record
+    assert read.taps == head_taps("resnet18_w40", 64)
+    assert read.features == load_backbone(tmp_path / "read", read).width == (40 + 80 + 160) * 16
+    raw = train_into(tmp_path / "raw", dataclasses.replace(network, readout="raw")).record
+    assert raw.taps == ("layer4",)
+    whole = train_into(tmp_path / "whole", finetuning(quick)).record
+    assert whole.taps == ("layer4",)
 
 
 def gappy(catalogue: Path, folder: Path) -> Path:

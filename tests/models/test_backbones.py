@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from boost_edge.models.backbones import BACKBONES, build_backbone, parse_taps
+from boost_edge.models.backbones import BACKBONES, build_backbone, head_taps, parse_taps
 from boost_edge.runtime.errors import UsageError
 
 LOADED = tuple(name for name in BACKBONES if name != "pca")
@@ -208,6 +208,34 @@ def test_no_taps_at_all_are_refused() -> None:
     """An empty list of taps would make no features."""
     with pytest.raises(UsageError, match="once, not none"):
         build_backbone("resnet18", weights="none", taps=())
+
+
+@pytest.mark.parametrize("size", [None, 32, 48, 224])
+@pytest.mark.parametrize("name", LOADED)
+def test_a_head_reads_what_can_be_built(name: str, size: int | None) -> None:
+    """Its taps are stages of the backbone, on grids of 4 x 4 or as fine as the map."""
+    taps = head_taps(name, size)
+    wanted = BACKBONES[name].head_taps
+    assert [tap.partition(":")[0] for tap in taps] == [tap.partition(":")[0] for tap in wanted]
+    if size == 224:
+        assert taps == wanted
+    if "resnet1" in name or not name.startswith(("resnet", "vit_b")):
+        assert build_backbone(name, weights="none", taps=taps, image_size=size).taps == taps
+
+
+def test_a_head_reads_small_images_on_coarse_grids() -> None:
+    """At 32 pixels layer3 of a ResNet has a map of 2 x 2, and layer1 one of 8 x 8."""
+    assert head_taps("resnet18", 32) == ("layer1:4x4", "layer2:4x4", "layer3:2x2")
+    assert head_taps("vit_tiny_patch16_224", 48) == ("encoder_layer_5:3x3", "encoder_layer_8:3x3")
+    assert head_taps("pca") == ("pca2048",)
+
+
+def test_a_head_reads_no_unknown_backbone() -> None:
+    """A name or a size that cannot be is refused as a backbone's is."""
+    with pytest.raises(UsageError, match="'resnet19' is not one of"):
+        head_taps("resnet19")
+    with pytest.raises(UsageError, match="image size 20 does not suit resnet18"):
+        head_taps("resnet18", 20)
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 33, 64])

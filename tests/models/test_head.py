@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+import boost_edge.models.head as head_module
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.errors import UsageError
 
@@ -117,6 +118,38 @@ def test_look_is_whitened_principal_components(count: int, width: int) -> None:
     look = head.look(rows).numpy()
     np.testing.assert_allclose(np.abs(look), np.abs(left), atol=1e-3)
     assert head.look_width == 5
+
+
+@pytest.mark.parametrize(("count", "features"), [(31, 20), (9, 20), (20, 20)])
+@pytest.mark.parametrize("held", [1, 50, 10_000])
+def test_pieces_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch, count: int, features: int, held: int
+) -> None:
+    """However little is held at a time, what is fitted is the same."""
+    rows = _rows(count, features)
+    whole = BoostHead(features, 4, (2,), standardise=True, components=5)
+    whole.fit_standardisation(rows)
+    monkeypatch.setattr(head_module, "_HELD", held)
+    pieces = BoostHead(features, 4, (2,), standardise=True, components=5)
+    pieces.fit_standardisation(rows)
+    for name in ("mean", "std", "spread"):
+        torch.testing.assert_close(getattr(pieces, name), getattr(whole, name))
+    torch.testing.assert_close(pieces.look(rows), whole.look(rows), atol=1e-4, rtol=1e-4)
+
+
+def test_of_many_rows_and_features_some_rows_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The axes are those of evenly spaced rows; mean, deviation and spread are those of all."""
+    monkeypatch.setattr(head_module, "_MOST_AXIS_ROWS", 8)
+    rows = _rows(29, 20)
+    head = BoostHead(20, 4, (2,), standardise=True, components=5)
+    head.fit_standardisation(rows)
+    table = rows.numpy().astype(np.float64)
+    standard = (table - table.mean(axis=0)) / table.std(axis=0)
+    some = standard[[0, 4, 8, 12, 16, 20, 24, 28]]
+    axes = np.linalg.svd(some, full_matrices=False)[2][:5]
+    expected = standard @ axes.T
+    expected /= np.sqrt(np.square(expected).mean(axis=0))
+    np.testing.assert_allclose(np.abs(head.look(rows).numpy()), np.abs(expected), atol=1e-3)
 
 
 def test_first_layer_takes_components_only_where_features_are_many() -> None:
