@@ -304,9 +304,9 @@ $(RESULTS)/agreement-layer3.json: runs/layer3/raw.indexed runs/layer3/attributes
 $(RESULTS)/agreement.json: runs/stages/raw.indexed runs/stages/match.indexed
 	$(AGREEMENT) --run runs/stages/run --gallery runs/stages/raw --gallery runs/stages/match --out $@
 
-# All images, and so many queries that the share is known to a point.
-$(RESULTS)/agreement-all.json: runs/stages/all/raw.indexed runs/stages/all/match.indexed
-	$(AGREEMENT) --run runs/stages/run --queries 5000 --gallery runs/stages/all/raw \
+# All images, and so many queries that the share is known to a point; beside the usual raw features.
+$(RESULTS)/agreement-all.json: runs/layer3/all/raw.indexed runs/stages/all/match.indexed
+	$(AGREEMENT) --run runs/stages/run --queries 5000 --gallery runs/layer3/all/raw \
 		--gallery runs/stages/all/match --out $@
 
 AGREEMENT = $(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv \
