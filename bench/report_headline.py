@@ -56,7 +56,7 @@ _DEFAULT = (DEFAULT_RECIPE, DEFAULT_READOUT)
 FINDS_MOST = ("contrastive", "together")
 """The recipe and readout that find most of all where no sample's test part is read.
 
-Chosen by bench/results/ablation/resnet18-grid.json, and judged by the report.
+Chosen by bench/results/ablation/resnet18-stages.json, and judged by the report.
 """
 
 _IMAGENET = """\

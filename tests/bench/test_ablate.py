@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from boost_edge.bench import ablate
 from boost_edge.bench.ablate import (
     FACTORS,
     AblationPlan,
@@ -123,6 +124,22 @@ def test_the_test_part_is_not_read(
     draw = subject.draw(0)
     assert asked == set(draw.fitted.tolist())
     assert not asked & set(draw.test.tolist())
+
+
+def test_a_mirrored_image_is_not_another_of_its_combination(setup: Setup, subject: Make) -> None:
+    """A head trained on each image and its mirrored one knows the combinations of the images."""
+    found = subject(setup)
+    draw = found.draw(0)
+    short = {"epochs": 2, "width": 32, "combination_images": 2}
+    plan = AblationPlan(setup=setup, recipe="boost", variants=(), readouts=READOUTS)
+    plain, mirrored = (
+        ablate._train(
+            found, draw, plan, Variant(factor="", value="", recipe=short, flips=flips), seed=0
+        )[0].combinations
+        for flips in ("none", "train")
+    )
+    assert 0 < len(plain) < len(np.unique(found.table.codes[draw.train], axis=0))
+    np.testing.assert_array_equal(mirrored, plain)
 
 
 @pytest.mark.parametrize("contrast", [0.0, 0.5])

@@ -127,9 +127,23 @@ def test_what_finds_most_is_said_beside_the_default(tmp_path: Path) -> None:
     ]
 
 
+def test_a_note_on_a_network_is_told_below_the_picture(tmp_path: Path) -> None:
+    """Its bar is starred, in the picture, its table and what is read aloud, and no other's is."""
+    write_tiny(tmp_path)
+    noted = {**TINY["quality/resnet.json"], "note": "layer3 is its own", "taps": ["layer2"]}
+    write_result(tmp_path / "quality" / "noted.json", noted)
+    section = headline_section(read_evidence(tmp_path))
+    [figure] = [block for block in section.blocks if isinstance(block, Figure)]
+    starred = [plain(row[0]) for row in figure.table.rows if plain(row[0]).endswith(" *")]
+    assert starred == ["ResNet-18 (layer2) *"]
+    assert figure.description.count(" *:") == 1
+    below = said_in(section.blocks[section.blocks.index(figure) + 1 :])
+    assert below[0] == "* layer3 is its own."
+
+
 def test_what_finds_most_was_chosen_without_a_test_part() -> None:
     """Of both recipes and all readouts of the committed ablation, it is the best."""
-    result = read_result(COMMITTED / "ablation" / "resnet18-grid.json", kind="ablation")
+    result = read_result(COMMITTED / "ablation" / "resnet18-stages.json", kind="ablation")
     recipes = {("recipe", "as it is"): result["recipe"], ("contrast", "0.5"): "contrastive"}
     assert RECIPES["contrastive"] == dataclasses.replace(
         RECIPES[result["recipe"]], name="contrastive", contrast=0.5
