@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from boost_edge.bench.own_process import run_python
 from boost_edge.bench.peak import peak_bytes
 from boost_edge.bench.results import make_result
 from boost_edge.bench.search_data import DataPlan, Matrix, draw_queries, draw_vectors
 from boost_edge.bench.search_ours import fill
 from boost_edge.bench.search_process import milliseconds
-from boost_edge.runtime.errors import BoostEdgeError, UsageError
+from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.exact_limit import EXACT_BYTES, EXACT_IMAGES, exact_limit_for
 from boost_edge.runtime.progress import Progress, silent
 from boost_edge.runtime.search import GRAPH_NAME, Searcher
@@ -167,14 +167,9 @@ def _cold(
 
 
 def _new_process(folder: Path, limit: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "boost_edge.bench.crossover", os.fspath(folder), str(limit)]
-    done = subprocess.run(  # noqa: S603 - this interpreter, with arguments of this module
-        command, check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise BoostEdgeError(f"a first search in a new process failed: {last}")
-    content: dict[str, float] = json.loads(done.stdout)
+    arguments = ("-m", "boost_edge.bench.crossover", os.fspath(folder), str(limit))
+    said = run_python(arguments, what="a first search in a new process")
+    content: dict[str, float] = json.loads(said)
     return content
 
 

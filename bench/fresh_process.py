@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,9 +18,9 @@ import numpy as np
 
 from boost_edge.bench.latency_runtimes import open_runtime, set_threads
 from boost_edge.bench.latency_systems import System
+from boost_edge.bench.own_process import run_python
 from boost_edge.bench.peak import peak_bytes
 from boost_edge.bench.timing import block_orders, percentile
-from boost_edge.runtime.errors import BoostEdgeError
 from boost_edge.runtime.gallery import Gallery
 from boost_edge.runtime.manifest import Manifest
 
@@ -170,15 +169,7 @@ def _run_python(arguments: Sequence[str], folder: Path | None) -> str:
     }
     if folder is not None:
         environment["PYTHONPYCACHEPREFIX"] = os.fspath(folder)
-    done = subprocess.run(  # noqa: S603 - this interpreter, with arguments of this module
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise BoostEdgeError(
-            f"a fresh process of the measurement ended with code {done.returncode}: {said[-1]}"
-        )
-    return done.stdout
+    return run_python(arguments, what="a fresh process of the measurement", environment=environment)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from boost_edge.bench.own_process import run_python
 from boost_edge.bench.peak import peak_bytes
 from boost_edge.bench.search_data import draw_queries, load_vectors
 from boost_edge.bench.search_engines import Engine
 from boost_edge.bench.search_plan import SearchPlan, engine_of, read_plan
-from boost_edge.runtime.errors import BoostEdgeError
 from boost_edge.runtime.replace import replacing
 
 __all__ = ["built", "milliseconds", "opened"]
@@ -48,16 +47,12 @@ def opened(name: str, work: Path) -> dict[str, Any]:
 
 
 def _run(verb: str, name: str, work: Path, *, threads: int) -> str:
-    command = [sys.executable, "-m", "boost_edge.bench.search_process", verb, name, os.fspath(work)]
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    environment = os.environ | dict.fromkeys(pools, str(threads))
-    done = subprocess.run(  # noqa: S603 - this interpreter, with arguments of this module
-        command, env=environment, check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise BoostEdgeError(f"{work}: {verb} of {name} failed: {last}")
-    return done.stdout.strip()
+    return run_python(
+        ("-m", "boost_edge.bench.search_process", verb, name, os.fspath(work)),
+        what=f"{work}: {verb} of {name}",
+        environment=os.environ | dict.fromkeys(pools, str(threads)),
+    ).strip()
 
 
 def _build(engine: Engine, plan: SearchPlan, work: Path) -> dict[str, Any]:

@@ -144,17 +144,13 @@ class Backbone(nn.Module):
         """
         if self.spec.pool != "average":
             return size == self.image_size
-        values = torch.zeros(1, 3, size, size)
-        with torch.inference_mode():
-            for stage, grid in zip(self.stages, self._grids, strict=True):
-                try:
-                    values = stage(values)
-                except RuntimeError:
-                    # torch's own words for a map that has become too small.
-                    return False
-                if min(values.shape[2:]) < max(1, grid):
-                    return False
-        return True
+        stages = dict(zip(self.spec.taps, self.stages, strict=False))
+        try:
+            edges = [edge for _, edge in _map_edges(self.spec, stages, size)]
+        except RuntimeError:
+            # torch's own words for a map that has become too small.
+            return False
+        return all(edge >= max(1, grid) for edge, grid in zip(edges, self._grids, strict=True))
 
     def digest(self) -> str:
         """Return a sha256 in hex over all that decides the features: for cache keys."""

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from boost_edge.bench import ablate
 from boost_edge.bench.ablate import (
     FACTORS,
     AblationPlan,
@@ -126,19 +125,29 @@ def test_the_test_part_is_not_read(
     assert not asked & set(draw.test.tolist())
 
 
-def test_a_mirrored_image_is_not_another_of_its_combination(setup: Setup, subject: Make) -> None:
+def test_a_mirrored_image_is_not_another_of_its_combination(
+    setup: Setup, on_catalogue: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A head trained on each image and its mirrored one knows the combinations of the images."""
-    found = subject(setup)
-    draw = found.draw(0)
+    trained: list[tuple[int, NDArray[np.int64]]] = []
+
+    def watch(rows: Rows, *more: Any, **options: Any) -> BoostHead:
+        head = train_head(rows, *more, **options)
+        trained.append((len(rows.codes), head.combinations.numpy()))
+        return head
+
+    monkeypatch.setattr("boost_edge.bench.ablate.train_head", watch)
     short = {"epochs": 2, "width": 32, "combination_images": 2}
-    plan = AblationPlan(setup=setup, recipe="boost", variants=(), readouts=READOUTS)
-    plain, mirrored = (
-        ablate._train(
-            found, draw, plan, Variant(factor="", value="", recipe=short, flips=flips), seed=0
-        )[0].combinations
+    variants = tuple(
+        Variant(factor="flips", value=flips, recipe=short, flips=flips)
         for flips in ("none", "train")
     )
-    assert 0 < len(plain) < len(np.unique(found.table.codes[draw.train], axis=0))
+    once = dataclasses.replace(setup, seeds=1)
+    plan = AblationPlan(setup=once, recipe="boost", variants=variants, readouts=("hidden",))
+    measure_ablation(plan=plan, **on_catalogue)
+    (images, plain), (twice, mirrored) = trained[-2:]
+    assert twice == 2 * images
+    assert len(plain) > 0
     np.testing.assert_array_equal(mirrored, plain)
 
 
