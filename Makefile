@@ -408,14 +408,13 @@ export-blend = $(FULL)/bin/boost-edge export runs/zoo/$(1) --readout blend --out
 # as we know how (gains are over that one) and with its other readout, by default, and with all labels;
 # what it learnt from; and what the same recipe comes to with another seed.
 $(MODELS): | $(FULL)/ready $(UNLIKE)/ready
-	test -e runs/zoo/few/train.json || $(PRODUCTS) $(FROZEN) --tap layer3:4x4 --limit 3000 --seed 1 \
-		--out runs/zoo/few
-	test -e runs/zoo/staged/train.json || $(PRODUCTS) $(FROZEN) --tap $(STAGES) \
-		--recipe contrastive --limit 3000 --seed 1 --out runs/zoo/staged
-	test -e runs/zoo/all/train.json || $(PRODUCTS) $(FROZEN) --tap layer3:4x4 --out runs/zoo/all
+	test -e runs/zoo/few/train.json || $(PRODUCTS) $(FROZEN) --limit 3000 --seed 1 --out runs/zoo/few
+	test -e runs/zoo/contrastive/train.json || $(PRODUCTS) $(FROZEN) --recipe contrastive --limit 3000 \
+		--seed 1 --out runs/zoo/contrastive
+	test -e runs/zoo/all/train.json || $(PRODUCTS) $(FROZEN) --out runs/zoo/all
 	$(call own,1,-again)
-	$(call export-blend,staged,frozen-3000)
-	$(FULL)/bin/boost-edge export runs/zoo/staged --readout together \
+	$(call export-blend,contrastive,frozen-3000)
+	$(FULL)/bin/boost-edge export runs/zoo/contrastive --readout together \
 		--out runs/zoo/frozen-3000-together.onnx
 	$(FULL)/bin/boost-edge export runs/zoo/few --out runs/zoo/frozen-3000-default.onnx
 	$(call export-blend,all,frozen-all)
