@@ -151,7 +151,13 @@ def _write_run(design: Design, run: Path, *, image_size: int | None, seed: int) 
     if width is not None:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            head = BoostHead(backbone.width, width, list(_HEAD.values()), standardise=True)
+            head = BoostHead(
+                backbone.width,
+                width,
+                list(_HEAD.values()),
+                standardise=True,
+                components=recipe.components,
+            )
         write_tensors(run / HEAD_FILE, head.state_dict(), {})
     samples = run / SAMPLES_FOLDER
     samples.mkdir()

@@ -71,7 +71,7 @@ def ablate(
 
     \b
     Example:
-      boost-edge bench ablate styles.csv --images images/ --tap layer3 --seeds 3 \\
+      boost-edge bench ablate styles.csv --images images/ --seeds 3 \\
         --attributes gender,baseColour --name-column productDisplayName \\
         --factors dropout,width --taps layer2+layer3
     """

@@ -74,7 +74,7 @@ def choose(
 
     \b
     Example:
-      boost-edge bench choose styles.csv --images images/ --tap layer3:4x4 \\
+      boost-edge bench choose styles.csv --images images/ \\
         --attributes gender,articleType --name-column productDisplayName
     """
     with need_train_extra("measuring quality"):

@@ -73,7 +73,7 @@ def curve(
 
     \b
     Example:
-      boost-edge bench curve styles.csv --images images/ --tap layer3 \\
+      boost-edge bench curve styles.csv --images images/ \\
         --attributes gender,baseColour --name-column productDisplayName \\
         --baseline vit.json:raw
     """

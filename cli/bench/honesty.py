@@ -47,7 +47,7 @@ def honesty(
 
     \b
     Example:
-      boost-edge bench honesty styles.csv --images images/ --tap layer3 \\
+      boost-edge bench honesty styles.csv --images images/ \\
         --attributes gender,baseColour --name-column productDisplayName
     """
     with need_train_extra("measuring quality"):

@@ -72,7 +72,7 @@ def quality(
 
     \b
     Example:
-      boost-edge bench quality styles.csv --images images/ --tap layer3 \\
+      boost-edge bench quality styles.csv --images images/ \\
         --attributes gender,baseColour --name-column productDisplayName
     """
     with need_train_extra("measuring quality"):
