@@ -76,7 +76,7 @@ ALL_READOUTS = --readout raw,$(TRAINED_READOUTS)
 # no network connection.
 ENDS := resnet18-layer3 resnet18-layer4-distilled-end vit_tiny_patch16_224 squeezenet1_1 \
 	mobilenet_v2 pca512
-# The same networks, tapped as train does by default.
+# The same networks, tapped as train does by default, but for layer4 beside it where it is distilled.
 STAGED := resnet18-stages resnet18-layer4-distilled-stages vit_tiny_patch16_224-stages \
 	squeezenet1_1-stages mobilenet_v2-stages
 QUALITIES := $(STAGED:%=$(RESULTS)/quality/%.json) $(ENDS:%=$(RESULTS)/quality/%.json)
@@ -163,7 +163,7 @@ $(QUALITIES): $(RESULTS)/quality/%.json: | $(FULL)/ready
 	$(QUALITY) $($*) --recipe $(or $($*-recipes),$(BOTH)) $(ALL_READOUTS) --out $@
 
 $(RESULTS)/quality/resnet18-imagenet.json: | $(FULL)/ready
-	$(QUALITY) --backbone resnet18 --out $@
+	$(QUALITY) --backbone resnet18 --recipe $(BOTH) $(ALL_READOUTS) --out $@
 
 $(RESULTS)/quality/vit_b_16-imagenet.json: | $(FULL)/ready
 	$(QUALITY) --backbone vit_b_16 --tap encoder_layer_11 --readout raw --out $@
@@ -305,8 +305,8 @@ $(RESULTS)/agreement.json: runs/stages/raw.indexed runs/stages/match.indexed
 	$(AGREEMENT) --run runs/stages/run --gallery runs/stages/raw --gallery runs/stages/match --out $@
 
 # All images, and so many queries that the share is known to a point; beside the usual raw features.
-$(RESULTS)/agreement-all.json: runs/layer3/all/raw.indexed runs/stages/all/match.indexed
-	$(AGREEMENT) --run runs/stages/run --queries 5000 --gallery runs/layer3/all/raw \
+$(RESULTS)/agreement-all.json: runs/usual/all/raw.indexed runs/stages/all/match.indexed
+	$(AGREEMENT) --run runs/stages/run --queries 5000 --gallery runs/usual/all/raw \
 		--gallery runs/stages/all/match --out $@
 
 AGREEMENT = $(FULL)/bin/boost-edge bench agreement $(FASHION)/styles.csv \
@@ -334,6 +334,7 @@ runs/$(1)/run/train.json: | $$(FULL)/ready
 endef
 
 $(eval $(call fashion,layer3,$(LAYER3)))
+$(eval $(call fashion,usual,$(LAYER3) --resize squash --readout raw))
 $(eval $(call fashion,stages,$(RESNET18) --resize squash --readout match))
 
 # The shipped model, from nothing: data set, teachers, network, file, card. models/zoo/README.md

@@ -148,7 +148,7 @@ def measure_ablation(
         variant.name: make(
             setup=dataclasses.replace(
                 plan.setup,
-                taps=variant.taps or plan.setup.taps,
+                taps=variant.taps or plan.setup.chosen_taps,
                 image_size=variant.image_size or plan.setup.image_size,
             )
         )

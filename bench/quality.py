@@ -83,6 +83,7 @@ def measure_quality(
     """
     from boost_edge.export.recipes import RECIPES
 
+    plan = _read_where_the_paper_does(plan)
     try:
         subject = Subject(labels, images=images, setup=plan.setup, cache=cache, progress=progress)
     except WeightsError as error:
@@ -237,6 +238,18 @@ def _published(backbone: str, recipe: str, readout: str) -> dict[str, Any]:
     }
 
 
+def _read_where_the_paper_does(plan: QualityPlan) -> QualityPlan:
+    """Take the network's end where no taps are named, and a head is as wide as its features."""
+    from boost_edge.export.recipes import RECIPES
+    from boost_edge.models.backbones import BACKBONES
+
+    setup = plan.setup
+    papers = any(RECIPES[name].width is None for name in plan.recipes)
+    if setup.taps is not None or setup.backbone == "pca" or not papers:
+        return plan
+    return replace(plan, setup=replace(setup, taps=BACKBONES[setup.backbone].taps[-1:]))
+
+
 def _unavailable(plan: QualityPlan, reason: str) -> dict[str, Any]:
     """Return a result whose rows say why there is no number."""
     setup = plan.setup
@@ -246,7 +259,7 @@ def _unavailable(plan: QualityPlan, reason: str) -> dict[str, Any]:
             "note": plan.note,
             "backbone": setup.backbone,
             "weights": {"name": setup.weights},
-            "taps": list(setup.chosen_taps),
+            "taps": list(setup.chosen_taps or ()),
             "image_size": setup.image_size,
             "seeds": setup.seeds,
             "rows": [

@@ -62,7 +62,8 @@ Chosen by bench/results/ablation/resnet18-stages.json, and judged by the report.
 _IMAGENET = """\
 boost-edge bench quality styles.csv --images images/ --name-column productDisplayName \\
   --attributes gender,masterCategory,subCategory,articleType,baseColour,season,usage \\
-  --backbone resnet18 --weights imagenet --out resnet18-imagenet.json
+  --backbone resnet18 --weights imagenet --recipe boost,contrastive --readout raw,match,together \\
+  --out resnet18-imagenet.json
 boost-edge bench quality styles.csv --images images/ --name-column productDisplayName \\
   --attributes gender,masterCategory,subCategory,articleType,baseColour,season,usage \\
   --backbone vit_b_16 --weights imagenet --tap encoder_layer_11 --readout raw \\

@@ -56,11 +56,16 @@ class Setup:
     seeds: int = 5
 
     @property
-    def chosen_taps(self) -> tuple[str, ...]:
-        """Return the taps, where none are given those that a head reads best."""
+    def chosen_taps(self) -> tuple[str, ...] | None:
+        """Return the taps, where none are given those that a head reads best.
+
+        ``None`` for pca: as many components as can be had.
+        """
         from boost_edge.models.backbones import head_taps
 
-        return self.taps or head_taps(self.backbone, self.image_size)
+        if self.taps is not None:
+            return self.taps
+        return head_taps(self.backbone, self.image_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +239,7 @@ class Subject:
             "weights": {"name": "pca", "source": "fitted to the training images"}
             if backbone is None
             else asdict(backbone.weights),
-            "taps": list(setup.chosen_taps if backbone is None else backbone.taps),
+            "taps": list((setup.chosen_taps or ()) if backbone is None else backbone.taps),
             "image_size": size if backbone is None else backbone.image_size,
             "backbone_sha256": None if backbone is None else backbone.digest(),
         }

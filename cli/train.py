@@ -75,8 +75,8 @@ __all__ = ["command"]
     metavar="STAGE[:NxN][+STAGE]",
     help="Stages whose outputs, pooled over all or over N x N cells, are the features; what comes "
     "after them is cut off; default: early ones on a grid, such as "
-    "layer1:4x4+layer2:4x4+layer3:4x4, where a head finds most; with --finetune or --readout raw, "
-    "the last.",
+    "layer1:4x4+layer2:4x4+layer3:4x4, where a head finds most; the last with --finetune, "
+    "--readout raw or --recipe paper; with the weights of a RUN, that run's.",
 )
 @click.option(
     "--image-size",

@@ -90,7 +90,7 @@ __all__ = ["command"]
     callback=names,
     metavar="TAP,TAP",
     help="Where features are taken, each as --tap of train; default: the last two stages, the "
-    "first of them on a grid of 4x4, and what train takes.",
+    "first of them on a grid of 4x4, and what train takes at 224 pixels.",
 )
 @click.option(
     "--readouts",
@@ -267,7 +267,7 @@ def _default_image_sizes(backbone: str) -> tuple[int, ...]:
     return default_image_sizes(backbone)
 
 
-def _chosen_taps(backbone: str, taps: tuple[str, ...] | None) -> tuple[tuple[str, ...], ...]:
+def _chosen_taps(backbone: str, taps: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, ...]:
     from boost_edge.export.candidates import default_taps
     from boost_edge.models.backbones import check_backbone, parse_taps
 

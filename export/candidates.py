@@ -27,16 +27,19 @@ _GRID = "4x4"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What is trained once: features of an image size and a tap, and a head of one width."""
+    """What is trained once: features of an image size and a tap, and a head of one width.
+
+    ``taps`` is ``None`` for pca: as many components as can be had.
+    """
 
     image_size: int
-    taps: tuple[str, ...]
+    taps: tuple[str, ...] | None
     width: int
 
     @property
     def tap(self) -> str:
         """Return the taps as they are written."""
-        return "+".join(self.taps)
+        return "last" if self.taps is None else "+".join(self.taps)
 
     @property
     def name(self) -> str:
@@ -70,17 +73,17 @@ def default_image_sizes(backbone: str) -> tuple[int, ...]:
     return tuple(sorted(possible | {spec.image_size}))
 
 
-def default_taps(backbone: str) -> tuple[tuple[str, ...], ...]:
+def default_taps(backbone: str) -> tuple[tuple[str, ...] | None, ...]:
     """Return the last two stages, the first of them on a grid, and where a head reads best."""
     spec = BACKBONES[backbone]
     if spec.pool == "none":
-        return (spec.taps[-1:],)
+        return (None,)
     *_, earlier, last = spec.taps
     return ((earlier,), (last,), (f"{earlier}:{_GRID}",), spec.head_taps)
 
 
 def list_networks(
-    sizes: Sequence[int], taps: Sequence[tuple[str, ...]], widths: Sequence[int]
+    sizes: Sequence[int], taps: Sequence[tuple[str, ...] | None], widths: Sequence[int]
 ) -> tuple[Network, ...]:
     """Return every combination once, the smallest images first."""
     return tuple(
@@ -95,7 +98,7 @@ def list_candidates(
     networks: Sequence[Network], readouts: Sequence[Readout]
 ) -> tuple[Candidate, ...]:
     """Return each network with each readout; raw features once, as no head has a say in them."""
-    raw: set[tuple[int, tuple[str, ...]]] = set()
+    raw: set[tuple[int, tuple[str, ...] | None]] = set()
     found: list[Candidate] = []
     for network in networks:
         for readout in dict.fromkeys(readouts):

@@ -81,7 +81,8 @@ class TrainSettings:
         See `boost_edge.models.backbones.build_backbone`. ``weights`` may also be the folder of a
         finished run, whose backbone is then taken over. Without taps the features are those that a
         head reads best (`boost_edge.models.backbones.head_taps`); of a network that is trained as
-        a whole, and for the readout ``raw``, they are those of its end.
+        a whole, for the readout ``raw`` and for a head as wide as its features (the recipe
+        ``paper``) they are those of its end, and of a run that is taken over the run's.
     resize
         How an image becomes a square; see `boost_edge.runtime.manifest.ImageSpec`.
     readout
@@ -215,6 +216,7 @@ def train_on(
         split = dataclasses.replace(split, train=split.fitted, val=split.val[:0])
     encoded, skipped = _encode(table, split, backbone, settings.resize, cache, report)
     schema, parts = make_parts(table, split, encoded)
+    del encoded  # the parts have its features
     fitted: Fitted | None = None
     quality: tuple[AttributeQuality, ...] = ()
     if settings.readout != "raw":

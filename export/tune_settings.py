@@ -28,7 +28,8 @@ class TuneSettings:
     image_sizes
         Edges of the network's input in pixels.
     taps
-        Where features are taken, each as in `TrainSettings`; ``None`` for the last stage.
+        Where features are taken, each as in `TrainSettings`; ``None``, for pca only, as many
+        components as can be had.
     widths
         Widths of the head's hidden layer.
     readouts
@@ -47,7 +48,7 @@ class TuneSettings:
 
     base: TrainSettings
     image_sizes: tuple[int, ...]
-    taps: tuple[tuple[str, ...], ...]
+    taps: tuple[tuple[str, ...] | None, ...]
     widths: tuple[int, ...]
     readouts: tuple[Readout, ...]
     precisions: tuple[Precision, ...]

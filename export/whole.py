@@ -107,9 +107,15 @@ def make_backbone(table: LabelTable, split: Split, settings: TrainSettings) -> B
 
 
 def _chosen_taps(settings: TrainSettings) -> tuple[str, ...] | None:
-    """Return the taps asked for; where none are, those that suit what is trained."""
+    """Return the taps asked for; where none are, those that suit what is trained.
+
+    Of a network that is built: one that is taken over from a run keeps the run's.
+    """
     if settings.taps is not None or settings.finetune is not None or settings.readout == "raw":
         return settings.taps
+    if settings.recipe.width is None:
+        # A head as wide as its features is the paper's, which reads the end.
+        return None
     return head_taps(settings.backbone, settings.image_size)
 
 

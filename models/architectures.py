@@ -50,10 +50,10 @@ class BackboneSpec:
     ``image_size`` is the default edge S in pixels; S must be at least ``smallest`` and a multiple
     of ``step``. ``head_taps`` are where a head reads it best, as they are written for 224 pixels:
     several early stages, each on a grid (``docs/decisions/0021-earlier-stages.md``; where no
-    weights were at hand to measure, those of its smaller kin). ``architecture`` is what a weights
-    file's ``arch`` metadata says; ``imagenet`` is torchvision's name of its checkpoint, if it
-    offers one. ``network`` builds the whole network for an edge S with random weights, ``split``
-    cuts it into ``stages``; both are ``None`` for ``pca``, which is fitted
+    weights were at hand to measure, those of its smaller kin; none of ``pca``). ``architecture`` is
+    what a weights file's ``arch`` metadata says; ``imagenet`` is torchvision's name of its
+    checkpoint, if it offers one. ``network`` builds the whole network for an edge S with random
+    weights, ``split`` cuts it into ``stages``; both are ``None`` for ``pca``, which is fitted
     (``boost_edge.models.pca``).
     """
 
@@ -248,7 +248,7 @@ _SPECS = (
         name="pca",
         image_size=32,
         stages=_stages({"pca512": 512, "pca1024": 1024, "pca2048": 2048}),
-        head_taps=("pca2048",),
+        head_taps=(),
         architecture="pca",
         imagenet=None,
         pool="none",

@@ -184,10 +184,11 @@ def parse_taps(text: str, backbone: str) -> tuple[str, ...]:
     return _ordered_taps(_spec(backbone), tuple(part.strip() for part in text.split("+")))
 
 
-def head_taps(name: str, image_size: int | None = None) -> tuple[str, ...]:
-    """Return the taps where a head reads a backbone best: mostly early stages, each on a grid.
+def head_taps(name: str, image_size: int | None = None) -> tuple[str, ...] | None:
+    """Return the taps where a head reads a backbone best: early stages, each on a grid.
 
-    The grids are of 4 x 4 cells, or as fine as the stage's map is where that is less.
+    The grids are of 4 x 4 cells, or as fine as the stage's map is where that is less. ``None`` for
+    pca: as many components as can be had.
 
     Parameters
     ----------
@@ -201,7 +202,7 @@ def head_taps(name: str, image_size: int | None = None) -> tuple[str, ...]:
     """
     spec = _spec(name)
     if spec.network is None or spec.split is None:
-        return spec.head_taps
+        return None
     size = _checked_size(spec, image_size)
     taps = [Tap.parse(tap) for tap in spec.head_taps]
     with torch.device("meta"):

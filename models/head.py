@@ -149,7 +149,8 @@ class BoostHead(nn.Module):
         than 4,096 rows and features the components are those of so many rows, evenly spaced.
 
         Computed in float64, a piece of the rows or of the features at a time: beside ``features``
-        it holds 32 MiB, and what the axes take.
+        it holds a few times 32 MiB, and what the axes take: their rows' products, and of more than
+        4,096 rows a copy of those that are taken.
         """
         if not self.standardise:
             return

@@ -40,10 +40,10 @@ __all__ = ["quality"]
 @click.option(
     "--recipe",
     callback=names,
-    default="paper,boost",
+    default="boost",
     show_default=True,
     metavar="A,B",
-    help="Recipes to compare.",
+    help="Recipes to compare; with paper, and without --tap, all read the network's end.",
 )
 @readouts_option
 @click.option(

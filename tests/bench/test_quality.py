@@ -21,6 +21,7 @@ from boost_edge.bench.quality import QualityPlan, measure_quality
 from boost_edge.bench.relevance import Protocol
 from boost_edge.bench.subject import Setup, Subject
 from boost_edge.bench.trials import read_trials, scores_path
+from boost_edge.models.backbones import head_taps
 from boost_edge.runtime.errors import UsageError, WeightsError
 
 Make = Callable[[Setup], Subject]
@@ -278,6 +279,10 @@ def test_weights_that_cannot_be_had_make_a_row_that_says_so(
     small = dataclasses.replace(plan, setup=resnet, recipes=("paper",))
     result = measure_quality(plan=small, **on_catalogue)
     assert len(result["rows"]) == 6
+    # A head as wide as its features is the paper's, which reads the end.
+    assert result["taps"] == ["layer4"]
+    ours = measure_quality(plan=dataclasses.replace(small, recipes=("boost",)), **on_catalogue)
+    assert tuple(ours["taps"]) == head_taps("resnet18", setup.image_size)
     for row in result["rows"]:
         assert row["unavailable"] == "cannot fetch resnet18.pth (no network)"
         assert "map10" not in row

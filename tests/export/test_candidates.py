@@ -49,13 +49,18 @@ def test_defaults_are_possible(backbone: str) -> None:
     assert sizes[-1] == max(sizes) == spec.image_size
     assert all(size >= spec.smallest and size % spec.step == 0 for size in sizes)
     for taps in default_taps(backbone):
-        assert parse_taps("+".join(taps), backbone) == taps
+        assert taps is None or parse_taps("+".join(taps), backbone) == taps
 
 
 def test_the_default_blocks_of_a_transformer() -> None:
     """They are those at half and three quarters of its depth: there is no grid of all twelve."""
     blocks = ("encoder_layer_5:4x4", "encoder_layer_8:4x4")
     assert default_taps("vit_tiny_patch16_224")[-1] == blocks
+
+
+def test_pca_has_as_many_components_as_can_be_had() -> None:
+    """A fixed number would be refused where the images are fewer."""
+    assert default_taps("pca") == (None,)
 
 
 def test_the_defaults_of_resnet18() -> None:

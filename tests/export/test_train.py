@@ -159,6 +159,12 @@ def test_taps_by_default_are_those_that_suit_what_is_trained(
     assert raw.taps == ("layer4",)
     whole = train_into(tmp_path / "whole", finetuning(quick)).record
     assert whole.taps == ("layer4",)
+    paper = dataclasses.replace(network.recipe, width=None)
+    assert train_into(
+        tmp_path / "paper", dataclasses.replace(network, recipe=paper)
+    ).record.taps == ("layer4",)
+    taken = dataclasses.replace(network, weights=str(tmp_path / "read"))
+    assert train_into(tmp_path / "taken", taken).record.taps == read.taps
 
 
 def gappy(catalogue: Path, folder: Path) -> Path:
