@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.export.training import TrainInto
 
 from boost_edge.export.recipes import RECIPES
 from boost_edge.export.train import TrainReport, TrainSettings, train
-
-TrainInto = Callable[..., TrainReport]
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.export.training import TrainInto
 
 from boost_edge.export.combinations import find_combinations, need_combinations
 from boost_edge.export.convert import export_model
@@ -21,13 +21,11 @@ from boost_edge.export.labels import read_labels
 from boost_edge.export.recipes import RECIPES
 from boost_edge.export.run import load_head, read_run
 from boost_edge.export.splits import split_rows
-from boost_edge.export.train import TrainReport, TrainSettings
+from boost_edge.export.train import TrainSettings
 from boost_edge.models.head import BoostHead
 from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import UsageError
 from boost_edge.runtime.gallery import Gallery
-
-TrainInto = Callable[..., TrainReport]
 
 
 @given(

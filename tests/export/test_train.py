@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.export.training import TrainInto
 
 from boost_edge.export import finetune, fit
 from boost_edge.export.artefacts import read_tensors
@@ -25,11 +26,9 @@ from boost_edge.export.run import (
     run_of_weights,
     sample_paths,
 )
-from boost_edge.export.train import TrainReport, TrainSettings, train
+from boost_edge.export.train import TrainSettings, train
 from boost_edge.models.backbones import build_backbone, head_taps
 from boost_edge.runtime.errors import LabelTableError, MissingExtraError, RunError, UsageError
-
-TrainInto = Callable[..., TrainReport]
 
 
 def test_run_says_what_was_done(run_folder: Path) -> None:
@@ -48,23 +47,17 @@ def test_run_says_what_was_done(run_folder: Path) -> None:
 
 
 def test_same_seed_same_run(
-    catalogue: Path, run_folder: Path, quick: TrainSettings, tmp_path: Path
+    train_into: TrainInto, run_folder: Path, quick: TrainSettings, tmp_path: Path
 ) -> None:
     """The same command gives the same files, byte for byte, with or without a feature cache."""
     out = tmp_path / "again"
-    train(
-        catalogue / "labels.csv",
-        images=catalogue / "images",
-        out=out,
-        settings=quick,
-        cache=tmp_path / "cache",
-    )
+    train_into(out, quick)
     for name in ("train.json", HEAD_FILE, "backbone.safetensors"):
         assert (out / name).read_bytes() == (run_folder / name).read_bytes(), name
 
 
 def test_interrupted_run_goes_on(
-    catalogue: Path,
+    train_into: TrainInto,
     run_folder: Path,
     quick: TrainSettings,
     tmp_path: Path,
@@ -79,14 +72,7 @@ def test_interrupted_run_goes_on(
             raise KeyboardInterrupt
 
     def start(progress: Callable[[str, int, int], None] | None = None) -> None:
-        train(
-            catalogue / "labels.csv",
-            images=catalogue / "images",
-            out=out,
-            settings=quick,
-            cache=tmp_path / "cache",
-            progress=progress,
-        )
+        train_into(out, quick, progress=progress)
 
     with pytest.raises(KeyboardInterrupt):
         start(interrupt)
@@ -131,15 +117,11 @@ def test_finished_run_is_not_overwritten(
         train(catalogue / "labels.csv", images=catalogue / "images", out=run_folder, settings=quick)
 
 
-def test_raw_readout_trains_no_head(catalogue: Path, quick: TrainSettings, tmp_path: Path) -> None:
+def test_raw_readout_trains_no_head(
+    train_into: TrainInto, quick: TrainSettings, tmp_path: Path
+) -> None:
     """The baseline writes a run like any other, without a head."""
-    report = train(
-        catalogue / "labels.csv",
-        images=catalogue / "images",
-        out=tmp_path / "raw",
-        settings=dataclasses.replace(quick, readout="raw"),
-        cache=tmp_path / "cache",
-    )
+    report = train_into(tmp_path / "raw", dataclasses.replace(quick, readout="raw"))
     assert report.record.head_width is None
     assert report.record.attributes == ()
     assert report.record.quality == ()
@@ -329,17 +311,11 @@ def test_an_unfinished_finetuning_is_not_lost(
 
 
 def test_without_validation_all_is_training(
-    catalogue: Path, quick: TrainSettings, tmp_path: Path
+    train_into: TrainInto, quick: TrainSettings, tmp_path: Path
 ) -> None:
     """What the head was fitted to is called training, also where the recipe validates nothing."""
     recipe = dataclasses.replace(quick.recipe, validation=False)
-    record = train(
-        catalogue / "labels.csv",
-        images=catalogue / "images",
-        out=tmp_path / "run",
-        settings=dataclasses.replace(quick, recipe=recipe),
-        cache=tmp_path / "cache",
-    ).record
+    record = train_into(tmp_path / "run", dataclasses.replace(quick, recipe=recipe)).record
     assert record.training.images == {"train": 72, "val": 0, "test": 8}
     assert {each.part for each in record.samples} == {"train", "test"}
 
@@ -347,7 +323,7 @@ def test_without_validation_all_is_training(
 @pytest.mark.parametrize("name", ["none", "imagenet"])
 def test_a_folder_is_not_meant(
     name: str,
-    catalogue: Path,
+    train_into: TrainInto,
     quick: TrainSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -361,24 +337,15 @@ def test_a_folder_is_not_meant(
         settings = dataclasses.replace(
             quick, backbone="resnet18_w40", weights=name, taps=("layer1",), image_size=32
         )
-        record = train(
-            catalogue / "labels.csv", images=catalogue / "images", out=tmp_path / "run",
-            settings=settings, cache=tmp_path / "cache",
-        ).record  # fmt: skip
+        record = train_into(tmp_path / "run", settings).record
         assert record.weights.name == "none"
 
 
 def test_a_finetuned_network_without_a_head(
-    catalogue: Path, quick: TrainSettings, tmp_path: Path
+    train_into: TrainInto, quick: TrainSettings, tmp_path: Path
 ) -> None:
     """Its record says how the network was trained."""
-    report = train(
-        catalogue / "labels.csv",
-        images=catalogue / "images",
-        out=tmp_path / "run",
-        settings=finetuning(quick, readout="raw"),
-        cache=tmp_path / "cache",
-    )
+    report = train_into(tmp_path / "run", finetuning(quick, readout="raw"))
     assert report.record.training.settings["finetune_epochs"] == 2
     assert len(report.record.finetune) == 2
     assert read_run(tmp_path / "run") == report.record
