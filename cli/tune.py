@@ -90,7 +90,7 @@ __all__ = ["command"]
     callback=names,
     metavar="TAP,TAP",
     help="Where features are taken, each as --tap of train; default: the last two stages, the "
-    "first of them on a grid of 4x4, and what train takes at 224 pixels.",
+    "first of them on a grid of 4x4 too, and what train takes at 224 pixels.",
 )
 @click.option(
     "--readouts",
