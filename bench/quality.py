@@ -239,12 +239,12 @@ def _published(backbone: str, recipe: str, readout: str) -> dict[str, Any]:
 
 
 def _read_where_the_paper_does(plan: QualityPlan) -> QualityPlan:
-    """Take the network's end where no taps are named, and a head is as wide as its features."""
+    """Take the network's end where no taps are named, and a recipe reads that."""
     from boost_edge.export.recipes import RECIPES
     from boost_edge.models.backbones import BACKBONES
 
     setup = plan.setup
-    papers = any(RECIPES[name].width is None for name in plan.recipes)
+    papers = any(RECIPES[name].reads_the_end for name in plan.recipes)
     if setup.taps is not None or setup.backbone == "pca" or not papers:
         return plan
     return replace(plan, setup=replace(setup, taps=BACKBONES[setup.backbone].taps[-1:]))

@@ -173,7 +173,7 @@ class Subject:
         spec = ImageSpec(size=size, resize=resize, decode=DEFAULT_DECODE)
         rows: list[int] = draw.train.tolist()
         pixels = [load_image(self.table.paths[row], spec) for row in rows]
-        return fit_pca(np.stack(pixels), taps=self.setup.chosen_taps)
+        return fit_pca(np.stack(pixels), taps=self.setup.taps)
 
     def features(
         self, backbone: Backbone, rows: NDArray[np.int64], resize: ResizePolicy = DEFAULT_RESIZE
@@ -239,7 +239,7 @@ class Subject:
             "weights": {"name": "pca", "source": "fitted to the training images"}
             if backbone is None
             else asdict(backbone.weights),
-            "taps": list((setup.chosen_taps or ()) if backbone is None else backbone.taps),
+            "taps": list((setup.taps or ()) if backbone is None else backbone.taps),
             "image_size": size if backbone is None else backbone.image_size,
             "backbone_sha256": None if backbone is None else backbone.digest(),
         }

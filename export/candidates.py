@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from boost_edge.models.architectures import BACKBONES
+from boost_edge.models.architectures import BACKBONES, GRID
 from boost_edge.runtime.manifest import Precision, Readout
 
 __all__ = [
@@ -22,7 +22,6 @@ DEFAULT_READOUTS: tuple[Readout, ...] = ("match", "attributes", "hidden", "raw")
 # Of the backbone's own edge; 96, 128, 160 and 224 where that is 224.
 _SHARES = (3 / 7, 4 / 7, 5 / 7, 1.0)
 _MULTIPLE = 8
-_GRID = "4x4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ def default_taps(backbone: str) -> tuple[tuple[str, ...] | None, ...]:
     if spec.pool == "none":
         return (None,)
     *_, earlier, last = spec.taps
-    return ((earlier,), (last,), (f"{earlier}:{_GRID}",), spec.head_taps)
+    return ((earlier,), (last,), (f"{earlier}:{GRID}",), spec.head_taps)
 
 
 def list_networks(

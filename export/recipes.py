@@ -103,6 +103,11 @@ class Recipe:
                 "many epochs"
             )
 
+    @property
+    def reads_the_end(self) -> bool:
+        """Tell whether its head is as wide as its features: the paper's, which reads the end."""
+        return self.width is None
+
     def settings(self) -> dict[str, float | int | str | bool | None]:
         """Return the values by name, for the manifest."""
         return dataclasses.asdict(self)

@@ -111,11 +111,11 @@ def _chosen_taps(settings: TrainSettings) -> tuple[str, ...] | None:
 
     Of a network that is built: one that is taken over from a run keeps the run's.
     """
-    if settings.taps is not None or settings.finetune is not None or settings.readout == "raw":
+    read_at_the_end = (
+        settings.finetune is not None or settings.readout == "raw" or settings.recipe.reads_the_end
+    )
+    if settings.taps is not None or read_at_the_end:
         return settings.taps
-    if settings.recipe.width is None:
-        # A head as wide as its features is the paper's, which reads the end.
-        return None
     return head_taps(settings.backbone, settings.image_size)
 
 

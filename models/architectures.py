@@ -21,6 +21,7 @@ from torchvision.models.resnet import BasicBlock
 
 __all__ = [
     "BACKBONES",
+    "GRID",
     "BackboneSpec",
     "Pool",
     "Stage",
@@ -31,8 +32,9 @@ __all__ = [
 
 Pool = Literal["average", "class_token", "none"]
 
-_GRID = "4x4"
-_RESNET_TAPS = tuple(f"layer{layer}:{_GRID}" for layer in (1, 2, 3))
+GRID = "4x4"
+"""How fine a head reads a stage's map."""
+_RESNET_TAPS = tuple(f"layer{layer}:{GRID}" for layer in (1, 2, 3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +211,7 @@ def _sequential(
         name=name,
         image_size=224,
         stages=_stages({f"features.{end}": width for end, width in widths.items()}),
-        head_taps=tuple(f"features.{end}:{_GRID}" for end in head_ends),
+        head_taps=tuple(f"features.{end}:{GRID}" for end in head_ends),
         architecture=f"torchvision.models.{name}",
         imagenet=imagenet,
         pool="average",
@@ -229,7 +231,7 @@ def _vit(
         name=name,
         image_size=224,
         stages=_stages({f"encoder_layer_{block}": width for block in range(12)}),
-        head_taps=tuple(f"encoder_layer_{block}:{_GRID}" for block in (5, 8)),
+        head_taps=tuple(f"encoder_layer_{block}:{GRID}" for block in (5, 8)),
         architecture=f"torchvision.models.{architecture}",
         imagenet=imagenet,
         pool="class_token",

@@ -7,7 +7,7 @@ the posteriors it leads to are ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
@@ -27,9 +27,6 @@ _MOST_AXIS_ROWS = 4096
 _HELD = 1 << 22
 # As little is a posterior ever believed: its likeliest value stays the likeliest.
 _LEAST_FAMILIAR = 0.01
-
-
-_ALL = slice(None)
 
 
 class BoostHead(nn.Module):
@@ -162,7 +159,7 @@ class BoostHead(nn.Module):
             self.std[columns] = torch.where(std > _SMALLEST_STD, std, 1.0).to(self.std.dtype)
         if self.projection is None:
             return
-        axes = _principal_axes(rows, self._standardise_exactly, self.projection.out_features)
+        axes = self._principal_axes(rows, self.projection.out_features)
         squares = torch.zeros(len(axes), dtype=torch.float64)
         for chosen in _slices(len(rows), self.features):
             squares += (self._standardise_exactly(rows[chosen]) @ axes.T).square().sum(dim=0)
@@ -243,7 +240,42 @@ class BoostHead(nn.Module):
     def _standardised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std if self.standardise else features
 
-    def _standardise_exactly(self, rows: Tensor, columns: slice = _ALL) -> Tensor:
+    def _principal_axes(self, rows: Tensor, count: int) -> Tensor:
+        """Return the leading principal axes ``(count, F)`` of rows ``(n, F)``, float64.
+
+        Of the standardised rows, that is. An axis' largest value is positive. Axes beyond the rank
+        of the rows are zero.
+        """
+        if min(rows.shape) > _MOST_AXIS_ROWS:
+            rows = rows[
+                torch.linspace(0, len(rows) - 1, _MOST_AXIS_ROWS, dtype=torch.float64).long()
+            ]
+        # The smaller of the two Gram matrices has all eigenvalues that are not zero.
+        wide = len(rows) < self.features
+        edge = min(rows.shape)
+        gram = torch.zeros(edge, edge, dtype=torch.float64)
+        if wide:
+            for columns in _slices(self.features, len(rows)):
+                piece = self._standardise_exactly(rows, columns)
+                gram.addmm_(piece, piece.T)
+        else:
+            for chosen in _slices(len(rows), self.features):
+                piece = self._standardise_exactly(rows[chosen])
+                gram.addmm_(piece.T, piece)
+        values, vectors = cast("tuple[Tensor, Tensor]", torch.linalg.eigh(gram))
+        kept = min(count, int((values > values[-1] * _SMALLEST_SHARE).sum()))
+        leading = vectors.flip(1)[:, :kept]
+        axes = torch.zeros(count, self.features, dtype=torch.float64)
+        if wide:
+            weights = (leading / values.flip(0)[:kept].sqrt()).T
+            for columns in _slices(self.features, len(rows)):
+                axes[:kept, columns] = weights @ self._standardise_exactly(rows, columns)
+        else:
+            axes[:kept] = leading.T
+        largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
+        return torch.where(largest < 0, -axes, axes)
+
+    def _standardise_exactly(self, rows: Tensor, columns: slice = slice(None)) -> Tensor:
         """Return some columns of rows ``(n, F)``, standardised in float64."""
         return (rows[:, columns].to(torch.float64) - self.mean[columns]) / self.std[columns]
 
@@ -253,43 +285,6 @@ def _slices(count: int, width: int) -> Iterator[slice]:
     step = max(1, _HELD // max(1, width))
     for start in range(0, count, step):
         yield slice(start, start + step)
-
-
-def _principal_axes(
-    rows: Tensor, standardise: Callable[[Tensor, slice], Tensor], count: int
-) -> Tensor:
-    """Return the leading principal axes ``(count, F)`` of rows ``(n, F)``, float64.
-
-    ``standardise`` gives some columns of rows, centred. An axis' largest value is positive. Axes
-    beyond the rank of the rows are zero.
-    """
-    features = rows.shape[1]
-    if min(rows.shape) > _MOST_AXIS_ROWS:
-        rows = rows[torch.linspace(0, len(rows) - 1, _MOST_AXIS_ROWS, dtype=torch.float64).long()]
-    # The smaller of the two Gram matrices has all eigenvalues that are not zero.
-    wide = len(rows) < features
-    edge = min(rows.shape)
-    gram = torch.zeros(edge, edge, dtype=torch.float64)
-    if wide:
-        for columns in _slices(features, len(rows)):
-            piece = standardise(rows, columns)
-            gram.addmm_(piece, piece.T)
-    else:
-        for chosen in _slices(len(rows), features):
-            piece = standardise(rows[chosen], _ALL)
-            gram.addmm_(piece.T, piece)
-    values, vectors = cast("tuple[Tensor, Tensor]", torch.linalg.eigh(gram))
-    kept = min(count, int((values > values[-1] * _SMALLEST_SHARE).sum()))
-    leading = vectors.flip(1)[:, :kept]
-    axes = torch.zeros(count, features, dtype=torch.float64)
-    if wide:
-        weights = (leading / values.flip(0)[:kept].sqrt()).T
-        for columns in _slices(features, len(rows)):
-            axes[:kept, columns] = weights @ standardise(rows, columns)
-    else:
-        axes[:kept] = leading.T
-    largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
-    return torch.where(largest < 0, -axes, axes)
 
 
 def _initialise(layer: nn.Module) -> None:
