@@ -6,6 +6,7 @@ in the database. Coarse ones take less memory and less time to compare.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,8 @@ class GraphVectors:
         if self.dtype != "i8":
             return query, 1.0
         scale = _MOST / (float(np.abs(query).max()) or 1.0)
-        return _rounded(query, scale), scale * self.scale
+        # Nothing is beyond the range that it has for itself.
+        return np.rint(query * np.float32(scale)).astype(np.int8), scale * self.scale
 
     def margin(self, query: NDArray[np.float32]) -> float:
         """Return by how much two coarse scores may be in the wrong order, but for rare cases.
@@ -79,9 +81,9 @@ class GraphVectors:
             return 1e-5
         if self.dtype == "f16":
             # Eleven bits, relative to each entry.
-            return _DEVIATIONS * float(np.sqrt(2 / 12)) * 2.0**-10
+            return _DEVIATIONS * math.sqrt(2 / 12) * 2.0**-10
         mine = float(np.abs(query).max()) / _MOST
-        return _DEVIATIONS * float(np.sqrt(2 / 12)) * float(np.hypot(1 / self.scale, mine))
+        return _DEVIATIONS * math.sqrt(2 / 12) * math.hypot(1 / self.scale, mine)
 
 
 def _rounded(values: NDArray[np.float32], scale: float) -> NDArray[np.int8]:

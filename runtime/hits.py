@@ -85,7 +85,7 @@ def make_hits(
     hits: list[Hit] = []
     for identity, score, bonus in zip(ids.tolist(), scores.tolist(), bonuses.tolist(), strict=True):
         row = rows[identity]
-        attributes = {name: each.value for name, each in row.predicted.items()}
+        attributes = row.predicted
         hits.append(
             Hit(
                 rank=len(hits) + 1,

@@ -305,10 +305,11 @@ class Hnsw:
         found = self._index.search(encoded, count, threads=1)
         # USearch's distance is one minus the inner product.
         scores: NDArray[np.float32] = (1 - found.distances) / np.float32(factor)
-        # A damaged vector may hold anything.
-        scores[~np.isfinite(scores)] = -np.inf
+        if self.dtype != "i8":
+            # A damaged vector may hold anything; of integers any score is a number.
+            scores[~np.isfinite(scores)] = -np.inf
         keys: NDArray[np.uint64] = found.keys
-        return keys.astype(np.int64), scores
+        return keys.view(np.int64), scores
 
     @property
     def dtype(self) -> GraphDtype:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Prediction
-from boost_edge.runtime.predictions import predictions_of
+from boost_edge.runtime.predictions import predictions_of, values_of
 
 __all__ = [
     "STATES",
@@ -56,10 +56,10 @@ class ImageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What a search shows of an image; the fields are those of `ImageRow`."""
+    """What a search shows of an image: of its predictions the values alone."""
 
     path: str
-    predicted: dict[str, Prediction]
+    predicted: dict[str, str]
     labels: dict[str, str]
 
 
@@ -121,7 +121,7 @@ def shown_from_values(values: Sequence[Any]) -> Shown:
     try:
         return Shown(
             path=_path(path),
-            predicted=predictions_of(_object(predicted, "predicted")),
+            predicted=values_of(_object(predicted, "predicted")),
             labels=_object(labels, "labels"),
         )
     except ValueError as error:

@@ -191,7 +191,8 @@ class Querier:
         self, vector: NDArray[np.float32], predicted: Mapping[str, Prediction], request: Request
     ) -> tuple[Hit, ...]:
         """Return the hits for a vector of any length, of which this is predicted."""
-        length = np.float32(np.linalg.norm(vector))
+        # What np.linalg.norm gives, in fewer steps.
+        length = np.float32(math.sqrt(vector.dot(vector)))
         query = vector / length if length > 0 else vector
         store = self._store
         with self._turn, store.snapshot():

@@ -236,7 +236,7 @@ class Searcher:
         generation = store.generation()
         if (
             generation == self._generation
-            and self._unserving in (None, _stamp_of(self._cache))
+            and (self._unserving is None or self._unserving == _stamp_of(self._cache))
             and not (self._graph is not None and self._graph.is_spoilt)
         ):
             return
@@ -338,13 +338,14 @@ class Searcher:
             shortlist = Shortlist(graph, store, query, fetch, among)
             ids, keys, all_of_them = shortlist.best(wanted, first=2 * k * each)
             if all_of_them or (len(ids) >= wanted and fetch >= _CLOSE * k):
-                distinct, which = np.unique(keys, return_inverse=True)
-                scores = np.vecdot(store.vectors_with(distinct.tolist()), query)
-                errors = np.abs(shortlist.coarse_of(distinct) - scores)
-                if errors.max(initial=0) > graph.margin(query):
+                # Images of equal embeddings have one key.
+                place = {key: row for row, key in enumerate(dict.fromkeys(keys.tolist()))}
+                scores = np.vecdot(store.vectors_with([*place]), query)
+                errors = np.abs(shortlist.coarse_of([*place]) - scores)
+                if errors.max(initial=0) > shortlist.margin:
                     # Damage, or entries that are too large for the graph's integers.
                     graph.is_sound()
-                return _best(ids, scores[which], k)
+                return _best(ids, scores[[place[key] for key in keys.tolist()]], k)
             fetch *= 2
         return scan(_rows(store, among, upto=graph.generation), query, k)
 

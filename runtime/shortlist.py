@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,10 @@ class Shortlist:
         among: NDArray[np.int64] | None,
     ) -> None:
         self._keys, self._coarse = graph.candidates(query, count)
-        self._margin = graph.margin(query)
+        # By how much coarse scores may be in the wrong order.
+        self.margin = graph.margin(query)
+        # The coarse scores of the candidates that were looked up, by key.
+        self._scores: dict[int, float] = {}
         self._upto = graph.generation
         self._store = store
         self._among = among
@@ -44,13 +48,13 @@ class Shortlist:
         upto = min(upto, len(self._keys))
         while True:
             ids, keys = self._lookup(upto)
-            coarse = self.coarse_of(keys)
+            coarse = self.coarse_of(keys.tolist())
             if len(ids) < wanted:
                 if upto == len(self._keys):
                     return ids, keys, False
                 upto = min(2 * upto, len(self._keys))
                 continue
-            bar = np.partition(coarse, len(coarse) - wanted)[len(coarse) - wanted] - self._margin
+            bar = np.partition(coarse, len(coarse) - wanted)[len(coarse) - wanted] - self.margin
             reach = int(np.count_nonzero(self._coarse >= bar))
             if reach <= upto:
                 close = coarse >= bar
@@ -61,19 +65,20 @@ class Shortlist:
         """Return how many candidates may be among the best, were all of them alive."""
         if len(coarse) <= wanted:
             return len(coarse)
-        return int(np.count_nonzero(coarse >= coarse[wanted - 1] - self._margin))
+        return int(np.count_nonzero(coarse >= coarse[wanted - 1] - self.margin))
 
     def _lookup(self, upto: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        ids, keys = self._store.holders(self._keys[:upto].tolist(), upto=self._upto)
+        wanted = self._keys[:upto].tolist()
+        self._scores = dict(zip(wanted, self._coarse[:upto].tolist(), strict=True))
+        ids, keys = self._store.holders(wanted, upto=self._upto)
         if self._among is None:
             return ids, keys
         passing = inside(ids, self._among)
         return ids[passing], keys[passing]
 
-    def coarse_of(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the coarse scores of candidates, in the order of ``keys``."""
-        order = np.argsort(self._keys)
-        return self._coarse[order[np.searchsorted(self._keys, keys, sorter=order)]]
+    def coarse_of(self, keys: Sequence[int]) -> NDArray[np.float32]:
+        """Return the coarse scores of candidates that were looked up, in the order of ``keys``."""
+        return np.array([self._scores[key] for key in keys], np.float32)
 
 
 def inside(ids: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -214,6 +214,25 @@ def test_any_bytes_behind_a_signature(magic: bytes, tail: bytes) -> None:
         assert isinstance(picture_bytes(magic + tail, header), bytes)
 
 
+@pytest.mark.parametrize("frame", ["\xc0", "\xc1", "\xc2"])
+@pytest.mark.parametrize("scanned", [1, 3])
+def test_end_marker_within_a_segment_ends_no_jpeg(frame: str, scanned: int) -> None:
+    """What looks like the end marker counts in a scan, not in a segment before or between scans."""
+    tables = b"\xff\xc4\0\x06\xff\xd9\0\0"
+    size = b"\0\x11\x08\0\x07\0\x0d\3" + bytes(9)
+    scan = (
+        b"\xff\xda\0" + bytes([6 + 2 * scanned, scanned]) + bytes(2 * scanned + 3) + b"\x12\xff\0"
+    )
+    begun = b"\xff\xd8" + tables + b"\xff" + frame.encode("latin-1") + size + scan
+    assert not header_of(begun).complete
+    for data in (begun, begun + b"\xff\xd0\x34"):
+        assert header_of(data + b"\xff\xd9").complete
+        assert header_of(data + b"\xff\xd9behind\xff\xd8").complete
+    if (frame, scanned) not in {("\xc0", 3), ("\xc1", 3)}:
+        assert not header_of(begun + tables + scan).complete
+        assert header_of(begun + tables + scan + b"\xff\xd9").complete
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(FORMATS), st.data())
 def test_any_change_to_a_good_file(kind: str, data: st.DataObject) -> None:

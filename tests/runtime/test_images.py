@@ -472,6 +472,24 @@ def test_shrinking_averages_areas(factor: int) -> None:
     assert np.abs(result - blocks).max() <= 1
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(9, 300),
+    width=st.integers(9, 300),
+    size=st.integers(1, 8),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_shrinking_gives_the_bits_of_opencv_in_eight(
+    height: int, width: int, size: int, seed: int
+) -> None:
+    """A picture is averaged in float32 where that is faster: not a bit of it is another."""
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    for edge in (size, min(height, width) - size):
+        expected = cv2.resize(image, (edge, edge), interpolation=cv2.INTER_AREA)
+        result = resize_image(image, ImageSpec(size=edge, resize="squash"))
+        np.testing.assert_array_equal(result, expected)
+
+
 def test_squash_that_grows_one_edge_still_averages_the_other() -> None:
     """A picture that shrinks in height and grows in width does not alias."""
     stripes = np.zeros((400, 10, 3), np.uint8)
