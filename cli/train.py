@@ -93,6 +93,12 @@ __all__ = ["command"]
     help="Width of the head's hidden layer: a narrow one makes a smaller file; default: the "
     "recipe's.",
 )
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="Train the head once more, on the validation part too, for as many epochs as were best: "
+    "every label counts, and it takes twice as long (docs/labels.md).",
+)
 @readout_option
 @whole_network_options
 @click.option(
@@ -117,6 +123,7 @@ def command(
     resize: ResizePolicy,
     head: HeadOptions,
     width: int | None,
+    refit: bool,
     readout: Readout | None,
     whole: WholeNetwork,
     limit: int | None,
@@ -140,10 +147,10 @@ def command(
         --backbone resnet18_w40 --finetune --teacher runs/shop
     """
     whole.check()
-    if readout == "raw" and (width or head.given()):
+    if readout == "raw" and (width or refit or head.given()):
         raise UsageError(
-            "--recipe, --width, --components and --contrast belong to the head, and --readout raw "
-            "trains none"
+            "--recipe, --width, --components, --contrast and --refit belong to the head, and "
+            "--readout raw trains none"
         )
     with need_train_extra("training"):
         from boost_edge.export.train import TrainSettings, train
@@ -158,7 +165,9 @@ def command(
         taps=None if tap is None else parse_taps(tap, backbone),
         image_size=image_size,
         resize=resize,
-        recipe=dataclasses.replace(recipe, width=width or recipe.width),
+        recipe=dataclasses.replace(
+            recipe, width=width or recipe.width, refit=refit or recipe.refit
+        ),
         finetune=whole.recipe(weights),
         teachers=whole.teacher,
         limit=limit,

@@ -124,6 +124,7 @@ class Training:
         """Return the recipe and what can be chosen beside it: ``boost (width 2048, ...)``."""
         given = {name: self.settings.get(name) for name in _CHOSEN}
         chosen = [f"{name} {value:g}" for name, value in given.items() if value is not None]
+        chosen += ["refit"] * bool(self.settings.get("refit"))
         return f"{self.recipe} ({', '.join(chosen)})" if chosen else self.recipe
 
 

@@ -316,10 +316,13 @@ def test_every_recipe_can_be_chosen() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [("--recipe", "finetuned"), ("--width", "64"), ("--components", "8"), ("--contrast", "0")],
-)
+    [
+        ("--recipe", "finetuned"), ("--width", "64"), ("--components", "8"), ("--contrast", "0"),
+        ("--refit",),
+    ],
+)  # fmt: skip
 def test_what_belongs_to_the_head_needs_one(
-    option: tuple[str, str], catalogue: Path, refused: Refused, tmp_path: Path
+    option: tuple[str, ...], catalogue: Path, refused: Refused, tmp_path: Path
 ) -> None:
     """With the readout raw no head is trained: saying how is refused before anything is done."""
     said = refused(
@@ -390,6 +393,25 @@ def test_number_of_components_can_be_chosen(
     assert _settings(tmp_path / "run")["components"] == 7
     said = refused(2, *where, tmp_path / "other", "--recipe", "paper", "--components", 7)
     assert "--components does not go with --recipe paper" in said
+
+
+def test_a_head_is_trained_once_more_where_asked(
+    catalogue: Path, call: Call, refused: Refused, quick: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The model says so, is another than without, and a recipe without a validation part cannot."""
+    where = ("train", catalogue / "labels.csv", "--images", catalogue / "images", "--out")
+    weights = set[bytes]()
+    for name, option in (("once", ()), ("again", ("--refit",))):
+        run = tmp_path / name
+        done = call(*where, run, *quick, "--attributes", "type", *option)
+        assert done.returncode == 0, done.stderr
+        assert _settings(run)["refit"] is bool(option)
+        assert ("refit" in call("inspect", run).stdout) is bool(option)
+        weights.add((run / "head.safetensors").read_bytes())
+    assert len(weights) == 2
+    said = refused(2, *where, tmp_path / "other", *quick, "--recipe", "paper", "--refit")
+    assert "recipe paper: cannot refit" in said
+    assert not (tmp_path / "other").exists()
 
 
 def test_weight_of_the_contrastive_loss_can_be_chosen(
