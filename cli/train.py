@@ -38,6 +38,7 @@ from boost_edge.runtime.manifest import DEFAULT_READOUT, Readout, ResizePolicy
 from boost_edge.runtime.wording import counted
 
 if TYPE_CHECKING:
+    from boost_edge.export.run import RunRecord
     from boost_edge.export.train import TrainReport
 
 __all__ = ["command"]
@@ -96,8 +97,8 @@ __all__ = ["command"]
 @click.option(
     "--refit",
     is_flag=True,
-    help="Train the head once more, on the validation part too, for as many epochs as were best: "
-    "every label counts, and it takes twice as long (docs/labels.md).",
+    help="Train the head once more, on the validation part too, for as many epochs as were best "
+    "(docs/labels.md).",
 )
 @readout_option
 @whole_network_options
@@ -217,12 +218,21 @@ def _as_text(report: TrainReport) -> str:
         lines.append(
             f"head: width {record.head_width}, recipe {record.training.recipe}, "
             f"epoch {record.losses.best_epoch + 1} of {record.training.epochs} kept"
+            + _once_more(record)
         )
     if record.quality:
         lines += ["", *quality_table(record.quality), ""]
     folder = printable(shlex.quote(str(report.folder)))
     lines.append(f"next: boost-edge export {folder} --out model.onnx")
     return "\n".join(lines)
+
+
+def _once_more(record: RunRecord) -> str:
+    """Say that the head was trained a second time, if it was."""
+    if not record.training.settings["refit"]:
+        return ""
+    images = record.training.images
+    return f", then trained once more, on {counted(images['train'] + images['val'], 'image')}"
 
 
 def _facts(report: TrainReport) -> dict[str, Any]:
@@ -236,6 +246,7 @@ def _facts(report: TrainReport) -> dict[str, Any]:
         "readout": record.readout,
         "images": record.training.images,
         "epochs": record.training.epochs,
+        "refit": record.training.settings.get("refit", False),
         "quality": {
             each.name: {
                 "images": each.images,

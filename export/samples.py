@@ -34,8 +34,8 @@ _FEWEST_TRAINING = 8
 class Samples:
     """Images of a run as the network takes them, ``(n, S, S, 3)`` uint8 RGB.
 
-    ``calibration`` are of the training part, ``held_out`` of the others, whose labels are ``codes``
-    ``(n, A)``: equal for equal values, -1 where unknown.
+    ``calibration`` are of the training part, ``held_out`` of those that nothing was trained on,
+    whose labels are ``codes`` ``(n, A)``: equal for equal values, -1 where unknown.
     """
 
     calibration: NDArray[np.uint8]
@@ -79,7 +79,9 @@ def read_samples(run: Path, record: RunRecord, spec: ImageSpec) -> Samples:
             "measured with: train again, or use another --precision"
         )
     training = [each for each in record.samples if each.part == "train"]
-    held_out = [each for each in record.samples if each.part != "train"]
+    # A head that was trained once more has learnt the validation part too.
+    learnt = {"train", "val"} if record.training.settings.get("refit") else {"train"}
+    held_out = [each for each in record.samples if each.part not in learnt]
     if len(held_out) < _FEWEST_HELD_OUT or len(training) < _FEWEST_TRAINING:
         raise UsageError(
             f"{run}: keeps {len(held_out)} held-out and {len(training)} training images, but int8 "

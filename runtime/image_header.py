@@ -27,7 +27,6 @@ _PNG_PICTURE_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 # Not stuffing (00), fill (FF), TEM (01) or a restart (D0-D7): a marker that changes the state.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_SEQUENTIAL = frozenset({0xC0, 0xC1, 0xC9})
 
 _MAGIC: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"\xff\xd8\xff"), "jpeg"),
@@ -111,14 +110,9 @@ def picture_bytes(data: bytes, header: ImageHeader) -> bytes:
 
 
 def _read_jpeg(data: bytes) -> ImageHeader | None:
-    """Walk the segments to the end marker, jumping over entropy-coded data.
-
-    Where a picture comes in one scan, no segment follows that could hold what looks like the end
-    marker. So it is looked for from behind: nearly always it is the last that there is.
-    """
+    """Walk the segments to the end marker, jumping over entropy-coded data."""
     frame: tuple[int, int, int, int] | None = None
-    # How many components make the picture in one scan; 0 where it comes in several.
-    at_once, orientation, complete, position = 0, 1, False, 2
+    orientation, complete, position = 1, False, 2
     while not complete and (found := _JPEG_MARKER.search(data, position)):
         marker, position = found[1][0], found.end()
         if marker in {0xD8, 0xD9}:
@@ -127,10 +121,6 @@ def _read_jpeg(data: bytes) -> ImageHeader | None:
         (length,) = struct.unpack_from(">H", data, position) if position + 2 <= len(data) else (0,)
         if marker in _JPEG_FRAMES and frame is None:
             frame = struct.unpack_from(">BHHB", data, position + 2)
-            at_once = frame[-1] if marker in _JPEG_SEQUENTIAL else 0
-        elif marker == 0xDA and at_once and data[position + 2] == at_once:
-            complete = data.rfind(b"\xff\xd9", position + length) >= 0
-            break
         elif marker == 0xE1 and data.startswith(b"Exif\0\0", position + 2) and orientation == 1:
             orientation = exif_orientation(data[position + 2 : position + length])
         position += max(length, 2)

@@ -158,7 +158,7 @@ def fit_image(
     if divisor > 1:
         sideways = header.orientation >= 5
         height, width = (header.height, header.width)[:: -1 if sideways else 1]
-    # There are fewer pixels to turn round now.
+    # Mostly there are fewer pixels to turn round now.
     return _red_first(_fitted(image, spec, width, height)), (width, height)
 
 
@@ -341,7 +341,7 @@ def _averaged(image: MatLike, height: int, width: int) -> MatLike:
 
     OpenCV adds up in float32 whatever it is given, and is faster where the pixels are float32
     already, to the same bits; not where both edges shrink by whole numbers, for which it has
-    another way. Of large pictures the copy takes longer than that saves.
+    another way. Of the largest pictures the copy takes longer than that saves.
     """
     whole = image.shape[0] % height == 0 and image.shape[1] % width == 0
     if whole or image.size > _FLOAT_SAMPLES:

@@ -407,6 +407,7 @@ def test_a_head_is_trained_once_more_where_asked(
         assert done.returncode == 0, done.stderr
         assert _settings(run)["refit"] is bool(option)
         assert ("refit" in call("inspect", run).stdout) is bool(option)
+        assert ("then trained once more, on 72 images" in done.stdout) is bool(option)
         weights.add((run / "head.safetensors").read_bytes())
     assert len(weights) == 2
     said = refused(2, *where, tmp_path / "other", *quick, "--recipe", "paper", "--refit")

@@ -214,9 +214,17 @@ def test_a_run_without_labels(fire: Path, tmp_path: Path) -> None:
 
 
 def test_too_few_images(run_folder: Path, tmp_path: Path) -> None:
-    """A run with few held-out images says how many it has and how many are needed."""
+    """A run with few held-out images says how many it has: with a refit those of the test part."""
     with pytest.raises(UsageError, match="keeps 15 held-out and 64 training images"):
         export_model(run_folder, tmp_path / "int8.onnx", precision="int8")
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    record = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
+    assert record["training"]["images"]["test"] == 8
+    record["training"]["settings"]["refit"] = True
+    (run / RECORD_FILE).write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(UsageError, match="keeps 8 held-out and 64 training images"):
+        export_model(run, tmp_path / "int8.onnx", precision="int8")
 
 
 def test_a_damaged_sample(fire: Path, tmp_path: Path) -> None:

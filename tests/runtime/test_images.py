@@ -484,9 +484,23 @@ def test_shrinking_gives_the_bits_of_opencv_in_eight(
 ) -> None:
     """A picture is averaged in float32 where that is faster: not a bit of it is another."""
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-    for edge in (size, min(height, width) - size):
-        expected = cv2.resize(image, (edge, edge), interpolation=cv2.INTER_AREA)
-        result = resize_image(image, ImageSpec(size=edge, resize="squash"))
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    square = image[top : top + short, left : left + short]
+    cases: tuple[tuple[ResizePolicy, Pixels], ...] = (("squash", image), ("crop", square))
+    for edge in (size, short - size):
+        for policy, pixels in cases:
+            expected = cv2.resize(pixels, (edge, edge), interpolation=cv2.INTER_AREA)
+            result = resize_image(image, ImageSpec(size=edge, resize=policy))
+            np.testing.assert_array_equal(result, expected)
+
+
+def test_shrinking_a_large_picture_gives_the_bits_of_opencv_in_eight() -> None:
+    """Nor is it one on either side of the size from which a picture is averaged as it is."""
+    for height, width in ((999, 1001), (1001, 1001)):
+        image = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+        expected = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)
+        result = resize_image(image, ImageSpec(size=224, resize="squash"))
         np.testing.assert_array_equal(result, expected)
 
 
