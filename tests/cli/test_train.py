@@ -53,11 +53,12 @@ def test_json_says_what_was_trained(
     said = json.loads(done.stdout)
     assert set(said) == {
         "run", "backbone", "taps", "features", "readout", "images", "epochs", "quality",
-        "missing", "duplicates", "known", "skipped",
+        "refit", "missing", "duplicates", "known", "skipped",
     }  # fmt: skip
     assert said["run"] == str(out)
     assert (said["backbone"], said["readout"]) == ("pca", "hidden")
     assert said["images"]["train"] + said["images"]["val"] == 40
+    assert said["refit"] is False
     assert set(said["quality"]) == {"type", "colour"}
     assert (said["missing"], said["known"], said["skipped"]) == ([], 0, [])
     record = json.loads((out / "train.json").read_text(encoding="utf-8"))
