@@ -229,7 +229,7 @@ def _as_text(report: TrainReport) -> str:
 
 def _once_more(record: RunRecord) -> str:
     """Say that the head was trained a second time, if it was."""
-    if not record.training.settings["refit"]:
+    if not record.training.refit:
         return ""
     images = record.training.images
     return f", then trained once more, on {counted(images['train'] + images['val'], 'image')}"
@@ -246,7 +246,7 @@ def _facts(report: TrainReport) -> dict[str, Any]:
         "readout": record.readout,
         "images": record.training.images,
         "epochs": record.training.epochs,
-        "refit": record.training.settings.get("refit", False),
+        "refit": record.training.refit,
         "quality": {
             each.name: {
                 "images": each.images,

@@ -80,7 +80,7 @@ def read_samples(run: Path, record: RunRecord, spec: ImageSpec) -> Samples:
         )
     training = [each for each in record.samples if each.part == "train"]
     # A head that was trained once more has learnt the validation part too.
-    learnt = {"train", "val"} if record.training.settings.get("refit") else {"train"}
+    learnt = {"train", "val"} if record.training.refit else {"train"}
     held_out = [each for each in record.samples if each.part not in learnt]
     if len(held_out) < _FEWEST_HELD_OUT or len(training) < _FEWEST_TRAINING:
         raise UsageError(

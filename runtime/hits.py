@@ -85,7 +85,6 @@ def make_hits(
     hits: list[Hit] = []
     for identity, score, bonus in zip(ids.tolist(), scores.tolist(), bonuses.tolist(), strict=True):
         row = rows[identity]
-        attributes = row.predicted
         hits.append(
             Hit(
                 rank=len(hits) + 1,
@@ -94,10 +93,12 @@ def make_hits(
                 # Rounding can carry a unit vector's score past 1.
                 score=min(1.0, max(-1.0, score)),
                 preference=bonus,
-                attributes=attributes,
+                attributes=row.predicted,
                 labels=row.labels,
                 agrees=tuple(
-                    name for name, each in predicted.items() if attributes.get(name) == each.value
+                    name
+                    for name, each in predicted.items()
+                    if row.predicted.get(name) == each.value
                 ),
             )
         )

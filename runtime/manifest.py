@@ -120,11 +120,17 @@ class Training:
     epochs: int
 
     @property
+    def refit(self) -> bool:
+        """Tell whether the head was trained once more, on the validation part too."""
+        return bool(self.settings.get("refit"))
+
+    @property
     def described(self) -> str:
         """Return the recipe and what can be chosen beside it: ``boost (width 2048, ...)``."""
         given = {name: self.settings.get(name) for name in _CHOSEN}
         chosen = [f"{name} {value:g}" for name, value in given.items() if value is not None]
-        chosen += ["refit"] * bool(self.settings.get("refit"))
+        if self.refit:
+            chosen.append("refit")
         return f"{self.recipe} ({', '.join(chosen)})" if chosen else self.recipe
 
 

@@ -339,13 +339,15 @@ class Searcher:
             ids, keys, all_of_them = shortlist.best(wanted, first=2 * k * each)
             if all_of_them or (len(ids) >= wanted and fetch >= _CLOSE * k):
                 # Images of equal embeddings have one key.
-                place = {key: row for row, key in enumerate(dict.fromkeys(keys.tolist()))}
-                scores = np.vecdot(store.vectors_with([*place]), query)
-                errors = np.abs(shortlist.coarse_of([*place]) - scores)
+                held: list[int] = keys.tolist()
+                distinct = list(dict.fromkeys(held))
+                scores = np.vecdot(store.vectors_with(distinct), query)
+                errors = np.abs(shortlist.coarse_of(distinct) - scores)
                 if errors.max(initial=0) > shortlist.margin:
                     # Damage, or entries that are too large for the graph's integers.
                     graph.is_sound()
-                return _best(ids, scores[[place[key] for key in keys.tolist()]], k)
+                place = {key: row for row, key in enumerate(distinct)}
+                return _best(ids, scores[[place[key] for key in held]], k)
             fetch *= 2
         return scan(_rows(store, among, upto=graph.generation), query, k)
 
