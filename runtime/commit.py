@@ -38,11 +38,11 @@ def write_changes(database: sqlite3.Connection, changes: Changes) -> None:
 
 def _embed(database: sqlite3.Connection, digest: str, data: bytes, generation: int) -> int | None:
     """Return the id of the one embedding of some bytes, which is ``data`` from now on."""
+    added = database.execute(EMBED, (digest, vector_key(data), data))
+    if added.rowcount:
+        return added.lastrowid
     sql = "SELECT id, vector FROM embeddings WHERE digest = ?"
-    found = database.execute(sql, (digest,)).fetchone()
-    if found is None:
-        return database.execute(EMBED, (digest, vector_key(data), data)).lastrowid
-    identity, stored = found
+    [identity, stored] = database.execute(sql, (digest,)).fetchone()
     if stored != data:
         database.execute(RENEW, (vector_key(data), data, identity))
         # No cache of an earlier generation knows it, for none of the images that have it.

@@ -22,17 +22,13 @@ __all__ = ["Describer"]
 class Describer:
     """Describes what a run meets: by its model, or by what is stored, or about to be."""
 
-    def __init__(self, store: Store, encoder: Encoder, pending: Pending) -> None:
+    def __init__(self, store: Store, encoder: Encoder, pending: Pending, spread: Spread) -> None:
         self._store = store
         self._encoder = encoder
         self._pending = pending
-        self._spread = Spread(encoder)
+        self._spread = spread
         # What the network has begun with, by digest: the batch, and the row there.
         self._begun: dict[str, tuple[Begun, int]] = {}
-
-    def close(self) -> None:
-        """Let go of what the model needed for many files."""
-        self._spread.close()
 
     def begin(self, batch: Iterable[Read | ImageError]) -> None:
         """Have the network begin with the files of a batch whose bytes are new as far as is known.
@@ -41,12 +37,15 @@ class Describer:
         """
         if self._pending.is_dry:
             return
-        new: dict[str, Read] = {}
-        for item in batch:
-            if isinstance(item, ImageError) or item.pixels is None or item.digest in self._begun:
-                continue
-            if self.known(item.digest) is None:
-                new.setdefault(item.digest, item)
+        read = {
+            item.digest: item
+            for item in batch
+            if not isinstance(item, ImageError)
+            and item.pixels is not None
+            and item.digest not in self._begun
+        }
+        unknown = self.unknown(read)
+        new = {digest: item for digest, item in read.items() if digest in unknown}
         if new:
             begun = self._spread.begin(_pixels(new.values()))
             self._begun |= {digest: (begun, row) for row, digest in enumerate(new)}
@@ -69,18 +68,31 @@ class Describer:
         if late:
             begun = Begun(partial(self._encoder.run, _pixels(late)))
             self._begun |= {item.digest: (begun, row) for row, item in enumerate(late)}
-        return [self._described(item) for item in reads]
+        encodings = [self._encoding_of(item) for item in reads]
+        posteriors = [posterior for _, posterior in encodings if posterior is not None]
+        predicted = (
+            self._encoder.describe_each(np.stack(posteriors)) if posteriors else [{}] * len(reads)
+        )
+        return [
+            Described(predicted=predicted, vector=vector, path=item.job.path)
+            for item, (vector, _), predicted in zip(reads, encodings, predicted, strict=True)
+        ]
 
-    def _described(self, item: Read) -> Described:
+    def _encoding_of(self, item: Read) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return the embedding and the posteriors of a file that the network has begun with."""
         begun, row = self._begun[item.digest]
         encoding = begun.result()
-        return Described(
-            predicted={}
-            if encoding.attributes is None
-            else self._encoder.describe(encoding.attributes[row]),
-            vector=encoding.embeddings[row],
-            path=item.job.path,
-        )
+        posteriors = encoding.attributes
+        return encoding.embeddings[row], None if posteriors is None else posteriors[row]
+
+    def unknown(self, digests: Iterable[str]) -> set[str]:
+        """Return digests of whose bytes nothing is known for certain, committed or not.
+
+        Of the others `known` may know nothing either.
+        """
+        # In this order: what is no longer pending is committed.
+        asked = [each for each in digests if self._pending.described(each) is None]
+        return set(asked) - self._store.stored_digests(asked)
 
     def known(self, digest: str) -> Described | None:
         """Return what is known about the same bytes elsewhere, committed or not."""

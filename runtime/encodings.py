@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from boost_edge.runtime.encoder import Encoder, Encoding
 from boost_edge.runtime.errors import ImageError
-from boost_edge.runtime.prefetch import batched, decoders, prefetch
+from boost_edge.runtime.prefetch import batched, prefetch
 from boost_edge.runtime.spread import Spread, images_at_once
 
 __all__ = ["FileEncoding", "encodings_of"]
@@ -49,17 +49,16 @@ def encodings_of(encoder: Encoder, files: Iterable[str]) -> Generator[FileEncodi
         An error for a file that cannot be read as an image.
     """
     size = images_at_once(encoder.manifest.image.size, encoder.threads)
-    loaded = prefetch(
-        files, partial(_load, encoder), workers=decoders(encoder.threads), ahead=2 * size
-    )
-    # Read once: the network sees the pixels of what can be read, the reader all of it.
-    batches, again = itertools.tee(batched(loaded, size))
-    with closing(loaded), closing(Spread(encoder)) as spread:
-        encoded = spread.each(_pixels(encoder, batch) for batch in again)
-        for batch, found in zip(batches, encoded, strict=True):
-            rows = itertools.count()
-            for each in batch:
-                yield each if isinstance(each, ImageError) else _row(each[0], found, next(rows))
+    with closing(Spread(encoder)) as spread:
+        loaded = prefetch(files, partial(_load, encoder), workers=spread.pool, ahead=2 * size)
+        # Read once: the network sees the pixels of what can be read, the reader all of it.
+        batches, again = itertools.tee(batched(loaded, size))
+        with closing(loaded):
+            encoded = spread.each(_pixels(encoder, batch) for batch in again)
+            for batch, found in zip(batches, encoded, strict=True):
+                rows = itertools.count()
+                for each in batch:
+                    yield each if isinstance(each, ImageError) else _row(each[0], found, next(rows))
 
 
 def _load(encoder: Encoder, path: str) -> _Loaded:

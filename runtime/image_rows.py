@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
@@ -85,7 +85,9 @@ class Changes:
 
 def row_to_values(row: ImageRow) -> tuple[object, ...]:
     """Return a row as ``schema.UPSERT`` takes it, up to the labels."""
-    predicted = json.dumps({name: asdict(value) for name, value in row.predicted.items()})
+    predicted = json.dumps(
+        {name: {"value": each.value, "p": each.p} for name, each in row.predicted.items()}
+    )
     stamp = (row.size, row.mtime_ns, row.width, row.height)
     return (os.fsencode(row.path), *stamp, predicted, json.dumps(row.labels))
 

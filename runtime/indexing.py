@@ -1,7 +1,7 @@
 """``index``: find images, see what is new, encode that, and commit it piece by piece.
 
-Files are found one by one as they are needed, read and decoded ahead in a few threads, encoded in
-the caller's thread, and committed in one more. Rows, and so ids, come in the order of the search.
+Files are found as they are needed, read, decoded and encoded ahead in a few threads, settled in the
+caller's thread, and committed in one more. Rows, and so ids, come in the order of the search.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ from boost_edge.runtime.image_rows import Changes, ImageRow
 from boost_edge.runtime.index_report import Copy, IndexReport, Skipped, Tally
 from boost_edge.runtime.labels import labels_by_path
 from boost_edge.runtime.pending import Described, Pending
-from boost_edge.runtime.prefetch import batched, decoders, prefetch, with_next
+from boost_edge.runtime.prefetch import batched, prefetch, with_next
 from boost_edge.runtime.prune import find_gone, holds, is_gone
 from boost_edge.runtime.reading import Job, Read, read_job
 from boost_edge.runtime.selection import EVERYTHING, Selection
-from boost_edge.runtime.spread import images_at_once
+from boost_edge.runtime.spread import Spread, images_at_once
 from boost_edge.runtime.store import Store
 from boost_edge.runtime.whereabouts import Whereabouts
 
 __all__ = ["IndexOptions", "index_images"]
 
+# Files whose rows are looked up at once.
+_PAGE = 64
 _GO_ON = "what was encoded before is kept: index again to go on"
 
 
@@ -96,10 +98,13 @@ class _Run:
         self._pending = Pending(writer)
         self._done = 0
         self._total = 0
-        self._describer = Describer(store, encoder, self._pending)
+        self._spread = Spread(encoder)
+        self._describer = Describer(store, encoder, self._pending, self._spread)
         self._rows = Whereabouts(store, self._pending)
         # Files that were read and are not settled yet.
         self._fresh: list[Read] = []
+        # Of the batch that is settled: digests of bytes of which nothing is known so far.
+        self._unknown: set[str] = set()
         # Rows whose path another row has taken, until their own file is met.
         self._displaced: set[int] = set()
         self._any_moved = False
@@ -109,7 +114,7 @@ class _Run:
     def close(self) -> None:
         """Give back what is held besides the stores."""
         self._pending.forget()
-        self._describer.close()
+        self._spread.close()
 
     def work(self) -> None:
         """Settle all files, and commit, also when it fails or is interrupted."""
@@ -117,13 +122,12 @@ class _Run:
             if self._options.progress is not None:
                 # Looks at names only, which is much cheaper than what comes.
                 self._total = sum(1 for _ in self._find())
-            threads = self._encoder.threads
             spec = self._encoder.manifest.image
-            size = images_at_once(spec.size, threads)
+            size = images_at_once(spec.size, self._encoder.threads)
             read = prefetch(
                 self._jobs(),
                 partial(read_job, spec=spec),
-                workers=decoders(threads),
+                workers=self._spread.pool,
                 # So many are decoded, or being decoded, while a batch is encoded.
                 ahead=2 * size,
             )
@@ -166,8 +170,7 @@ class _Run:
 
     def _jobs(self) -> Iterator[Job]:
         """Yield the files that must be read; settle those whose size and time are as known."""
-        for path in map(absolute, self._find()):
-            known = self._at(path)
+        for path, known in self._found():
             try:
                 status = os.stat(path)  # noqa: PTH116 - once for every file
                 size, mtime_ns = status.st_size, status.st_mtime_ns
@@ -181,8 +184,17 @@ class _Run:
             else:
                 yield Job(path=path, known=known, size=size, mtime_ns=mtime_ns)
 
+    def _found(self) -> Iterator[tuple[str, ImageRow | None]]:
+        """Yield the paths of the files there are, each with its row as it is by then."""
+        for page in batched(map(absolute, self._find()), _PAGE):
+            rows = self._rows.at_each(page)
+            for path in page:
+                yield path, self._at(path) if self._any_moved else rows.get(path)
+
     def _take(self, batch: list[Read | ImageError]) -> None:
         """Settle one batch of files: keep, rename, copy or encode."""
+        read = (item.digest for item in batch if not isinstance(item, ImageError))
+        self._unknown = self._describer.unknown(read)
         for item in batch:
             if isinstance(item, ImageError):
                 self._skip(Skipped(path=item.path, reason=item.reason, detail=item.detail))
@@ -193,12 +205,14 @@ class _Run:
                 known = self._at(item.job.path)
             if known is not None and known.digest == item.digest:
                 self._keep(known, _stamped(item, known), "unchanged")
+            elif item.digest in self._unknown:
+                self._fresh.append(_known_at(item, known))
             elif gone := self._rows.gone(item.digest, self._settle_row):
                 self._move(gone, item, known)
             elif other := self._rows.replaced(item.digest, self._settle_row):
                 self._move(other, item, known)
             else:
-                self._fresh.append(replace(item, job=replace(item.job, known=known)))
+                self._fresh.append(_known_at(item, known))
         self._add_fresh()
 
     def _move(self, row: ImageRow, item: Read, known: ImageRow | None) -> None:
@@ -248,12 +262,18 @@ class _Run:
 
     def _add(self, fresh: list[Read]) -> None:
         """Add rows for files with new bytes, encoding each distinct content once."""
-        known = {item.digest: self._describer.known(item.digest) for item in fresh}
+        known = {
+            item.digest: None
+            if item.digest in self._unknown
+            else self._describer.known(item.digest)
+            for item in fresh
+        }
         new: dict[str, Read] = {}
         for item in fresh:
             if known[item.digest] is None:
                 new.setdefault(item.digest, item)
         known.update(zip(new, self._describer.describe(list(new.values())), strict=True))
+        self._unknown.difference_update(known)
         for item in fresh:
             described = cast("Described", known[item.digest])
             row = self._new_row(item, described.predicted)
@@ -312,6 +332,11 @@ class _Run:
             # Files may have come since they were counted.
             self._total = max(self._total, self._done)
             self._options.progress(self._done, self._total)
+
+
+def _known_at(item: Read, known: ImageRow | None) -> Read:
+    """Return a file that was read with the row that is at its path by now."""
+    return item if known is item.job.known else replace(item, job=replace(item.job, known=known))
 
 
 def _stamped(item: Read, row: ImageRow) -> ImageRow:

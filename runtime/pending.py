@@ -19,7 +19,7 @@ from boost_edge.runtime.store import Store
 __all__ = ["Described", "Pending"]
 
 # What is lost at most when the process is killed, beside what waits for the disk.
-COMMIT_IMAGES = 256
+COMMIT_IMAGES = 64
 COMMIT_SECONDS = 5.0
 
 

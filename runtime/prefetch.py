@@ -5,20 +5,17 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar, cast
 
-__all__ = ["batched", "decoders", "prefetch", "with_next"]
+__all__ = ["batched", "prefetch", "with_next"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# More read from one disk, and hold more pictures at once, than any encoder needs.
-_MOST_DECODERS = 16
-
 
 def prefetch(
-    items: Iterable[T], function: Callable[[T], R], *, workers: int, ahead: int
+    items: Iterable[T], function: Callable[[T], R], *, workers: int | ThreadPoolExecutor, ahead: int
 ) -> Generator[R]:
     """Yield ``function(item)`` for each item, in order, computed by threads ahead of the reader.
 
@@ -30,11 +27,14 @@ def prefetch(
     items
         Read in the caller's thread, never further than ``ahead`` items beyond what was yielded.
     function
-        Called in one of ``workers`` threads; what it raises is raised here, at its item's turn.
+        Called in one of the workers; what it raises is raised here, at its item's turn.
+    workers
+        So many threads of its own, or threads that have other work too.
     """
     source = iter(items)
     pending: deque[Future[R]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="boost-edge-decode")
+    own = ThreadPoolExecutor(workers, "boost-edge-ahead") if isinstance(workers, int) else None
+    pool = own or cast("ThreadPoolExecutor", workers)
     try:
         for item in source:
             pending.append(pool.submit(function, item))
@@ -43,7 +43,9 @@ def prefetch(
         while pending:
             yield pending.popleft().result()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        wait([each for each in pending if not each.cancel()])
+        if own is not None:
+            own.shutdown()
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -58,11 +60,3 @@ def with_next(items: Iterable[T]) -> Iterator[tuple[T, T | None]]:
     these, following = itertools.tee(items)
     next(following, None)
     return itertools.zip_longest(these, following)
-
-
-def decoders(threads: int) -> int:
-    """Return how many threads read and decode ahead of an encoder that has so many itself.
-
-    With a small network a photo takes as long to decode as to encode, so there are as many.
-    """
-    return min(_MOST_DECODERS, threads)

@@ -11,9 +11,11 @@ from boost_edge.runtime.crawl import absolute, folder_prefix
 from boost_edge.runtime.selection import EVERYTHING, Selection
 from boost_edge.runtime.store import Store
 
-__all__ = ["find_gone", "holds", "is_gone"]
+__all__ = ["PAGE_ROWS", "find_gone", "holds", "is_gone"]
 
-_PAGE_ROWS = 256
+PAGE_ROWS = 256
+"""Images whose files are looked for at once, and pruned in one commit."""
+
 # "0" comes after "/": between them is what begins with the folder's name and a slash. The unary
 # plus keeps SQLite to the index of the paths.
 _UNDER = """
@@ -28,7 +30,7 @@ def is_gone(path: str) -> bool:
     A link that leads nowhere is there, and so is a file in a folder that may not be looked into.
     """
     try:
-        Path(path).lstat()
+        os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):
@@ -100,7 +102,7 @@ def _candidates(
 
 def _pages_under(store: Store, prefix: str) -> Iterator[list[tuple[int, str]]]:
     after, end = _range(prefix)
-    while rows := store.select(_UNDER, (after, end, _PAGE_ROWS)):
+    while rows := store.select(_UNDER, (after, end, PAGE_ROWS)):
         after = rows[-1][1]
         yield [(identity, os.fsdecode(path)) for identity, path in rows]
 

@@ -19,6 +19,7 @@ __all__ = [
     "STATE",
     "STATE_AT",
     "STORED",
+    "STORED_DIGESTS",
     "TOUCH",
     "UPSERT",
     "VECTORS",
@@ -107,6 +108,7 @@ STORED = VECTORS.replace(", vector", ", vector, vector_key")
 OF_THESE = "WHERE images.id IN (SELECT value FROM json_each(?))"
 # The unary plus keeps SQLite from an index that most rows are in.
 OF_THESE_LIVE = f"{OF_THESE} AND +state = 'live'"
+STORED_DIGESTS = "SELECT digest FROM embeddings WHERE digest IN (SELECT value FROM json_each(?))"
 OF_DIGEST = """
 WHERE embedding = (SELECT id FROM embeddings WHERE digest = ?) ORDER BY images.id LIMIT ?
 """
@@ -138,7 +140,10 @@ ON CONFLICT (path) DO UPDATE SET
 
 # For bytes that are new; for an embedding of known bytes that is another; and for all images that
 # have it then.
-EMBED = "INSERT INTO embeddings (digest, vector_key, vector) VALUES (?, ?, ?)"
+EMBED = """
+INSERT INTO embeddings (digest, vector_key, vector) VALUES (?, ?, ?)
+ON CONFLICT (digest) DO NOTHING
+"""
 RENEW = "UPDATE embeddings SET vector_key = ?, vector = ? WHERE id = ?"
 TOUCH = "UPDATE images SET generation = ? WHERE embedding = ?"
 

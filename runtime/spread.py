@@ -1,10 +1,13 @@
-"""Run a network on many images: each thread has images of its own.
+"""Run a network on many images: each thread has images of its own, and decodes them too.
 
 Several threads that compute one image wait for each other at every layer, and lose what one of
 them spends on decoding. Threads with images of their own hardly ever wait, as the next batch is
 begun while one is taken in; measured in docs/performance.md. It takes the network a second time,
 in memory and in preparing it, so a batch that is alone goes without: a query and a few files never
 pay for it.
+
+The same threads read and decode ahead (`prefetch`), in the order in which work is given to them:
+no more of them compute than the encoder has, and none is idle while there is work of either kind.
 """
 
 from __future__ import annotations
@@ -52,12 +55,16 @@ class Begun:
 
 
 class Spread:
-    """Runs an encoder's network on batches, in as many threads as the encoder has; close it."""
+    """Runs an encoder's network on batches, in as many threads as the encoder has; close it.
+
+    ``pool`` are these threads, for reading ahead. Where the encoder has one thread it only reads
+    ahead, and the network runs in the caller's thread.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._single: Encoder | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self.pool = ThreadPoolExecutor(encoder.threads, "boost-edge-work")
         self._started = False
 
     def each(self, batches: Iterable[NDArray[np.uint8]]) -> Iterator[Encoding]:
@@ -83,19 +90,18 @@ class Spread:
         if not self._started:
             self._started = True
             self._start()
-        if self._single is None or self._pool is None or len(batch) < 2:
+        if self._single is None or len(batch) < 2:
             return Begun(partial(self._encoder.run, batch))
         parts = np.array_split(batch, min(self._encoder.threads, len(batch)))
-        running = [self._pool.submit(self._single.run, part) for part in parts]
+        running = [self.pool.submit(self._single.run, part) for part in parts]
         return Begun(lambda: join_encodings([part.result() for part in running]))
 
     def close(self) -> None:
         """Let go of the threads and of the second network."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        self.pool.shutdown(wait=True, cancel_futures=True)
         if self._single is not None:
             self._single.close()
-        self._pool, self._single = None, None
+        self._single = None
 
     def _start(self) -> None:
         if self._encoder.threads == 1:
@@ -109,4 +115,3 @@ class Spread:
             single.close()
             return
         self._single = single
-        self._pool = ThreadPoolExecutor(self._encoder.threads, "boost-edge-encode")

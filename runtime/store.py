@@ -45,6 +45,7 @@ from boost_edge.runtime.schema import (
     OF_THESE_LIVE,
     SELECT,
     SHOWN,
+    STORED_DIGESTS,
     VECTORS,
     WITH_KEYS,
 )
@@ -168,6 +169,12 @@ class Store:
         rows = self._query(SELECT + "WHERE path = ?", (os.fsencode(path),))
         return self._row(rows[0]) if rows else None
 
+    def find_each(self, paths: Sequence[str]) -> dict[str, ImageRow]:
+        """Return the images at some paths, live or deleted, by path; a few hundred at most."""
+        sql = SELECT + f"WHERE path IN ({', '.join('?' * len(paths))})"
+        found = map(self._row, self._query(sql, tuple(map(os.fsencode, paths))))
+        return {row.path: row for row in found}
+
     def page(
         self, after: ImageRow | None, *, by: Literal["id", "path"], limit: int, deleted: bool
     ) -> list[ImageRow]:
@@ -185,6 +192,10 @@ class Store:
         """Return the images of exactly these bytes, deleted too, oldest first; -1: no limit."""
         sql = SELECT + OF_DIGEST
         return [self._row(row) for row in self._query(sql, (digest, limit))]
+
+    def stored_digests(self, digests: Iterable[str]) -> set[str]:
+        """Return those of some digests for which there is an embedding."""
+        return {digest for (digest,) in self._query(STORED_DIGESTS, (json.dumps([*digests]),))}
 
     def images(self, ids: Iterable[int]) -> dict[int, ImageRow]:
         """Return the live images with these ids; those that are gone are left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -45,6 +45,12 @@ class Whereabouts:
             return row
         row = foretold.as_placed(row)
         return row if row.path == path else None
+
+    def at_each(self, paths: Sequence[str]) -> dict[str, ImageRow]:
+        """Return the images at some paths, as `at` does one by one, by path."""
+        if self._pending.foretold is None:
+            return self._store.find_each(paths)
+        return {path: row for path in paths if (row := self.at(path)) is not None}
 
     def gone(self, digest: str, settle: Callable[[ImageRow], None]) -> ImageRow | None:
         """Return the first row of these bytes whose file is gone, each row once.

@@ -422,7 +422,7 @@ def test_what_is_not_encoded_is_committed_in_pieces_too(
     gallery: Gallery, write_picture: WritePicture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels, returns and prunings of many images are many commits, for none is held for long."""
-    count = 3 * COMMIT_IMAGES
+    count = 3 * max(COMMIT_IMAGES, prune.PAGE_ROWS)
     picture = write_picture(tmp_path / "picture.png").read_bytes()
     many = tmp_path / "many"
     many.mkdir()
@@ -439,7 +439,7 @@ def test_what_is_not_encoded_is_committed_in_pieces_too(
     many.rename(tmp_path / "away")
     assert gallery.index([many], prune=True).pruned_count == count
     assert sum(sizes) == count
-    assert max(sizes) <= COMMIT_IMAGES
+    assert max(sizes) <= prune.PAGE_ROWS
     sizes.clear()
     (tmp_path / "away").rename(many)
     assert gallery.index([many]).restored == count
@@ -451,7 +451,7 @@ def test_a_report_names_the_first_and_counts_all(
 ) -> None:
     """Lists end, counts do not, and each file that is skipped is told at once."""
     monkeypatch.setattr(index_report, "MOST_NAMED", 2)
-    monkeypatch.setattr(prune, "_PAGE_ROWS", 2)
+    monkeypatch.setattr(prune, "PAGE_ROWS", 2)
     gallery.index([pictures])
     for path in sorted((pictures / "red").iterdir()):
         path.unlink()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from boost_edge.runtime.prefetch import batched, decoders, prefetch, with_next
+from boost_edge.runtime.prefetch import batched, prefetch, with_next
 
 
 @settings(deadline=None)
@@ -63,11 +64,16 @@ def test_stopping_early_stops_the_threads() -> None:
     assert threading.active_count() == before
 
 
-def test_there_is_always_a_decoder() -> None:
-    """As many threads decode as encode, but not hundreds."""
-    assert decoders(1) == 1
-    assert decoders(3) == 3
-    assert decoders(500) < 100
+def test_stopping_early_leaves_shared_threads_to_others() -> None:
+    """Threads that are not its own go on; of its work nothing is left to do there."""
+    done: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        found = prefetch(range(100), done.append, workers=pool, ahead=10)
+        with closing(found):
+            next(found)
+        begun = len(done)
+        assert pool.submit(abs, -1).result() == 1
+        assert len(done) == begun < 100
 
 
 @given(items=st.lists(st.integers(), max_size=5))

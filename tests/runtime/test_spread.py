@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -61,6 +63,25 @@ def test_a_model_file_that_changes_meanwhile_is_no_reason_to_fail(
             path.write_bytes(b"damaged" if change == "damaged" else data + b"\x18\x00")
         _, found = spread.each([first, second])
         np.testing.assert_allclose(found.embeddings, encoder.run(second).embeddings, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_no_more_threads_compute_than_the_encoder_has(
+    model_path: Path, pictures: Path, threads: int
+) -> None:
+    """Those that read ahead are those that encode; one reads ahead for a single one."""
+    paths = [*pictures.rglob("*.png")] * 4
+    with Encoder.open(model_path, threads=threads) as encoder:
+        before, most = threading.active_count(), 0
+
+        def watched() -> Iterator[Path]:
+            nonlocal most
+            for path in paths:
+                most = max(most, threading.active_count() - before)
+                yield path
+
+        assert len(encoder.encode(watched(), batch_size=4)) == len(paths)
+        assert most == threads
 
 
 def test_what_is_wrong_in_a_thread_is_raised(model_path: Path) -> None:
