@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.encoder import Encoder
+from boost_edge.runtime.encoder import Encoder, Prediction
 from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.pending import Described, Pending
 from boost_edge.runtime.reading import Read
@@ -68,22 +68,21 @@ class Describer:
         if late:
             begun = Begun(partial(self._encoder.run, _pixels(late)))
             self._begun |= {item.digest: (begun, row) for row, item in enumerate(late)}
-        encodings = [self._encoding_of(item) for item in reads]
-        posteriors = [posterior for _, posterior in encodings if posterior is not None]
-        predicted = (
-            self._encoder.describe_each(np.stack(posteriors)) if posteriors else [{}] * len(reads)
-        )
+        vectors: list[NDArray[np.float32]] = []
+        posteriors: list[NDArray[np.float32]] = []
+        for item in reads:
+            begun, row = self._begun[item.digest]
+            encoding = begun.result()
+            vectors.append(encoding.embeddings[row])
+            if encoding.attributes is not None:
+                posteriors.append(encoding.attributes[row])
+        predicted: list[dict[str, Prediction]] = [{} for _ in reads]
+        if posteriors:
+            predicted = self._encoder.describe_each(np.stack(posteriors))
         return [
-            Described(predicted=predicted, vector=vector, path=item.job.path)
-            for item, (vector, _), predicted in zip(reads, encodings, predicted, strict=True)
+            Described(predicted=said, vector=vector, path=item.job.path)
+            for item, said, vector in zip(reads, predicted, vectors, strict=True)
         ]
-
-    def _encoding_of(self, item: Read) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return the embedding and the posteriors of a file that the network has begun with."""
-        begun, row = self._begun[item.digest]
-        encoding = begun.result()
-        posteriors = encoding.attributes
-        return encoding.embeddings[row], None if posteriors is None else posteriors[row]
 
     def unknown(self, digests: Iterable[str]) -> set[str]:
         """Return digests of whose bytes nothing is known for certain, committed or not.

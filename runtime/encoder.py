@@ -290,12 +290,11 @@ class Encoder:
         start = 0
         for attribute in self._manifest.attributes:
             posteriors = attributes[:, start : start + len(attribute.values)]
-            best, greatest = posteriors.argmax(axis=1).tolist(), posteriors.max(axis=1).tolist()
+            best: list[int] = posteriors.argmax(axis=1).tolist()
+            greatest: list[float] = posteriors.max(axis=1).tolist()
+            values = (attribute.values[index] for index in best)
             columns.append(
-                [
-                    Prediction(value=attribute.values[index], p=p)
-                    for index, p in zip(best, greatest, strict=True)
-                ]
+                [Prediction(value=value, p=p) for value, p in zip(values, greatest, strict=True)]
             )
             start += len(attribute.values)
         names = [attribute.name for attribute in self._manifest.attributes]

@@ -336,18 +336,19 @@ class Searcher:
         while fetch <= most:
             fetch = max(fetch, self._expansion)
             shortlist = Shortlist(graph, store, query, fetch, among)
-            ids, keys, all_of_them = shortlist.best(wanted, first=2 * k * each)
-            if all_of_them or (len(ids) >= wanted and fetch >= _CLOSE * k):
+            held, all_of_them = shortlist.best(wanted, first=2 * k * each)
+            if all_of_them or (len(held) >= wanted and fetch >= _CLOSE * k):
                 # Images of equal embeddings have one key.
-                held: list[int] = keys.tolist()
-                distinct = list(dict.fromkeys(held))
-                scores = np.vecdot(store.vectors_with(distinct), query)
-                errors = np.abs(shortlist.coarse_of(distinct) - scores)
-                if errors.max(initial=0) > shortlist.margin:
+                keys = list(dict.fromkeys(key for _, key in held))
+                scores = np.vecdot(store.vectors_with(keys), query).tolist()
+                exact = dict(zip(keys, scores, strict=True))
+                errors = (abs(shortlist.coarse[key] - exact[key]) for key in keys)
+                if max(errors, default=0.0) > shortlist.margin:
                     # Damage, or entries that are too large for the graph's integers.
                     graph.is_sound()
-                place = {key: row for row, key in enumerate(distinct)}
-                return _best(ids, scores[[place[key] for key in held]], k)
+                ranked = sorted((-exact[key], identity) for identity, key in held)[:k]
+                ids = np.array([identity for _, identity in ranked], np.int64)
+                return ids, np.array([-score for score, _ in ranked], np.float32)
             fetch *= 2
         return scan(_rows(store, among, upto=graph.generation), query, k)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,16 +27,19 @@ class Shortlist:
         count: int,
         among: NDArray[np.int64] | None,
     ) -> None:
-        self._keys, self._coarse = graph.candidates(query, count)
+        keys, coarse = graph.candidates(query, count)
+        # There are few: lists take less time than arrays, all the more after a network has run.
+        self._keys: list[int] = keys.tolist()
+        self._coarse: list[float] = coarse.tolist()
         # By how much coarse scores may be in the wrong order.
         self.margin = graph.margin(query)
         # The coarse scores of the candidates that were looked up, by key.
-        self._scores: dict[int, float] = {}
+        self.coarse: dict[int, float] = {}
         self._upto = graph.generation
         self._store = store
         self._among = among
 
-    def best(self, wanted: int, *, first: int) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
+    def best(self, wanted: int, *, first: int) -> tuple[list[tuple[int, int]], bool]:
         """Return ids and keys of the candidates that may be among the best ``wanted``.
 
         Of a filter's candidates few pass: ``first`` are looked up, then twice as many, and so on.
@@ -44,41 +47,41 @@ class Shortlist:
         And whether those are all: False where there are too few, or where the last one that the
         graph gave may still be among them.
         """
-        upto = self._reach(self._coarse, wanted) if self._among is None else first
+        upto = self._reach(wanted) if self._among is None else first
         upto = min(upto, len(self._keys))
         while True:
-            ids, keys = self._lookup(upto)
-            coarse = self.coarse_of(keys.tolist())
-            if len(ids) < wanted:
+            held = self._lookup(upto)
+            if len(held) < wanted:
                 if upto == len(self._keys):
-                    return ids, keys, False
+                    return held, False
                 upto = min(2 * upto, len(self._keys))
                 continue
-            bar = np.partition(coarse, len(coarse) - wanted)[len(coarse) - wanted] - self.margin
-            reach = int(np.count_nonzero(self._coarse >= bar))
+            scores = sorted((self.coarse[key] for _, key in held), reverse=True)
+            bar = scores[wanted - 1] - self.margin
+            reach = self._count_from(bar)
             if reach <= upto:
-                close = coarse >= bar
-                return ids[close], keys[close], reach < len(self._keys)
+                close = [each for each in held if self.coarse[each[1]] >= bar]
+                return close, reach < len(self._keys)
             upto = reach
 
-    def _reach(self, coarse: NDArray[np.float32], wanted: int) -> int:
+    def _reach(self, wanted: int) -> int:
         """Return how many candidates may be among the best, were all of them alive."""
-        if len(coarse) <= wanted:
-            return len(coarse)
-        return int(np.count_nonzero(coarse >= coarse[wanted - 1] - self.margin))
+        if len(self._coarse) <= wanted:
+            return len(self._coarse)
+        return self._count_from(self._coarse[wanted - 1] - self.margin)
 
-    def _lookup(self, upto: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        wanted = self._keys[:upto].tolist()
-        self._scores = dict(zip(wanted, self._coarse[:upto].tolist(), strict=True))
-        ids, keys = self._store.holders(wanted, upto=self._upto)
+    def _count_from(self, bar: float) -> int:
+        return sum(map(bar.__le__, self._coarse))
+
+    def _lookup(self, upto: int) -> list[tuple[int, int]]:
+        """Return ids and keys of the live images that pass, of the first candidates."""
+        wanted = self._keys[:upto]
+        self.coarse = dict(zip(wanted, self._coarse, strict=False))
+        held = self._store.holders(wanted, upto=self._upto)
         if self._among is None:
-            return ids, keys
-        passing = inside(ids, self._among)
-        return ids[passing], keys[passing]
-
-    def coarse_of(self, keys: Sequence[int]) -> NDArray[np.float32]:
-        """Return the coarse scores of candidates that were looked up, in the order of ``keys``."""
-        return np.array([self._scores[key] for key in keys], np.float32)
+            return held
+        passing = inside(np.array([identity for identity, _ in held], np.int64), self._among)
+        return list(itertools.compress(held, passing.tolist()))
 
 
 def inside(ids: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -251,16 +251,12 @@ class Store:
         """
         return self._chunks(KEYED)
 
-    def holders(
-        self, keys: Sequence[int], *, upto: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return ids and keys ``(n,) int64`` of the live images with one of some keys.
+    def holders(self, keys: Sequence[int], *, upto: int) -> list[tuple[int, int]]:
+        """Return ids and keys of the live images with one of some keys.
 
         Images whose embedding is newer than generation ``upto`` are left out.
         """
-        rows = self._query(HOLDERS, (_json_ids(keys), upto))
-        pairs = np.array(rows, np.int64).reshape(len(rows), 2)
-        return pairs[:, 0], pairs[:, 1]
+        return self._query(HOLDERS, (_json_ids(keys), upto))
 
     def chunks_of(self, ids: Iterable[int]) -> Iterator[Vectors]:
         """Yield ids and embeddings of the live images with some ids, in pieces and any order.
