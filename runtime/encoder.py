@@ -298,6 +298,8 @@ class Encoder:
             )
             start += len(attribute.values)
         names = [attribute.name for attribute in self._manifest.attributes]
+        if not columns:
+            return [{} for _ in attributes]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def close(self) -> None:

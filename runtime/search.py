@@ -21,6 +21,7 @@ kept would be built by every process anew.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -341,7 +342,11 @@ class Searcher:
                 # Images of equal embeddings have one key.
                 keys = list(dict.fromkeys(key for _, key in held))
                 scores = np.vecdot(store.vectors_with(keys), query).tolist()
-                exact = dict(zip(keys, scores, strict=True))
+                # What is no number comes last.
+                exact = {
+                    key: -math.inf if math.isnan(score) else score
+                    for key, score in zip(keys, scores, strict=True)
+                }
                 errors = (abs(shortlist.coarse[key] - exact[key]) for key in keys)
                 if max(errors, default=0.0) > shortlist.margin:
                     # Damage, or entries that are too large for the graph's integers.

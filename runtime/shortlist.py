@@ -28,7 +28,7 @@ class Shortlist:
         among: NDArray[np.int64] | None,
     ) -> None:
         keys, coarse = graph.candidates(query, count)
-        # There are few: lists take less time than arrays, all the more after a network has run.
+        # Mostly there are few: lists take less time than arrays then, all the more after a network.
         self._keys: list[int] = keys.tolist()
         self._coarse: list[float] = coarse.tolist()
         # By how much coarse scores may be in the wrong order.

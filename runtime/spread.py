@@ -7,7 +7,7 @@ in memory and in preparing it, so a batch that is alone goes without: a query an
 pay for it.
 
 The same threads read and decode ahead (`prefetch`), in the order in which work is given to them:
-no more of them compute than the encoder has, and none is idle while there is work of either kind.
+none is idle while there is work of either kind.
 """
 
 from __future__ import annotations

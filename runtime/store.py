@@ -171,9 +171,12 @@ class Store:
 
     def find_each(self, paths: Sequence[str]) -> dict[str, ImageRow]:
         """Return the images at some paths, live or deleted, by path; a few hundred at most."""
-        sql = SELECT + f"WHERE path IN ({', '.join('?' * len(paths))})"
-        found = map(self._row, self._query(sql, tuple(map(os.fsencode, paths))))
-        return {row.path: row for row in found}
+        # A name may be written in two ways, of which a row gives one.
+        names = {path: os.fsencode(path) for path in paths}
+        sql = SELECT + f"WHERE path IN ({', '.join('?' * len(names))})"
+        rows = map(self._row, self._query(sql, tuple(names.values())))
+        found = {os.fsencode(row.path): row for row in rows}
+        return {path: found[name] for path, name in names.items() if name in found}
 
     def page(
         self, after: ImageRow | None, *, by: Literal["id", "path"], limit: int, deleted: bool

@@ -198,6 +198,8 @@ def test_a_model_without_head_has_no_attributes(
         assert encoding.attributes is None
         assert encoding.embeddings.shape == (1, 16)
         assert encoder.predict([]).attributes is None
+        nothing = np.empty((3, 0), np.float32)
+        assert encoder.describe_each(nothing) == [encoder.describe(row) for row in nothing]
 
 
 def test_identity_is_the_sha256_of_the_file(encoder: Encoder, model_path: Path) -> None:

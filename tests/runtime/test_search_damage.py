@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -221,6 +222,27 @@ def test_entries_that_are_cut_short_are_no_damage(
         assert best == ROWS + 1
         assert checked == [True]
         assert path.stat().st_ino == before
+
+
+def test_embeddings_that_are_no_numbers_come_last(filled: tuple[Store, Matrix, Path]) -> None:
+    """Where a disk has turned the nearest embeddings into NaN, the sound ones keep their order."""
+    store, matrix, path = filled
+    query = matrix[0]
+    ids, _ = searcher(path).find(store, query, 20)
+    broken = ids[[0, 3, 4]].tolist()
+    with closing(sqlite3.connect(store.path)) as database:
+        for identity in broken:
+            database.execute(
+                "UPDATE embeddings SET vector = ? WHERE id = "
+                "(SELECT embedding FROM images WHERE id = ?)",
+                (np.full(WIDTH, np.nan, "<f4").tobytes(), identity),
+            )
+        database.commit()
+    expected = [each for each in ids.tolist() if each not in broken]
+    found = searcher(path).find(store, query, 10)[0].tolist()
+    sound = [each for each in found if each not in broken]
+    assert len(sound) >= 7
+    assert sound == found[: len(sound)] == expected[: len(sound)]
 
 
 def test_near_copies_are_searched_for_in_a_sound_graph(

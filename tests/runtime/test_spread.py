@@ -66,10 +66,10 @@ def test_a_model_file_that_changes_meanwhile_is_no_reason_to_fail(
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_no_more_threads_compute_than_the_encoder_has(
+def test_no_threads_but_the_encoders_read_ahead(
     model_path: Path, pictures: Path, threads: int
 ) -> None:
-    """Those that read ahead are those that encode; one reads ahead for a single one."""
+    """Those that read ahead are those that encode; one reads ahead while the caller encodes."""
     paths = [*pictures.rglob("*.png")] * 4
     with Encoder.open(model_path, threads=threads) as encoder:
         before, most = threading.active_count(), 0

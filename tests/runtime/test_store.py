@@ -145,6 +145,25 @@ def test_equal_bytes_have_one_embedding(store: Store) -> None:
     assert sorted(store.holders([key], upto=1)) == [(1, key), (2, key), (3, key)]
 
 
+def test_images_are_found_by_their_paths_together(store: Store) -> None:
+    """As one by one: the rows that are there, by the path asked for, however it is written."""
+    paths = ["/a", "/\udcff", "/é", "/gone"]
+    store.commit(Changes(encoded=[(a_row(path), a_vector()) for path in paths[:3]]))
+    asked = [*paths, "/\udcc3\udca9"]
+    expected = {path: row for path in asked if (row := store.find(path)) is not None}
+    assert store.find_each(asked) == expected
+    assert len(expected) == 4
+    assert store.find_each([]) == {}
+
+
+def test_digests_that_are_stored_are_told_apart(store: Store) -> None:
+    """Of some digests those come back that an embedding has, each once."""
+    row = a_row("/a")
+    store.commit(Changes(encoded=[(row, a_vector()), (a_row("/b", digest=row.digest), a_vector())]))
+    assert store.stored_digests([row.digest, "d" * 64, row.digest]) == {row.digest}
+    assert store.stored_digests([]) == set()
+
+
 def test_an_embedding_goes_with_its_last_image(store: Store) -> None:
     """While any image has it, deleted ones too, it stays; then it goes, in the same commit."""
     store.commit(
