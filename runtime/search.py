@@ -21,7 +21,6 @@ kept would be built by every process anew.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -339,16 +338,8 @@ class Searcher:
             shortlist = Shortlist(graph, store, query, fetch, among)
             held, all_of_them = shortlist.best(wanted, first=2 * k * each)
             if all_of_them or (len(held) >= wanted and fetch >= _CLOSE * k):
-                # Images of equal embeddings have one key.
-                keys = list(dict.fromkeys(key for _, key in held))
-                scores = np.vecdot(store.vectors_with(keys), query).tolist()
-                # What is no number comes last.
-                exact = {
-                    key: -math.inf if math.isnan(score) else score
-                    for key, score in zip(keys, scores, strict=True)
-                }
-                errors = (abs(shortlist.coarse[key] - exact[key]) for key in keys)
-                if max(errors, default=0.0) > shortlist.margin:
+                exact, agree = shortlist.exact(key for _, key in held)
+                if not agree:
                     # Damage, or entries that are too large for the graph's integers.
                     graph.is_sound()
                 ranked = sorted((-exact[key], identity) for identity, key in held)[:k]

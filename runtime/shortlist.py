@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,9 +34,10 @@ class Shortlist:
         self._keys: list[int] = keys.tolist()
         self._coarse: list[float] = coarse.tolist()
         # By how much coarse scores may be in the wrong order.
-        self.margin = graph.margin(query)
+        self._margin = graph.margin(query)
         # The coarse scores of the candidates that were looked up, by key.
-        self.coarse: dict[int, float] = {}
+        self._coarse_of: dict[int, float] = {}
+        self._query = query
         self._upto = graph.generation
         self._store = store
         self._among = among
@@ -56,19 +59,35 @@ class Shortlist:
                     return held, False
                 upto = min(2 * upto, len(self._keys))
                 continue
-            scores = sorted((self.coarse[key] for _, key in held), reverse=True)
-            bar = scores[wanted - 1] - self.margin
+            scores = sorted((self._coarse_of[key] for _, key in held), reverse=True)
+            bar = scores[wanted - 1] - self._margin
             reach = self._count_from(bar)
             if reach <= upto:
-                close = [each for each in held if self.coarse[each[1]] >= bar]
+                close = [each for each in held if self._coarse_of[each[1]] >= bar]
                 return close, reach < len(self._keys)
             upto = reach
+
+    def exact(self, keys: Iterable[int]) -> tuple[dict[int, float], bool]:
+        """Return the scores of the stored embeddings with some keys, by key.
+
+        What is no number comes last, at minus infinity. And whether the coarse ones of the keys,
+        which were looked up, are right but for rounding.
+        """
+        # Images of equal embeddings have one key.
+        wanted = list(dict.fromkeys(keys))
+        scores = np.vecdot(self._store.vectors_with(wanted), self._query).tolist()
+        exact = {
+            key: -math.inf if math.isnan(score) else score
+            for key, score in zip(wanted, scores, strict=True)
+        }
+        errors = (abs(self._coarse_of[key] - score) for key, score in exact.items())
+        return exact, max(errors, default=0.0) <= self._margin
 
     def _reach(self, wanted: int) -> int:
         """Return how many candidates may be among the best, were all of them alive."""
         if len(self._coarse) <= wanted:
             return len(self._coarse)
-        return self._count_from(self._coarse[wanted - 1] - self.margin)
+        return self._count_from(self._coarse[wanted - 1] - self._margin)
 
     def _count_from(self, bar: float) -> int:
         return sum(map(bar.__le__, self._coarse))
@@ -76,7 +95,7 @@ class Shortlist:
     def _lookup(self, upto: int) -> list[tuple[int, int]]:
         """Return ids and keys of the live images that pass, of the first candidates."""
         wanted = self._keys[:upto]
-        self.coarse = dict(zip(wanted, self._coarse, strict=False))
+        self._coarse_of = dict(zip(wanted, self._coarse, strict=False))
         held = self._store.holders(wanted, upto=self._upto)
         if self._among is None:
             return held
