@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from boost_edge.runtime.encoder import Encoder, Prediction
+from boost_edge.runtime.encoder import Encoder
 from boost_edge.runtime.errors import ImageError
 from boost_edge.runtime.pending import Described, Pending
 from boost_edge.runtime.reading import Read
@@ -68,21 +68,18 @@ class Describer:
         if late:
             begun = Begun(partial(self._encoder.run, _pixels(late)))
             self._begun |= {item.digest: (begun, row) for row, item in enumerate(late)}
-        vectors: list[NDArray[np.float32]] = []
-        posteriors: list[NDArray[np.float32]] = []
-        for item in reads:
-            begun, row = self._begun[item.digest]
-            encoding = begun.result()
-            vectors.append(encoding.embeddings[row])
-            if encoding.attributes is not None:
-                posteriors.append(encoding.attributes[row])
-        predicted: list[dict[str, Prediction]] = [{} for _ in reads]
-        if posteriors:
-            predicted = self._encoder.describe_each(np.stack(posteriors))
-        return [
-            Described(predicted=said, vector=vector, path=item.job.path)
-            for item, said, vector in zip(reads, predicted, vectors, strict=True)
-        ]
+        return [self._described(item) for item in reads]
+
+    def _described(self, item: Read) -> Described:
+        begun, row = self._begun[item.digest]
+        encoding = begun.result()
+        return Described(
+            predicted={}
+            if encoding.attributes is None
+            else self._encoder.describe(encoding.attributes[row]),
+            vector=encoding.embeddings[row],
+            path=item.job.path,
+        )
 
     def unknown(self, digests: Iterable[str]) -> set[str]:
         """Return digests of whose bytes nothing is known for certain, committed or not.
@@ -91,7 +88,7 @@ class Describer:
         """
         # In this order: what is no longer pending is committed.
         asked = [each for each in digests if self._pending.described(each) is None]
-        return set(asked) - self._store.stored_digests(asked)
+        return set(asked) - self._store.stored_digests(asked) if asked else set()
 
     def known(self, digest: str) -> Described | None:
         """Return what is known about the same bytes elsewhere, committed or not."""

@@ -274,34 +274,6 @@ class Encoder:
             start += len(attribute.values)
         return described
 
-    def describe_each(self, attributes: NDArray[np.float32]) -> list[dict[str, Prediction]]:
-        """Return what `describe` does of each row of ``(N, sum K_a) float32``, in less time.
-
-        Raises
-        ------
-        UsageError
-            When the rows have another length.
-        """
-        if attributes.ndim != 2 or attributes.shape[1] != self._values:
-            raise UsageError(
-                f"rows of attributes have shape (N, {self._values}), not {attributes.shape}"
-            )
-        columns: list[list[Prediction]] = []
-        start = 0
-        for attribute in self._manifest.attributes:
-            posteriors = attributes[:, start : start + len(attribute.values)]
-            best: list[int] = posteriors.argmax(axis=1).tolist()
-            greatest: list[float] = posteriors.max(axis=1).tolist()
-            values = (attribute.values[index] for index in best)
-            columns.append(
-                [Prediction(value=value, p=p) for value, p in zip(values, greatest, strict=True)]
-            )
-            start += len(attribute.values)
-        names = [attribute.name for attribute in self._manifest.attributes]
-        if not columns:
-            return [{} for _ in attributes]
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
     def close(self) -> None:
         """Let go of the network and its threads."""
         self._session = None

@@ -187,7 +187,7 @@ class _Run:
     def _found(self) -> Iterator[tuple[str, ImageRow | None]]:
         """Yield the paths of the files there are, each with its row as it is by then."""
         for page in batched(map(absolute, self._find()), _PAGE):
-            rows = self._rows.at_each(page)
+            rows = {} if self._any_moved else self._rows.at_each(page)
             for path in page:
                 yield path, self._at(path) if self._any_moved else rows.get(path)
 
@@ -205,15 +205,18 @@ class _Run:
                 known = self._at(item.job.path)
             if known is not None and known.digest == item.digest:
                 self._keep(known, _stamped(item, known), "unchanged")
-            elif item.digest in self._unknown:
-                self._fresh.append(_known_at(item, known))
-            elif gone := self._rows.gone(item.digest, self._settle_row):
-                self._move(gone, item, known)
-            elif other := self._rows.replaced(item.digest, self._settle_row):
-                self._move(other, item, known)
+            elif left := self._left_by(item.digest):
+                self._move(left, item, known)
             else:
-                self._fresh.append(_known_at(item, known))
+                self._fresh.append(replace(item, job=replace(item.job, known=known)))
         self._add_fresh()
+
+    def _left_by(self, digest: str) -> ImageRow | None:
+        """Return a row of these bytes whose own file is gone, or else has other bytes."""
+        if digest in self._unknown:
+            return None
+        gone = self._rows.gone(digest, self._settle_row)
+        return gone or self._rows.replaced(digest, self._settle_row)
 
     def _move(self, row: ImageRow, item: Read, known: ImageRow | None) -> None:
         """Let a row follow its bytes, also to the path of another one: they change places.
@@ -332,11 +335,6 @@ class _Run:
             # Files may have come since they were counted.
             self._total = max(self._total, self._done)
             self._options.progress(self._done, self._total)
-
-
-def _known_at(item: Read, known: ImageRow | None) -> Read:
-    """Return a file that was read with the row that is at its path by now."""
-    return item if known is item.job.known else replace(item, job=replace(item.job, known=known))
 
 
 def _stamped(item: Read, row: ImageRow) -> ImageRow:

@@ -6,7 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar, cast
+from typing import TypeVar
 
 __all__ = ["batched", "prefetch", "with_next"]
 
@@ -33,8 +33,7 @@ def prefetch(
     """
     source = iter(items)
     pending: deque[Future[R]] = deque()
-    own = ThreadPoolExecutor(workers, "boost-edge-ahead") if isinstance(workers, int) else None
-    pool = own or cast("ThreadPoolExecutor", workers)
+    pool = ThreadPoolExecutor(workers, "boost-edge-ahead") if isinstance(workers, int) else workers
     try:
         for item in source:
             pending.append(pool.submit(function, item))
@@ -44,8 +43,8 @@ def prefetch(
             yield pending.popleft().result()
     finally:
         wait([each for each in pending if not each.cancel()])
-        if own is not None:
-            own.shutdown()
+        if pool is not workers:
+            pool.shutdown()
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -342,9 +342,8 @@ class Searcher:
                 if not agree:
                     # Damage, or entries that are too large for the graph's integers.
                     graph.is_sound()
-                ranked = sorted((-exact[key], identity) for identity, key in held)[:k]
-                ids = np.array([identity for _, identity in ranked], np.int64)
-                return ids, np.array([-score for score, _ in ranked], np.float32)
+                ids = np.array([identity for identity, _ in held], np.int64)
+                return _best(ids, np.array([exact[key] for _, key in held], np.float32), k)
             fetch *= 2
         return scan(_rows(store, among, upto=graph.generation), query, k)
 

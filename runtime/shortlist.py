@@ -35,8 +35,7 @@ class Shortlist:
         self._coarse: list[float] = coarse.tolist()
         # By how much coarse scores may be in the wrong order.
         self._margin = graph.margin(query)
-        # The coarse scores of the candidates that were looked up, by key.
-        self._coarse_of: dict[int, float] = {}
+        self._coarse_of = dict(zip(self._keys, self._coarse, strict=True))
         self._query = query
         self._upto = graph.generation
         self._store = store
@@ -70,8 +69,8 @@ class Shortlist:
     def exact(self, keys: Iterable[int]) -> tuple[dict[int, float], bool]:
         """Return the scores of the stored embeddings with some keys, by key.
 
-        What is no number comes last, at minus infinity. And whether the coarse ones of the keys,
-        which were looked up, are right but for rounding.
+        What is no number comes last, at minus infinity. And whether the coarse ones of the keys
+        are right but for rounding.
         """
         # Images of equal embeddings have one key.
         wanted = list(dict.fromkeys(keys))
@@ -94,9 +93,7 @@ class Shortlist:
 
     def _lookup(self, upto: int) -> list[tuple[int, int]]:
         """Return ids and keys of the live images that pass, of the first candidates."""
-        wanted = self._keys[:upto]
-        self._coarse_of = dict(zip(wanted, self._coarse, strict=False))
-        held = self._store.holders(wanted, upto=self._upto)
+        held = self._store.holders(self._keys[:upto], upto=self._upto)
         if self._among is None:
             return held
         passing = inside(np.array([identity for identity, _ in held], np.int64), self._among)

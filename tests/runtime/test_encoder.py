@@ -179,16 +179,6 @@ def test_describe_names_the_likeliest_values(encoder: Encoder, pictures: Path) -
         encoder.describe(row[:4])
 
 
-def test_many_rows_are_described_as_one_by_one(encoder: Encoder) -> None:
-    """The first of equal values counts, in one row as in many; and none gives none."""
-    rows = np.random.default_rng(0).integers(0, 3, (200, 5)).astype(np.float32) / np.float32(4)
-    assert encoder.describe_each(rows) == [encoder.describe(row) for row in rows]
-    assert encoder.describe_each(rows[:0]) == []
-    for wrong in (rows[:, :4], rows[0]):
-        with pytest.raises(UsageError, match=r"\(N, 5\)"):
-            encoder.describe_each(wrong)
-
-
 def test_a_model_without_head_has_no_attributes(
     build_model: BuildModel, pictures: Path, tmp_path: Path
 ) -> None:
@@ -198,8 +188,6 @@ def test_a_model_without_head_has_no_attributes(
         assert encoding.attributes is None
         assert encoding.embeddings.shape == (1, 16)
         assert encoder.predict([]).attributes is None
-        nothing = np.empty((3, 0), np.float32)
-        assert encoder.describe_each(nothing) == [encoder.describe(row) for row in nothing]
 
 
 def test_identity_is_the_sha256_of_the_file(encoder: Encoder, model_path: Path) -> None:
